@@ -1,0 +1,1 @@
+//! What a tenant, plan, route and limit *is*.
