@@ -1,1 +1,46 @@
-//! What a tenant, plan, route and limit *is*.
+//! What a tenant, plan, domain, API key, issuer, route, upstream, feature and rate limit *is*.
+//!
+//! Everything here is plain data that cannot be built wrong: each type checks its rules while it is
+//! parsed, so the store, the wire, the engine and the API share one representation and check nothing
+//! again. The crate has no I/O, no async, reads no clock and draws no random numbers.
+//!
+//! A *resource* is the part of the platform's state that a proxy enforces. What only people need (a
+//! tenant's display name, labels, timestamps) lives in the control plane's records around it.
+
+pub mod id;
+pub mod invalid;
+pub mod name;
+pub mod timestamp;
+
+pub mod access;
+pub mod auth;
+pub mod host;
+pub mod limits;
+
+pub mod api_key;
+pub mod domain;
+pub mod feature;
+pub mod issuer;
+pub mod plan;
+pub mod resource;
+pub mod route;
+pub mod tenant;
+pub mod upstream;
+
+pub use access::{Access, AccessMode};
+pub use api_key::{ApiKey, KeyDigest};
+pub use auth::AuthRequirement;
+pub use domain::Domain;
+pub use feature::Feature;
+pub use host::{DomainPattern, Host};
+pub use id::{IssuerId, KeyId, TenantId};
+pub use invalid::Invalid;
+pub use issuer::{Algorithm, Issuer, KeySource};
+pub use limits::{Limits, RateLimit, RateLimits};
+pub use name::{FeatureId, LimitName, PlanId, RouteId, Scope, Slug, UpstreamId};
+pub use plan::Plan;
+pub use resource::{Resource, ResourceKind, ResourceRef};
+pub use route::{Method, PathPrefix, Route, RouteMatch};
+pub use tenant::{Tenant, TenantState};
+pub use timestamp::Timestamp;
+pub use upstream::{Endpoint, EndpointAddress, Upstream};

@@ -1,0 +1,206 @@
+//! Rate limits and other bounds, as written: the specification, not the state of a limiter.
+
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Invalid, LimitName};
+
+/// The most rate limits one plan or tenant may have: all are checked on each request.
+pub const MAX_RATE_LIMITS: usize = 8;
+
+/// The longest window: 31 days.
+pub const MAX_WINDOW_SECONDS: u32 = 31 * 86_400;
+
+/// A full burst must be earned back within ten years; past that the arithmetic in nanoseconds would
+/// leave 64 bits.
+const MAX_REFILL: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// `quota` requests per window, of which `burst` may come at once.
+///
+/// The limit is a continuous one (GCRA): a request becomes available every `window / quota`, and up
+/// to `burst` of them are saved. Over any stretch of time no more than `burst + quota * time /
+/// window` requests are admitted. Zero is refused: it would have to mean either "nothing" or
+/// "everything", and others read it differently.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RawRateLimit")]
+pub struct RateLimit {
+    name: LimitName,
+    quota: NonZeroU32,
+    window_seconds: NonZeroU32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    burst: Option<NonZeroU32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRateLimit {
+    name: LimitName,
+    quota: NonZeroU32,
+    window_seconds: NonZeroU32,
+    #[serde(default)]
+    burst: Option<NonZeroU32>,
+}
+
+impl RateLimit {
+    /// What overrides and response headers call it.
+    #[must_use]
+    pub fn name(&self) -> &LimitName {
+        &self.name
+    }
+
+    /// Requests per window.
+    #[must_use]
+    pub fn quota(&self) -> NonZeroU32 {
+        self.quota
+    }
+
+    /// The window, in seconds.
+    #[must_use]
+    pub fn window_seconds(&self) -> NonZeroU32 {
+        self.window_seconds
+    }
+
+    /// How many requests may come at once; the quota, if not given.
+    #[must_use]
+    pub fn burst(&self) -> NonZeroU32 {
+        self.burst.unwrap_or(self.quota)
+    }
+
+    /// The time in which one request is earned back; at least a nanosecond.
+    #[must_use]
+    pub fn replenish_interval(&self) -> Duration {
+        Duration::from_secs(u64::from(self.window_seconds.get())) / self.quota.get()
+    }
+}
+
+impl TryFrom<RawRateLimit> for RateLimit {
+    type Error = Invalid;
+
+    fn try_from(raw: RawRateLimit) -> Result<Self, Invalid> {
+        let RawRateLimit { name, quota, window_seconds, burst } = raw;
+        let limit = Self { name, quota, window_seconds, burst };
+        let refused =
+            |rule: &'static str| Err(Invalid::new("rate limit", limit.name.as_str(), rule));
+        if limit.window_seconds.get() > MAX_WINDOW_SECONDS {
+            return refused("window_seconds is at most 2678400, which is 31 days");
+        }
+        if limit.replenish_interval().is_zero() {
+            return refused("quota is at most a thousand million a second");
+        }
+        if limit.replenish_interval().saturating_mul(limit.burst().get()) > MAX_REFILL {
+            return refused("burst would take more than ten years to be earned back");
+        }
+        Ok(limit)
+    }
+}
+
+/// Rate limits with different names; a request must pass all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<RateLimit>")]
+pub struct RateLimits(Vec<RateLimit>);
+
+impl RateLimits {
+    /// The limits, in the order they were given.
+    #[must_use]
+    pub fn as_slice(&self) -> &[RateLimit] {
+        &self.0
+    }
+
+    /// The limit of this name.
+    #[must_use]
+    pub fn find(&self, name: &LimitName) -> Option<&RateLimit> {
+        self.0.iter().find(|limit| limit.name() == name)
+    }
+
+    /// Whether there is no limit.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl TryFrom<Vec<RateLimit>> for RateLimits {
+    type Error = Invalid;
+
+    fn try_from(limits: Vec<RateLimit>) -> Result<Self, Invalid> {
+        if limits.len() > MAX_RATE_LIMITS {
+            return Err(Invalid::new("list of rate limits", "", "at most 8 rate limits fit"));
+        }
+        let twice = limits.iter().enumerate().find(|(index, limit)| {
+            limits.iter().take(*index).any(|other| other.name == limit.name)
+        });
+        match twice {
+            Some((_, limit)) => Err(Invalid::new(
+                "list of rate limits",
+                limit.name.as_str(),
+                "a name may stand once",
+            )),
+            None => Ok(Self(limits)),
+        }
+    }
+}
+
+/// The limits of a plan, or a tenant's overrides of them.
+///
+/// As overrides each field stands alone: a rate limit replaces the plan's one of the same name, and
+/// what is not given stays the plan's.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Rate limits on requests.
+    #[serde(default, skip_serializing_if = "RateLimits::is_empty")]
+    pub requests: RateLimits,
+    /// How many requests of the tenant may be in progress at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent_requests: Option<NonZeroU32>,
+    /// The largest request body, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_body_bytes: Option<NonZeroU64>,
+}
+
+impl Limits {
+    /// Whether nothing is limited (or, as overrides, nothing overridden).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str, expected: Result<(), &str>) {
+        let parsed = serde_json::from_str::<Limits>(json);
+        match expected {
+            Ok(()) => assert!(parsed.is_ok(), "{json}: {parsed:?}"),
+            Err(part) => {
+                let error = parsed.expect_err(json).to_string();
+                assert!(error.contains(part), "{json}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn limits_are_checked() {
+        let one = |fields: &str| format!(r#"{{"requests":[{{"name":"a",{fields}}}]}}"#);
+        check("{}", Ok(()));
+        check(&one(r#""quota":100,"window_seconds":1,"burst":200"#), Ok(()));
+        check(&one(r#""quota":0,"window_seconds":1"#), Err("nonzero"));
+        check(&one(r#""quota":1,"window_seconds":0"#), Err("nonzero"));
+        check(&one(r#""quota":1,"window_seconds":1,"burst":0"#), Err("nonzero"));
+        check(&one(r#""quota":1,"window_seconds":2678401"#), Err("31 days"));
+        check(&one(r#""quota":1000000001,"window_seconds":1"#), Err("a second"));
+        check(&one(r#""quota":1,"window_seconds":2678400,"burst":4000000000"#), Err("ten years"));
+        check(&one(r#""quota":1,"window_seconds":1,"bust":1"#), Err("unknown field"));
+        check(r#"{"concurrent_requests":0}"#, Err("nonzero"));
+        check(
+            r#"{"requests":[{"name":"a","quota":1,"window_seconds":1},{"name":"a","quota":2,"window_seconds":1}]}"#,
+            Err("once"),
+        );
+    }
+}
