@@ -147,7 +147,11 @@ fn scopes_come_from_either_claim() {
     let check = |changes: Value, expected: &[&str]| {
         let shown = changes.to_string();
         let scopes = accepted(changes).scopes;
-        assert_eq!(scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>(), expected, "{shown}");
+        assert_eq!(
+            scopes.iter().map(tenantry_model::Scope::as_str).collect::<Vec<_>>(),
+            expected,
+            "{shown}"
+        );
     };
     check(json!({"scope": "b a"}), &["a", "b"]);
     check(json!({"scope": "a  A -x a:b ü a"}), &["a", "a:b"]);
@@ -164,7 +168,7 @@ fn scopes_come_from_either_claim() {
 /// An issuer of tenant A, whose tokens name tenant B, speaks for neither.
 #[test]
 fn a_token_is_for_the_tenant_that_issuer_and_claim_agree_on() {
-    let (a, b) = (TenantId::from_parts(1, 1), TenantId::from_parts(2, 2));
+    let (a, b) = (TenantId::from_parts(1, 1), TenantId::from_parts(2, 0xabc));
     let slug = |text: &str| text.parse().unwrap();
     let check = |issuer_changes: Value, claim: Value, for_a: bool, for_b: bool| {
         let shown = format!("{issuer_changes} {claim}");
