@@ -1,0 +1,4 @@
+mod matrix;
+mod platform;
+mod rules;
+mod tables;

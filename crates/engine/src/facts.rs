@@ -1,0 +1,98 @@
+//! What the gateway knows of one request: neutral facts, taken from whatever parsed the bytes.
+
+use std::{net::IpAddr, time::Duration};
+
+use tenantry_model::Timestamp;
+
+/// The two clocks of a decision, read once per request by the caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// The wall clock, for expiry dates.
+    pub unix: Timestamp,
+    /// A clock that never goes back, from any fixed origin, for rate limits.
+    pub monotonic: Duration,
+}
+
+/// One request, borrowed from its parser.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestFacts<'a> {
+    /// The client's address, after any trusted proxy in front was taken into account.
+    pub client: IpAddr,
+    /// The TLS server name, if the connection has one.
+    pub sni: Option<&'a str>,
+    /// The request method.
+    pub method: &'a str,
+    /// The path of the request target, without the query, as it was sent.
+    pub path: &'a str,
+    /// The headers that matter for the decision.
+    pub headers: HeaderFacts<'a>,
+}
+
+/// A header that may stand once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Single<'a> {
+    /// Not sent.
+    #[default]
+    Missing,
+    /// Sent once.
+    One(&'a [u8]),
+    /// Sent more than once: nobody can say which is meant.
+    Repeated,
+}
+
+impl<'a> Single<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        *self = if *self == Self::Missing { Self::One(value) } else { Self::Repeated };
+    }
+
+    /// The value, if sent exactly once.
+    #[must_use]
+    pub fn one(self) -> Option<&'a [u8]> {
+        match self {
+            Self::One(value) => Some(value),
+            Self::Missing | Self::Repeated => None,
+        }
+    }
+}
+
+/// The headers that matter for a decision.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HeaderFacts<'a> {
+    /// `Host`, or `:authority` in HTTP/2.
+    pub host: Single<'a>,
+    /// `X-API-Key`.
+    pub api_key: Single<'a>,
+    /// `Authorization`.
+    pub authorization: Single<'a>,
+    /// `Content-Length`.
+    pub content_length: Single<'a>,
+    /// `Transfer-Encoding`.
+    pub transfer_encoding: Single<'a>,
+}
+
+impl<'a> HeaderFacts<'a> {
+    /// Takes the facts from header names (any case) and values, in one pass.
+    pub fn collect(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut facts = Self::default();
+        for (name, value) in headers {
+            if let Some(header) = facts.named(name) {
+                header.add(value);
+            }
+        }
+        facts
+    }
+
+    /// Length first: almost every header is none of these, and is ruled out by one comparison.
+    fn named(&mut self, name: &str) -> Option<&mut Single<'a>> {
+        match name.len() {
+            4 if name.eq_ignore_ascii_case("host") => Some(&mut self.host),
+            9 if name.eq_ignore_ascii_case("x-api-key") => Some(&mut self.api_key),
+            13 if name.eq_ignore_ascii_case("authorization") => Some(&mut self.authorization),
+            14 if name.eq_ignore_ascii_case("content-length") => Some(&mut self.content_length),
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                Some(&mut self.transfer_encoding)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Compiles resources into an indexed table and decides one request.
+//!
+//! [`decide`] is the only place where policy is decided: the proxy, `explain`, the control plane and
+//! the tests call the same function. The crate has no I/O, no async, reads no clock and has no
+//! globals: time and seeds are passed in.
+
+mod deny;
+mod facts;
+mod trace;
+
+mod decide;
+mod table;
+
+mod feature;
+mod guard;
+mod issuer;
+mod limiter;
+mod network_set;
+mod path;
+mod route;
+mod runtime;
+mod sharded_map;
+mod tenant;
+mod token_cache;
+mod upstream;
+mod usage;
+
+pub use decide::{Decision, Denial, Forward, Identity, KeyIdentity, LimitLevel, decide, explain};
+pub use deny::{Blame, Reason};
+pub use facts::{HeaderFacts, Now, RequestFacts, Single};
+pub use issuer::CompiledIssuer;
+pub use limiter::{CompiledRateLimit, Level};
+pub use route::CompiledRoute;
+pub use runtime::{InFlight, Runtime, RuntimeOptions, TenantRuntime};
+pub use table::{Applied, Change, Refused, Table, check};
+pub use tenant::{CompiledPlan, CompiledTenant};
+pub use token_cache::VerifiedToken;
+pub use trace::{Explanation, Stage, Trace};
+pub use upstream::CompiledUpstream;
+pub use usage::{Finished, LATENCY_BOUNDS_US, Usage, UsageOwner, UsageReading, Usages};
