@@ -29,9 +29,9 @@ impl KeySet {
     ///
     /// Left out in silence are keys for something else: of another kind, curve, `use`, `key_ops` or
     /// `alg`. Everything else that is wrong is an error, because the writer can mend it: see
-    /// [`KeyDefect`](super::KeyDefect). A shared secret (`oct`) is accepted only if the issuer uses HS256, which then
-    /// is its only algorithm; beside other algorithms it is refused, since a secret has no place in
-    /// a document that may be public.
+    /// [`KeyDefect`](super::KeyDefect). A shared secret (`oct`) is accepted only if the issuer uses
+    /// HS256, which then is its only algorithm; beside other algorithms it is refused, since a
+    /// secret has no place in a document that may be public.
     ///
     /// # Errors
     ///

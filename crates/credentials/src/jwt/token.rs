@@ -62,6 +62,7 @@ impl<'t> Token<'t> {
         }
         let header = json::object(&decode(header)?)
             .ok_or(TokenError::Malformed("its header is not a JSON object of unique members"))?;
+        check_parameters(&header)?;
         let algorithm = algorithm(&header)?;
         let key_id = key_id(&header)?;
         let claims = json::object(&decode(payload)?)
@@ -139,15 +140,18 @@ fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
         .map_err(|_| TokenError::Malformed("a part is not canonical unpadded base64url"))
 }
 
-fn algorithm(header: &Object) -> Result<Algorithm, TokenError> {
+fn check_parameters(header: &Object) -> Result<(), TokenError> {
     if REFUSED_PARAMETERS.iter().any(|parameter| header.contains_key(*parameter)) {
         return Err(TokenError::Malformed("its header has `crit`, `b64`, `zip` or `enc`"));
     }
     match header.get("typ") {
-        None => {}
-        Some(Value::String(kind)) if is_jwt(kind) => {}
-        Some(_) => return Err(TokenError::Malformed("its `typ` is neither JWT nor at+jwt")),
+        None => Ok(()),
+        Some(Value::String(kind)) if is_jwt(kind) => Ok(()),
+        Some(_) => Err(TokenError::Malformed("its `typ` is neither JWT nor at+jwt")),
     }
+}
+
+fn algorithm(header: &Object) -> Result<Algorithm, TokenError> {
     match header.get("alg") {
         Some(Value::String(name)) => algorithm_named(name).ok_or(TokenError::UnsupportedAlgorithm),
         _ => Err(TokenError::Malformed("its `alg` is missing or not a string")),

@@ -97,7 +97,6 @@ fn headers_are_strict() {
         check_header(&json!({"alg": "ES256", "kid": kid}).to_string(), expected);
     }
     for bad in [
-        "",
         "null",
         "[]",
         "1",
@@ -110,9 +109,7 @@ fn headers_are_strict() {
         r#"{"alg":"ES256","x":{"y":1,"y":1}}"#,
         r#"{"alg":"ES256","x":[{"y":1,"y":2}]}"#,
     ] {
-        if !bad.is_empty() {
-            check_header(bad, malformed(BAD_HEADER));
-        }
+        check_header(bad, malformed(BAD_HEADER));
     }
 }
 
