@@ -48,7 +48,7 @@ fn a_route_may_ask_for_more_and_never_for_less() {
 fn features_by_kill_switch_tenant_plan_and_default() {
     let table = platform();
     let reports = |table: &Table, expected| {
-        get("acme.example", "/reports/x").key("acme-1").check(table, expected)
+        get("acme.example", "/reports/x").key("acme-1").check(table, expected);
     };
     reports(&table, "acme reports");
     // However the path is spelled, it is the same route.
