@@ -100,14 +100,14 @@ pub(crate) async fn commits(
     upto: Revision,
 ) -> Vec<(Revision, Vec<Change>)> {
     let mut watch = store.watch(prefix.as_bytes(), from);
-    let (mut commits, mut seen) = (Vec::new(), from);
-    while seen < upto {
+    let (mut commits, mut seen) = (Vec::new(), None);
+    while seen < Some(upto) {
         match watch.next().await.unwrap().unwrap() {
             WatchItem::Commit { rev, changes } => {
                 commits.push((rev, changes));
-                seen = rev;
+                seen = Some(rev);
             }
-            WatchItem::Progress { rev } => seen = rev,
+            WatchItem::Progress { rev } => seen = Some(rev),
         }
     }
     commits

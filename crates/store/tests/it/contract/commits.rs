@@ -105,9 +105,8 @@ pub(crate) async fn increments_are_never_lost<B: Backend>() {
 async fn increment(store: &dyn Store) {
     loop {
         let (_, row) = store.get(b"counter", None).await.unwrap();
-        let count: u64 = row
-            .as_ref()
-            .map_or(0, |row| std::str::from_utf8(&row.value).unwrap().parse().unwrap());
+        let count: u64 =
+            row.as_ref().map_or(0, |row| std::str::from_utf8(&row.value).unwrap().parse().unwrap());
         let mod_rev = row.map_or(Revision::ZERO, |row| row.mod_rev);
         let next = (count + 1).to_string();
         match store.commit(batch().unchanged("counter", mod_rev).put("counter", next)).await {
@@ -130,10 +129,7 @@ pub(crate) async fn what_changes_nothing_makes_no_revision<B: Backend>() {
     let last = store.commit(batch().delete("b").delete("a")).await.unwrap();
     assert_eq!(
         commits(&*store, "", first.next(), last).await,
-        [
-            (same, vec![Change::Put(row("a", "1", same))]),
-            (last, vec![Change::Delete("a".into())]),
-        ]
+        [(same, vec![Change::Put(row("a", "1", same))]), (last, vec![Change::Delete("a".into())]),]
     );
 }
 

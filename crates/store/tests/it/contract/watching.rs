@@ -23,7 +23,8 @@ async fn commit_many(store: &Arc<dyn Store>, count: u32) -> Vec<Revision> {
             revisions
         })
     });
-    let mut revisions: Vec<_> = join_all(tasks).await.into_iter().flat_map(Result::unwrap).collect();
+    let mut revisions: Vec<_> =
+        join_all(tasks).await.into_iter().flat_map(Result::unwrap).collect();
     revisions.sort();
     revisions
 }
@@ -72,8 +73,8 @@ pub(crate) async fn a_watch_goes_on_after_reopening<B: Backend>() {
     }
     drop(store);
     backend.reopen().await;
-    let broken = watch.map(|item| item.err()).filter_map(async |error| error).next().await;
-    assert_eq!(broken, Some(WatchError::Unavailable), "the stream ends, and says why");
+    let rest: Vec<_> = watch.collect().await;
+    assert_eq!(rest.last(), Some(&Err(WatchError::Unavailable)), "it ends, and says why");
 
     let store = backend.store();
     expected.extend(commit_many(&store, 20).await);
@@ -92,7 +93,6 @@ pub(crate) async fn revisions_not_kept_are_refused<B: Backend>() {
     assert_eq!(refused(first).await, [Err(compacted)]);
     assert_eq!(refused(Revision::ZERO).await, [Err(compacted)]);
     assert_eq!(refused(second.next().next()).await, [Err(WatchError::StoreChanged)]);
-    assert_eq!(commits(&*store, "", second, second).await.len(), 0, "nothing to wait for");
     let next = store.watch(b"", second).next().await.unwrap().unwrap();
     let changes = vec![Change::Put(row("a", "2", second))];
     assert_eq!(next, WatchItem::Commit { rev: second, changes });
