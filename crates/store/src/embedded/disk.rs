@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sled::IVec;
 
@@ -57,8 +58,28 @@ impl From<sled::Error> for StorageError {
 
 /// An open tree and its data file.
 pub(super) struct Disk {
+    /// Declared first, so that it is dropped before the data file waits for that.
     db: sled::Db,
-    data_file: File,
+    data_file: DataFile,
+}
+
+/// The engine's data file, opened once more to sync it.
+///
+/// The engine locks the file, and its threads hold on to it a little longer than the tree lives, so
+/// a store opened again at once would find it locked. Dropping this waits until they have let go. It
+/// does not after a failure, when a thread of the engine may be stuck.
+struct DataFile {
+    file: File,
+    has_failed: AtomicBool,
+}
+
+impl Drop for DataFile {
+    fn drop(&mut self) {
+        if !self.has_failed.load(Ordering::Relaxed) {
+            // Without the lock there is nothing to wait for, or no way to.
+            let _ = self.file.lock();
+        }
+    }
 }
 
 impl Disk {
@@ -68,14 +89,15 @@ impl Disk {
             .cache_capacity(cache_bytes)
             .segment_size(SEGMENT_BYTES);
         let db = guarded(|| config.open())?;
-        let data_file = File::open(directory.join(DATA_FILE))?;
+        let file = File::open(directory.join(DATA_FILE))?;
+        let data_file = DataFile { file, has_failed: AtomicBool::new(false) };
         // The directory entry of a data file just made must be as durable as what goes into it.
         File::open(directory)?.sync_all()?;
         Ok(Self { db, data_file })
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<IVec>, StorageError> {
-        guarded(|| self.db.get(key))
+        self.call(|| self.db.get(key))
     }
 
     /// Entries from `start` up to but without `end`; none if `end` comes first.
@@ -86,9 +108,9 @@ impl Disk {
 
     /// Makes all of the batch durable, or fails; then it may or may not be.
     pub(super) fn write(&self, batch: sled::Batch) -> Result<(), StorageError> {
-        guarded(|| self.db.apply_batch(batch))?;
-        guarded(|| self.db.flush())?;
-        Ok(self.data_file.sync_data()?)
+        self.call(|| self.db.apply_batch(batch))?;
+        self.call(|| self.db.flush())?;
+        self.call(|| Ok(self.data_file.file.sync_data()?))
     }
 
     pub(super) fn head(&self) -> Result<Revision, StorageError> {
@@ -102,7 +124,15 @@ impl Disk {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        guarded(|| self.db.size_on_disk()).unwrap_or_default()
+        self.call(|| self.db.size_on_disk()).unwrap_or_default()
+    }
+
+    fn call<T>(&self, call: impl FnOnce() -> sled::Result<T>) -> Result<T, StorageError> {
+        let result = guarded(call);
+        if result.is_err() {
+            self.data_file.has_failed.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     /// The value of `stored`, which `revision` wrote; none for a tombstone.

@@ -25,7 +25,7 @@ pub(super) struct Mark {
 /// What to do with the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// There has never been anything here.
+    /// There have never been any commits here.
     Create,
     /// All is there.
     Continue,
@@ -56,6 +56,8 @@ impl Reason {
 pub(super) fn judge(tree: Option<Mark>, witness: Option<Mark>) -> Verdict {
     let (tree, witness) = match (tree, witness) {
         (None, None) => return Verdict::Create,
+        // Interrupted while it was created: no revision was ever given out.
+        (Some(tree), None) if tree.head == Revision::ZERO => return Verdict::Create,
         (None, Some(_)) => return Verdict::Emptied,
         (Some(tree), None) => return restart(tree.head, Reason::NoWitness),
         (Some(tree), Some(witness)) => (tree, witness),
@@ -90,6 +92,7 @@ mod tests {
     fn verdicts() {
         let table = [
             (None, None, Verdict::Create),
+            (mark(1, 0), None, Verdict::Create),
             (None, mark(1, 0), Verdict::Emptied),
             (mark(1, 5), mark(1, 5), Verdict::Continue),
             (mark(1, 6), mark(1, 5), Verdict::Continue),

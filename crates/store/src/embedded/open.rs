@@ -1,8 +1,8 @@
 //! Opening a directory: lock, recover, compare with the witness, and refuse what is damaged.
 //!
 //! The order on a first open matters: the identity goes into the tree before the witness is written.
-//! Interrupted in between, the next open finds a store without a witness and gives it another
-//! identity, which harms nobody, as no one was told the first. The other way round it would find a
+//! Interrupted in between, the next open finds a store without a witness or commits and gives it
+//! another identity, which harms nobody, as no one was told the first. The other way round it would find a
 //! witness without a store, which is what a lost store looks like.
 
 use std::fs::{self, File, TryLockError};
@@ -105,7 +105,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Opened, OpenErr
             tracing::warn!(previous = %mark.id, %id, %head, why, "the store begins a new history");
             begin(&disk, id, head)
         }
-        (Verdict::Create, None) => begin(&disk, options.fresh_id, Revision::ZERO),
+        (Verdict::Create, _) => begin(&disk, options.fresh_id, Revision::ZERO),
         _ => return Err(OpenError::Emptied(path.to_owned())),
     };
     let (id, extent) = begun.map_err(damaged(path))?;

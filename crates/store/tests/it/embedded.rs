@@ -119,3 +119,22 @@ async fn long_values_stay_in_the_file_that_is_synced() {
     let side_files = std::fs::read_dir(directory.path().join("blobs")).unwrap().count();
     assert_eq!(side_files, 0);
 }
+
+/// Looks into the tree itself, because a reader cannot tell removed rows from hidden ones.
+#[tokio::test]
+async fn compaction_removes_what_nobody_can_read() {
+    let directory = TempDir::new().unwrap();
+    let store = open(directory.path()).unwrap();
+    for round in 0..100 {
+        let many = (0..25).fold(batch(), |batch, key| batch.put(format!("k{key}"), "v"));
+        store.commit(many.put("long", vec![round; 20_000])).await.unwrap();
+    }
+    store.commit(batch().delete("k0").delete("long")).await.unwrap();
+    let head = put(&store, "k1", "last").await;
+    store.compact(head).await.unwrap();
+    drop(store);
+    let config = sled::Config::new().path(directory.path()).segment_size(1 << 20);
+    let tree = config.open().unwrap();
+    let count = |prefix: &str| tree.scan_prefix(prefix).map(Result::unwrap).count();
+    assert_eq!((count("d"), count("l"), count("v")), (24, 1, 0), "rows, log, parts");
+}
