@@ -47,6 +47,7 @@ macro_rules! contract_suite {
             history::a_scan_and_a_watch_converge,
             history::compaction_keeps_the_present,
             watching::each_revision_comes_once_and_whole,
+            watching::a_watch_begun_at_any_moment_misses_and_repeats_nothing,
             watching::a_watch_goes_on_after_reopening,
             watching::revisions_not_kept_are_refused,
             watching::slow_watchers_delay_nobody,

@@ -60,6 +60,45 @@ async fn follow(store: Arc<dyn Store>, count: usize) -> Vec<(Revision, Vec<Chang
     commits.take(count).collect().await
 }
 
+/// Begins watches while commits are made, so that some begin between a commit and its announcement.
+pub(crate) async fn a_watch_begun_at_any_moment_misses_and_repeats_nothing<B: Backend>() {
+    let backend = B::open().await;
+    let store = backend.store();
+    let writer = Arc::clone(&store);
+    let writer = tokio::spawn(async move {
+        loop {
+            put(&*writer, "a", "x").await;
+        }
+    });
+    for _ in 0..300 {
+        let from = store.status().await.head.next();
+        let mut watch = store.watch(b"", from);
+        let mut seen = Vec::new();
+        while seen.len() < 5 {
+            match watch.next().await.unwrap() {
+                Ok(WatchItem::Commit { rev, .. }) => seen.push(rev),
+                Ok(WatchItem::Progress { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let read = async |rev| store.get(b"a", Some(rev)).await.unwrap().1.unwrap().mod_rev;
+        let mut expected = Vec::new();
+        let mut last = from;
+        // Every commit writes the one row, so its versions are the commits.
+        while expected.len() < 5 {
+            let mod_rev = read(last).await;
+            if expected.last() != Some(&mod_rev) {
+                expected.push(mod_rev);
+            }
+            last = last.next();
+        }
+        assert_eq!(seen, expected);
+    }
+    writer.abort();
+    // The store is closed by whoever lets go of it last, which must not be a task being dropped.
+    let _ = writer.await;
+}
+
 pub(crate) async fn a_watch_goes_on_after_reopening<B: Backend>() {
     let mut backend = B::open().await;
     let store = backend.store();
