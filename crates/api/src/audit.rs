@@ -1,0 +1,48 @@
+//! The audit log.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tenantry_model::{TenantId, Timestamp};
+
+/// `GET /api/v1/audit`: newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditQuery {
+    /// 1 to [`MAX_PAGE_ITEMS`](crate::page::MAX_PAGE_ITEMS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// The `next_cursor` of the page before, with the same filters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only what was done to this, written `kind/id`, such as `plan/pro`. For a tenant
+    /// (`tenant/ten_...`) this includes what was done to its domains, keys, issuers and routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+/// One thing that was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntryBody {
+    /// A ULID.
+    pub id: String,
+    /// When it was done.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: String,
+    /// What was done, such as `tenant.suspend`.
+    pub action: String,
+    /// To what it was done, written `kind/id`.
+    pub target: String,
+    /// The tenant it concerns, if any.
+    pub tenant: Option<TenantId>,
+    /// The record before, with secrets masked; null if it was made.
+    pub before: Value,
+    /// The record after, with secrets masked; null if it was removed.
+    pub after: Value,
+    /// The request that asked for it.
+    pub request_id: String,
+    /// The address the request came from.
+    pub source_address: Option<String>,
+    /// The revision that holds it.
+    pub revision: u64,
+}

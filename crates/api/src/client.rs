@@ -1,0 +1,152 @@
+//! A typed client of the API.
+//!
+//! One method for each endpoint, grouped by resource as the paths are:
+//! `client.tenants().suspend("acme", "unpaid")`, `client.plans().list(&query)`. It repeats nothing on its own: only the caller knows
+//! whether a request may be sent twice.
+
+mod collections;
+mod send;
+mod tenants;
+
+use std::fmt;
+
+use reqwest::Method;
+use tenantry_model::{Feature, Plan, Route, Upstream};
+
+pub use collections::{Documents, Domains, Issuers, Keys};
+pub use tenants::Tenants;
+
+use crate::{AuditEntryBody, AuditQuery, PageBody, Problem, ProxyBody};
+
+/// The API of one control plane.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    /// Without a final slash.
+    base: String,
+    token: String,
+}
+
+/// Why there is no answer to use.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The control plane refused the request and said why.
+    #[error("{}: {}", .0.title, .0.detail)]
+    Problem(Box<Problem>),
+    /// There was no answer.
+    #[error("the control plane could not be reached")]
+    Transport(#[source] reqwest::Error),
+    /// The answer is not one of this API.
+    #[error("an answer with status {status} that this client cannot read")]
+    Answer {
+        /// Its HTTP status.
+        status: u16,
+        /// What the parser said, if it got that far.
+        #[source]
+        source: Option<serde_json::Error>,
+    },
+    /// The client could not be set up.
+    #[error("the HTTP client could not be set up")]
+    Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ClientError {
+    /// What the control plane said, if it did.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Problem(problem) => Some(problem),
+            Self::Transport(_) | Self::Answer { .. } | Self::Setup(_) => None,
+        }
+    }
+}
+
+impl Client {
+    /// Of the control plane at a base URL such as `http://127.0.0.1:7070`, with its root token.
+    ///
+    /// # Errors
+    /// If the HTTP client cannot be set up.
+    pub fn new(base: &str, token: impl Into<String>) -> Result<Self, ClientError> {
+        Ok(Self {
+            http: send::http()?,
+            base: base.trim_end_matches('/').to_owned(),
+            token: token.into(),
+        })
+    }
+
+    /// `/api/v1/tenants`.
+    #[must_use]
+    pub fn tenants(&self) -> Tenants<'_> {
+        Tenants::new(self)
+    }
+
+    /// `/api/v1/plans`.
+    #[must_use]
+    pub fn plans(&self) -> Documents<'_, Plan> {
+        Documents::new(self, "plans")
+    }
+
+    /// `/api/v1/features`.
+    #[must_use]
+    pub fn features(&self) -> Documents<'_, Feature> {
+        Documents::new(self, "features")
+    }
+
+    /// `/api/v1/upstreams`.
+    #[must_use]
+    pub fn upstreams(&self) -> Documents<'_, Upstream> {
+        Documents::new(self, "upstreams")
+    }
+
+    /// `/api/v1/routes`.
+    #[must_use]
+    pub fn routes(&self) -> Documents<'_, Route> {
+        Documents::new(self, "routes")
+    }
+
+    /// `/api/v1/tenants/{tenant}/domains`; the tenant's id or slug.
+    #[must_use]
+    pub fn domains(&self, tenant: &str) -> Domains<'_> {
+        Domains::new(self, tenant)
+    }
+
+    /// `/api/v1/tenants/{tenant}/keys`; the tenant's id or slug.
+    #[must_use]
+    pub fn keys(&self, tenant: &str) -> Keys<'_> {
+        Keys::new(self, tenant)
+    }
+
+    /// `/api/v1/tenants/{tenant}/issuers`; the tenant's id or slug.
+    #[must_use]
+    pub fn issuers(&self, tenant: &str) -> Issuers<'_> {
+        Issuers::of_tenant(self, tenant)
+    }
+
+    /// `/api/v1/issuers`: those of all tenants.
+    #[must_use]
+    pub fn shared_issuers(&self) -> Issuers<'_> {
+        Issuers::shared(self)
+    }
+
+    /// `GET /api/v1/proxies`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn proxies(&self) -> Result<PageBody<ProxyBody>, ClientError> {
+        self.send(self.request(Method::GET, "/proxies")).await
+    }
+
+    /// `GET /api/v1/audit`, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn audit(&self, query: &AuditQuery) -> Result<PageBody<AuditEntryBody>, ClientError> {
+        self.send(self.list("/audit", query)?).await
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
+    }
+}

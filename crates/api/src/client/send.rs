@@ -1,0 +1,104 @@
+//! One request: built, sent, and its answer read.
+
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, Request, RequestBuilder, Response, header};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{Client, ClientError};
+use crate::Problem;
+
+const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'*');
+
+/// The HTTP client, with the cryptography chosen here: reqwest would otherwise panic if nobody had
+/// installed a provider for the whole process. It trusts no certificate authority yet, so `https`
+/// fails closed until a control plane that speaks TLS says which one to trust.
+pub(super) fn http() -> Result<reqwest::Client, ClientError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ClientError::Setup(error.into()))?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .build()
+        .map_err(|error| ClientError::Setup(error.into()))
+}
+
+/// A path segment, percent-encoded.
+pub(super) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+impl Client {
+    /// A request to a path under `/api/v1`.
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(&self.token)
+    }
+
+    /// A `GET` with the fields of `query` as parameters.
+    pub(super) fn list(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<RequestBuilder, ClientError> {
+        let fields =
+            serde_json::to_value(query).map_err(|error| ClientError::Setup(error.into()))?;
+        let pairs = fields.as_object().into_iter().flatten().map(|(name, value)| match value {
+            Value::String(text) => format!("{name}={}", segment(text)),
+            other => format!("{name}={other}"),
+        });
+        let pairs: Vec<_> = pairs.collect();
+        let mark = if pairs.is_empty() { "" } else { "?" };
+        Ok(self.request(Method::GET, &format!("{path}{mark}{}", pairs.join("&"))))
+    }
+
+    /// Sends a request whose answer has a body.
+    pub(super) async fn send<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let answer = self.answer(request).await?;
+        let status = answer.status().as_u16();
+        let body = answer.bytes().await.map_err(ClientError::Transport)?;
+        serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Answer { status, source: Some(error) })
+    }
+
+    /// Sends a request whose answer has none.
+    pub(super) async fn send_empty(&self, request: RequestBuilder) -> Result<(), ClientError> {
+        self.answer(request).await.map(drop)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let request: Request = request.build().map_err(ClientError::Transport)?;
+        let answer = self.http.execute(request).await.map_err(ClientError::Transport)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = answer.bytes().await.map_err(ClientError::Transport)?;
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
+            Err(error) => Err(ClientError::Answer { status: status.as_u16(), source: Some(error) }),
+        }
+    }
+}
+
+/// Adds `If-Match`, if a revision is given.
+pub(super) fn if_revision(request: RequestBuilder, revision: Option<u64>) -> RequestBuilder {
+    match revision {
+        Some(revision) => request.header(header::IF_MATCH, format!("\"{revision}\"")),
+        None => request,
+    }
+}
+
+/// The body of a merge patch.
+pub(super) fn merge_patch(request: RequestBuilder, patch: &Value) -> RequestBuilder {
+    request.header(header::CONTENT_TYPE, "application/merge-patch+json").body(patch.to_string())
+}

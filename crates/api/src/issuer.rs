@@ -1,0 +1,60 @@
+//! JWT issuers, of one tenant or of all.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tenantry_model::{Algorithm, IssuerId, TenantId, Timestamp};
+
+/// `POST /api/v1/tenants/{tenant}/issuers`, and `POST /api/v1/issuers` for an issuer of all tenants.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateIssuer {
+    /// The exact `iss` claim.
+    pub issuer: String,
+    /// A token must be meant for one of these (`aud`).
+    pub audiences: BTreeSet<String>,
+    /// The algorithms its tokens may be signed with.
+    pub algorithms: BTreeSet<Algorithm>,
+    /// The claim that holds a tenant's id or slug; an issuer of all tenants needs one.
+    #[serde(default)]
+    pub tenant_claim: Option<String>,
+    /// An inline JWKS document; either this or `jwks_url`.
+    #[serde(default)]
+    pub jwks: Option<Value>,
+    /// The URL of a JWKS document.
+    #[serde(default)]
+    pub jwks_url: Option<String>,
+}
+
+impl fmt::Debug for CreateIssuer {
+    /// Leaves out the keys: one of them may be a shared secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateIssuer").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// An issuer as it is returned. Secret members of inline keys are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerBody {
+    /// Never changes.
+    pub id: IssuerId,
+    /// The tenant it speaks for; none for an issuer of all tenants.
+    pub tenant: Option<TenantId>,
+    /// The exact `iss` claim.
+    pub issuer: String,
+    /// A token must be meant for one of these.
+    pub audiences: BTreeSet<String>,
+    /// The algorithms its tokens may be signed with.
+    pub algorithms: BTreeSet<Algorithm>,
+    /// The claim that holds a tenant's id or slug.
+    pub tenant_claim: Option<String>,
+    /// The inline JWKS document, with secrets masked.
+    pub jwks: Option<Value>,
+    /// The URL of a JWKS document.
+    pub jwks_url: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The revision that wrote it; also its `ETag`.
+    pub revision: u64,
+}

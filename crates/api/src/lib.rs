@@ -1,0 +1,35 @@
+//! The HTTP API of the control plane as types: what is sent, what comes back, and a client.
+//!
+//! The control plane, the command line and the tests share these, so none of them can drift from the
+//! others. Requests refuse fields they do not know, because a misspelt field that is silently dropped
+//! is a policy that is silently not applied. Responses take unknown fields, so that an older client
+//! can talk to a newer control plane.
+//!
+//! Values that have rules (slugs, hosts, limits) are the model's own types and are checked while they
+//! are parsed.
+
+pub mod page;
+pub mod problem;
+
+pub mod document;
+pub mod tenant;
+
+pub mod api_key;
+pub mod domain;
+pub mod issuer;
+
+pub mod audit;
+pub mod proxy;
+
+pub mod client;
+
+pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey};
+pub use audit::{AuditEntryBody, AuditQuery};
+pub use client::{Client, ClientError};
+pub use document::DocumentBody;
+pub use domain::{AddDomain, DomainBody};
+pub use issuer::{CreateIssuer, IssuerBody};
+pub use page::{ListQuery, PageBody};
+pub use problem::{FieldError, Problem, ProblemKind};
+pub use proxy::{ProxyBody, RefusedResource};
+pub use tenant::{CreateTenant, ReplaceTenant, SuspendTenant, TenantBody, TenantQuery};
