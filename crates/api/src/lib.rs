@@ -19,6 +19,7 @@ pub mod domain;
 pub mod issuer;
 
 pub mod audit;
+pub mod explain;
 pub mod proxy;
 
 pub mod client;
@@ -28,6 +29,7 @@ pub use audit::{AuditEntryBody, AuditQuery};
 pub use client::{Client, ClientError};
 pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
+pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
 pub use issuer::{CreateIssuer, IssuerBody};
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};

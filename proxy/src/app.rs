@@ -1,0 +1,175 @@
+//! The composition root: puts the process together and runs it.
+
+use std::{fs, io::Write as _, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use pingora::{
+    apps::http_app::HttpServer,
+    proxy::http_proxy_service_with_name,
+    server::{RunArgs, Server, ShutdownWatch, configuration::ServerConf},
+    services::{
+        background::{BackgroundService, background_service},
+        listening::Service,
+    },
+};
+use tenantry_engine::{Runtime, RuntimeOptions, Table};
+use tenantry_subscription::{BearerToken, Options, Subscription};
+use tenantry_telemetry::init_tracing;
+
+use crate::{
+    active::Active,
+    admin::Admin,
+    bootstrap::{Bootstrap, Flags},
+    clock::Clock,
+    connect::Connector,
+    gateway::{AccessLog, Gateway, InFlightBound},
+    jwks::Jwks,
+    listener::{Bound, Prebound},
+    metrics::Metrics,
+    request_id::RequestIds,
+    shutdown::Signals,
+};
+
+const LAST_KNOWN_GOOD: &str = "last-known-good.ndjson";
+const ADDRESSES: &str = "addresses.json";
+
+/// Runs the proxy until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub fn run(flags: &Flags) -> anyhow::Result<()> {
+    let bootstrap = Bootstrap::load(flags).context("the bootstrap config is not usable")?;
+    init_tracing(&bootstrap.log_filter, bootstrap.log_format.parse()?)?;
+    pingora::tls::install_default_crypto_provider();
+    let clock = Clock::start();
+    let seed = rand::random();
+    let runtime = Arc::new(Runtime::new(RuntimeOptions {
+        named_tenants: bootstrap.named_tenants,
+        token_cache_bytes: bootstrap.token_cache_bytes,
+        seed,
+    }));
+    let active = Arc::new(Active::new(Table::new(runtime, seed)));
+    let subscription = subscribe(&bootstrap, &active)?;
+    let progress = subscription.progress();
+    let jwks = Arc::new(Jwks::new(clock).context("the client that fetches keys cannot be set up")?);
+
+    let clients = Bound::new(bootstrap.proxy_addr, "clients")?;
+    let admin = Bound::new(bootstrap.proxy_admin_addr, "admin")?;
+    publish_addresses(&bootstrap.proxy_data_dir, &clients, &admin)?;
+    tracing::info!(proxy = %clients.address(), proxy_admin = %admin.address(), "listening");
+
+    let mut server = Server::new_with_opt_and_conf(None, configuration(&bootstrap));
+    server.bootstrap();
+    let gateway = Gateway {
+        active: Arc::clone(&active),
+        clock,
+        request_ids: RequestIds::new(rand::random()),
+        jwks: Arc::clone(&jwks),
+        connector: Connector::new(bootstrap.upstream),
+        in_flight: InFlightBound::new(bootstrap.max_in_flight.get()),
+        access_log: if bootstrap.access_log { AccessLog::On } else { AccessLog::Off },
+    };
+    let mut service = http_proxy_service_with_name(&server.configuration, gateway, "proxy");
+    service.add_tcp(&clients.address().to_string());
+    server.add_service(Prebound::new(service, clients));
+
+    let metrics = Arc::new(Metrics { active: Arc::clone(&active), progress, clock });
+    let app = HttpServer::new_app(Admin { active: Arc::clone(&active), metrics, clock });
+    let mut service = Service::new("admin".to_owned(), app);
+    service.add_tcp(&admin.address().to_string());
+    service.threads = Some(1);
+    server.add_service(Prebound::new(service, admin));
+
+    let mut following =
+        background_service("subscription", Following::new(subscription, jwks, active));
+    following.threads = Some(1);
+    server.add_service(following);
+    server.run(RunArgs { shutdown_signal: Box::new(Signals) });
+    Ok(())
+}
+
+/// What runs beside the requests, on a thread of its own: applying a full snapshot takes a while.
+struct Following {
+    subscription: parking_lot::Mutex<Option<Subscription<Active>>>,
+    jwks: Arc<Jwks>,
+    active: Arc<Active>,
+}
+
+impl Following {
+    fn new(subscription: Subscription<Active>, jwks: Arc<Jwks>, active: Arc<Active>) -> Self {
+        Self { subscription: parking_lot::Mutex::new(Some(subscription)), jwks, active }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Following {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Some(subscription) = self.subscription.lock().take() else { return };
+        let stop = async move {
+            // The sender lives as long as the server; if it is gone, so is the server.
+            let _ = shutdown.wait_for(|stop| *stop).await;
+        };
+        tokio::select! {
+            () = subscription.run(stop) => {}
+            () = Arc::clone(&self.jwks).keep_fresh(Arc::clone(&self.active)) => {}
+        }
+    }
+}
+
+fn subscribe(bootstrap: &Bootstrap, active: &Arc<Active>) -> anyhow::Result<Subscription<Active>> {
+    let directory = &bootstrap.proxy_data_dir;
+    fs::create_dir_all(directory).with_context(|| {
+        format!(
+            "the data directory {} cannot be made; choose one that can be written",
+            directory.display()
+        )
+    })?;
+    let token = match &bootstrap.node_token {
+        Some(token) => token.expose().to_owned(),
+        None => fs::read_to_string(&bootstrap.node_token_file).with_context(|| {
+            let file = bootstrap.node_token_file.display();
+            format!("there is no node token: set TENANTRY_NODE_TOKEN, or name a file that holds it (tried {file})")
+        })?,
+    };
+    let node = match &bootstrap.node {
+        Some(node) => node.clone(),
+        None => host_name(),
+    };
+    let token = BearerToken::new(token.trim()).context("the node token is not usable")?;
+    let node = node.parse().context("the node name is not usable; set one with --node")?;
+    let mut options =
+        Options::new(&bootstrap.distribution_url, node, env!("CARGO_PKG_VERSION"), token)?;
+    options.file = Some(directory.join(LAST_KNOWN_GOOD));
+    Subscription::new(options, Arc::clone(active)).context("the subscription cannot be set up")
+}
+
+/// What the kernel calls this machine, or a name that says nothing.
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "proxy".to_owned() } else { name.trim().to_owned() }
+}
+
+/// Tells other programs which ports were taken: written whole or not at all.
+fn publish_addresses(directory: &Path, clients: &Bound, admin: &Bound) -> anyhow::Result<()> {
+    let json = serde_json::json!({"proxy": clients.address(), "proxy_admin": admin.address()});
+    let (file, unfinished) =
+        (directory.join(ADDRESSES), directory.join(format!("{ADDRESSES}.new")));
+    let write = || {
+        let mut new = fs::File::create(&unfinished)?;
+        writeln!(new, "{json}")?;
+        fs::rename(&unfinished, &file)
+    };
+    write().with_context(|| format!("{} cannot be written", file.display()))
+}
+
+fn configuration(bootstrap: &Bootstrap) -> ServerConf {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    ServerConf {
+        threads: if bootstrap.threads == 0 { processors } else { bootstrap.threads },
+        grace_period_seconds: Some(bootstrap.shutdown_grace_seconds),
+        graceful_shutdown_timeout_seconds: Some(1),
+        max_retries: bootstrap.upstream.connect_attempts.get(),
+        ..ServerConf::default()
+    }
+}

@@ -1,0 +1,178 @@
+//! The bootstrap config: what one proxy process needs before it has a snapshot.
+
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::Parser;
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+/// The defaults, as an operator would write them.
+const DEFAULTS: &str = include_str!("../../config/proxy.toml");
+
+/// Command-line flags; what is not given comes from the environment, the file or the defaults.
+#[derive(Debug, Default, Parser, Serialize)]
+#[command(name = "tenantry-proxy", version, about = "The edge proxy of Tenantry.")]
+pub struct Flags {
+    /// A TOML file with bootstrap config.
+    #[arg(long)]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Where clients connect; port 0 takes a free one.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_addr: Option<SocketAddr>,
+    /// Where metrics, health and explain are served.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_admin_addr: Option<SocketAddr>,
+    /// The control plane's distribution listener, as http://host:port.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution_url: Option<String>,
+    /// The file with the node token.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_token_file: Option<PathBuf>,
+    /// Where the last-known-good file is kept.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_data_dir: Option<PathBuf>,
+    /// The name under which this proxy reports; the host name by default.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// The bootstrap config, complete. `config/proxy.toml` says what each key is for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/proxy.toml describes each key where operators read it")]
+pub struct Bootstrap {
+    pub proxy_addr: SocketAddr,
+    pub proxy_admin_addr: SocketAddr,
+    pub distribution_url: String,
+    #[serde(default)]
+    pub node: Option<String>,
+    #[serde(default)]
+    pub node_token: Option<NodeToken>,
+    pub node_token_file: PathBuf,
+    pub proxy_data_dir: PathBuf,
+    pub threads: usize,
+    pub max_in_flight: NonZeroUsize,
+    pub named_tenants: usize,
+    pub token_cache_bytes: u64,
+    pub shutdown_grace_seconds: u64,
+    pub access_log: bool,
+    pub log_filter: String,
+    pub log_format: String,
+    pub upstream: UpstreamBounds,
+}
+
+/// Bounds on talking to upstreams.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/proxy.toml describes each key where operators read it")]
+pub struct UpstreamBounds {
+    pub connect_timeout_seconds: NonZeroU64,
+    pub read_timeout_seconds: NonZeroU64,
+    pub write_timeout_seconds: NonZeroU64,
+    pub idle_timeout_seconds: NonZeroU64,
+    pub connect_attempts: NonZeroUsize,
+}
+
+/// The node token; never shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct NodeToken(String);
+
+impl NodeToken {
+    /// The token itself, to authenticate with.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for NodeToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NodeToken(..)")
+    }
+}
+
+/// Keys of the environment that are for this process; others with the same prefix are for others.
+const ENVIRONMENT: [&str; 16] = [
+    "proxy_addr",
+    "proxy_admin_addr",
+    "distribution_url",
+    "node",
+    "node_token",
+    "node_token_file",
+    "proxy_data_dir",
+    "threads",
+    "max_in_flight",
+    "named_tenants",
+    "token_cache_bytes",
+    "shutdown_grace_seconds",
+    "access_log",
+    "log_filter",
+    "log_format",
+    "upstream",
+];
+
+impl Bootstrap {
+    /// Puts together defaults, file, environment and flags, the later over the earlier.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a key that is not known, a value that is not valid.
+    pub fn load(flags: &Flags) -> Result<Self, Box<figment::Error>> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(config) = &flags.config {
+            figment = figment.merge(Toml::file_exact(config));
+        }
+        // Figment reads numbers out of the environment; a token of digits must stay text.
+        let token =
+            Env::prefixed("TENANTRY_").only(&["node_token"]).iter().next().map(|(_, token)| token);
+        let figment = figment
+            .merge(Env::prefixed("TENANTRY_").only(&ENVIRONMENT).ignore(&["node_token"]))
+            .merge(Serialized::defaults(flags));
+        let mut bootstrap: Self = figment.extract().map_err(Box::new)?;
+        bootstrap.node_token = token.map(NodeToken).or(bootstrap.node_token);
+        Ok(bootstrap)
+    }
+
+    /// How long requests in progress may go on after the proxy was told to stop.
+    #[must_use]
+    pub fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_complete_and_flags_win() {
+        let flags = Flags { proxy_addr: "127.0.0.1:0".parse().ok(), ..Flags::default() };
+        let bootstrap = Bootstrap::load(&flags).unwrap();
+        assert_eq!(bootstrap.proxy_addr.to_string(), "127.0.0.1:0");
+        assert_eq!(bootstrap.proxy_admin_addr.to_string(), "127.0.0.1:7080");
+    }
+
+    #[test]
+    fn a_key_that_is_not_known_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "proxy_adr = \"127.0.0.1:1\"").unwrap();
+        let flags = Flags { config: Some(file.path().to_owned()), ..Flags::default() };
+        let error = Bootstrap::load(&flags).unwrap_err().to_string();
+        assert!(error.contains("proxy_adr"), "{error}");
+    }
+}

@@ -1,0 +1,373 @@
+//! One request, phase by phase. Each method is what its phase is for, and no more.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora::{
+    Error, ErrorSource, ErrorType, Result,
+    http::{RequestHeader, ResponseHeader},
+    proxy::{FailToProxy, ProxyHttp, Session},
+    upstreams::peer::HttpPeer,
+};
+use tenantry_engine::{Decision, Denial, Finished, Forward, Reason, Usage, decide};
+
+use crate::{
+    active::{Active, ActiveState},
+    clock::Clock,
+    connect::Connector,
+    facts, identity,
+    jwks::Jwks,
+    request_id::{RequestId, RequestIds},
+    respond::{self, RateLimitHeaders, Refusal},
+};
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) active: Arc<Active>,
+    pub(crate) clock: Clock,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) jwks: Arc<Jwks>,
+    pub(crate) connector: Connector,
+    pub(crate) in_flight: InFlightBound,
+    pub(crate) access_log: AccessLog,
+}
+
+/// Whether a line is logged per request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccessLog {
+    On,
+    Off,
+}
+
+/// One request on its way.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    request_id: RequestId,
+    /// The state it is decided by, from beginning to end.
+    state: Option<Arc<ActiveState>>,
+    started: Duration,
+    forward: Option<Forward>,
+    reason: Option<Reason>,
+    usage: Option<Arc<Usage>>,
+    request_bytes: u64,
+    connect_attempts: usize,
+    place: Option<Place>,
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Passage;
+
+    fn new_ctx(&self) -> Passage {
+        Passage {
+            request_id: self.request_ids.next(),
+            state: None,
+            started: self.clock.now().monotonic,
+            forward: None,
+            reason: None,
+            usage: None,
+            request_bytes: 0,
+            connect_attempts: 0,
+            place: None,
+        }
+    }
+
+    async fn early_request_filter(&self, _: &mut Session, passage: &mut Passage) -> Result<()> {
+        passage.state = self.active.load();
+        passage.place = self.in_flight.enter();
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+        let refusal = match (&passage.state, &passage.place) {
+            (Some(state), Some(_)) => match self.decide(session, &Arc::clone(state)).await {
+                Decision::Forward(forward) => {
+                    passage.admit(forward);
+                    return Ok(false);
+                }
+                Decision::Deny(denial) => passage.refuse(&denial),
+            },
+            _ => passage.refuse_unready(),
+        };
+        respond::refuse(session, &refusal, passage.request_id).await?;
+        Ok(true)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        passage.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+        let max = passage.forward.as_ref().and_then(|forward| forward.max_body_bytes);
+        if max.is_some_and(|max| passage.request_bytes > max) {
+            passage.reason = Some(Reason::BodyTooLarge);
+            return Error::e_explain(
+                ErrorType::HTTPStatus(Reason::BodyTooLarge.status()),
+                "body over the tenant's limit",
+            );
+        }
+        Ok(())
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+        let upstream = passage.forward.as_ref().map(|forward| &forward.upstream);
+        let endpoint = upstream.and_then(|upstream| upstream.next_endpoint());
+        let endpoint =
+            endpoint.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no endpoint"))?;
+        self.connector.peer(&endpoint.address).await
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let Some((state, forward)) = passage.state.as_ref().zip(passage.forward.as_ref()) else {
+            return Ok(());
+        };
+        let outgoing = identity::Outgoing {
+            table: &state.table,
+            forward,
+            request_id: passage.request_id,
+            client: facts::client(session),
+            host: session.req_header().headers.get(http::header::HOST).cloned(),
+        };
+        identity::apply(&outgoing, request)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        passage: &mut Passage,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        passage.connect_attempts += 1;
+        error.set_retry(self.connector.may_retry(passage.connect_attempts));
+        error
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        response.insert_header("x-request-id", passage.request_id.to_string())?;
+        let rate_limit =
+            passage.forward.as_ref().and_then(|forward| RateLimitHeaders::new(forward.limits()));
+        rate_limit.map_or(Ok(()), |rate_limit| rate_limit.apply(response))
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        passage: &mut Passage,
+    ) -> FailToProxy {
+        let reason = passage.reason.or_else(|| blame(error));
+        passage.reason = reason;
+        let error_code = match reason {
+            Some(reason) if session.response_written().is_none() => {
+                session.set_keepalive(None);
+                let told =
+                    respond::refuse(session, &Refusal::from(reason), passage.request_id).await;
+                told.map_or(0, |()| reason.status())
+            }
+            _ => 0,
+        };
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
+        let finished = Finished {
+            status: session.response_written().map_or(0, |response| response.status.as_u16()),
+            reason: passage.reason,
+            request_bytes: passage.request_bytes,
+            response_bytes: session.body_bytes_sent() as u64,
+            duration: self.clock.now().monotonic.saturating_sub(passage.started),
+        };
+        // A request that never came as far as a decision is nobody's.
+        let usage = passage.usage.take().or_else(|| passage.unresolved());
+        if let Some(usage) = usage {
+            usage.finish(&finished);
+        }
+        if self.access_log == AccessLog::On {
+            log(session, error, passage, &finished);
+        }
+    }
+
+    fn suppress_error_log(&self, _: &Session, passage: &Passage, _: &Error) -> bool {
+        // Counted by reason, and told to the client: a broken upstream must not flood the log.
+        passage.reason.is_some()
+    }
+}
+
+impl Gateway {
+    /// Decides, and once more if a token was refused for a key that could be fetched meanwhile.
+    async fn decide(&self, session: &Session, state: &ActiveState) -> Decision {
+        let facts = facts::of(session);
+        let decision = decide(&state.table, &facts, self.clock.now(), &mut ());
+        if let Decision::Deny(Denial { keys_wanted: Some(issuer), .. }) = &decision
+            && self.jwks.refresh(issuer).await
+        {
+            return decide(&state.table, &facts, self.clock.now(), &mut ());
+        }
+        decision
+    }
+}
+
+impl Passage {
+    fn admit(&mut self, forward: Forward) {
+        if let Some(state) = &self.state {
+            let usages = &state.table.runtime().usages;
+            self.count(Arc::clone(forward.tenant.runtime().usage(forward.tenant.id(), usages)));
+        }
+        self.forward = Some(forward);
+    }
+
+    fn refuse(&mut self, denial: &Denial) -> Refusal {
+        if let (Some(state), Some(tenant)) = (&self.state, &denial.tenant) {
+            self.count(Arc::clone(
+                tenant.runtime().usage(tenant.id(), &state.table.runtime().usages),
+            ));
+        }
+        self.reason = Some(denial.reason);
+        Refusal::from(denial)
+    }
+
+    /// There is no snapshot yet, or too much in progress.
+    fn refuse_unready(&mut self) -> Refusal {
+        self.reason = Some(Reason::Overloaded);
+        Refusal::from(Reason::Overloaded)
+    }
+
+    fn unresolved(&self) -> Option<Arc<Usage>> {
+        let usage = self
+            .state
+            .as_ref()
+            .map(|state| Arc::clone(state.table.runtime().usages.unresolved()))?;
+        usage.start();
+        Some(usage)
+    }
+
+    fn count(&mut self, usage: Arc<Usage>) {
+        usage.start();
+        self.usage = Some(usage);
+    }
+}
+
+/// Who broke the request, if it was not the client.
+fn blame(error: &Error) -> Option<Reason> {
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader | ErrorType::HTTPStatus(_)) => {
+            Some(Reason::BadRequest)
+        }
+        (ErrorSource::Downstream, _) => None,
+        (
+            _,
+            ErrorType::ConnectTimedout
+            | ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError,
+        ) => Some(Reason::UpstreamUnavailable),
+        (_, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => Some(Reason::UpstreamTimeout),
+        _ => Some(Reason::UpstreamFailed),
+    }
+}
+
+fn log(session: &Session, error: Option<&Error>, passage: &Passage, finished: &Finished) {
+    let facts = facts::of(session);
+    tracing::info!(
+        target: "tenantry::access",
+        request_id = %passage.request_id,
+        client = %facts.client,
+        method = facts.method,
+        path = facts.path,
+        tenant = passage.forward.as_ref().map(|forward| forward.tenant.slug().as_str()),
+        route = passage.forward.as_ref().map(|forward| forward.route.id().as_str()),
+        status = finished.status,
+        reason = finished.reason.map(Reason::as_str),
+        request_bytes = finished.request_bytes,
+        response_bytes = finished.response_bytes,
+        duration_us = u64::try_from(finished.duration.as_micros()).unwrap_or(u64::MAX),
+        error = error.map(|error| error.etype().as_str()),
+    );
+}
+
+/// Bounds the requests in progress, over all tenants.
+#[derive(Debug, Clone)]
+pub(crate) struct InFlightBound {
+    count: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl InFlightBound {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { count: Arc::default(), max }
+    }
+
+    fn enter(&self) -> Option<Place> {
+        let place = Place(Arc::clone(&self.count));
+        let before = self.count.fetch_add(1, Relaxed);
+        // A place that is not given is dropped here, which takes the count back.
+        (before < self.max).then_some(place)
+    }
+}
+
+/// A place among the requests in progress; given back when dropped.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let bound = InFlightBound::new(2);
+        let first = bound.enter();
+        let _second = bound.enter();
+        assert!(first.is_some() && bound.enter().is_none() && bound.enter().is_none());
+        drop(first);
+        assert!(bound.enter().is_some());
+        assert_eq!(bound.count.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn errors_are_blamed_on_who_made_them() {
+        let blamed = |source: ErrorSource, etype: ErrorType| {
+            let mut error = Error::new(etype);
+            error.esource = source;
+            blame(&error)
+        };
+        use ErrorSource::{Downstream, Upstream};
+        assert_eq!(blamed(Downstream, ErrorType::ConnectionClosed), None);
+        assert_eq!(blamed(Downstream, ErrorType::InvalidHTTPHeader), Some(Reason::BadRequest));
+        assert_eq!(blamed(Upstream, ErrorType::ConnectRefused), Some(Reason::UpstreamUnavailable));
+        assert_eq!(blamed(Upstream, ErrorType::ReadTimedout), Some(Reason::UpstreamTimeout));
+        assert_eq!(blamed(Upstream, ErrorType::InvalidHTTPHeader), Some(Reason::UpstreamFailed));
+        assert_eq!(
+            blamed(ErrorSource::Unset, ErrorType::InternalError),
+            Some(Reason::UpstreamFailed)
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! What the upstream is told about the request, and what it is not told.
+//!
+//! Called from `upstream_request_filter` and from nowhere else: pingora has by then removed the
+//! headers that the client's `Connection` header names, so nothing set here can be removed by a client.
+
+use http::HeaderName;
+use pingora::http::RequestHeader;
+use tenantry_engine::{Forward, Table};
+
+use crate::request_id::RequestId;
+
+/// Headers that only the gateway may set; a client's own are removed.
+const RESERVED: &str = "x-tenant-";
+const FORWARDED: [&str; 5] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port"];
+
+/// What is known of a request when it is sent on.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) forward: &'a Forward,
+    pub(crate) request_id: RequestId,
+    pub(crate) client: std::net::IpAddr,
+    /// The client's `Host`, as it was sent.
+    pub(crate) host: Option<http::HeaderValue>,
+}
+
+/// Rewrites the request that goes to the upstream.
+///
+/// # Errors
+/// A value that no header can carry; none of ours is.
+pub(crate) fn apply(outgoing: &Outgoing<'_>, request: &mut RequestHeader) -> pingora::Result<()> {
+    remove_reserved(request);
+    let forward = outgoing.forward;
+    if !forward.route.forwards_credential() {
+        if forward.identity.api_key_is_ours {
+            request.remove_header("x-api-key");
+        }
+        if forward.identity.authorization_is_ours {
+            request.remove_header("authorization");
+        }
+    }
+    if let Some(path) = &forward.path {
+        rewrite_path(request, path)?;
+    }
+    let tenant = &forward.tenant;
+    request.insert_header("x-tenant-id", tenant.id().to_string())?;
+    request.insert_header("x-tenant-slug", tenant.slug().as_str())?;
+    request.insert_header("x-tenant-plan", tenant.plan().as_str())?;
+    request
+        .insert_header("x-tenant-features", outgoing.table.features_of(tenant, &forward.plan))?;
+    if let Some(key) = &forward.identity.key {
+        request.insert_header("x-tenant-key-id", key.id.to_string())?;
+    }
+    if let Some(subject) = forward.identity.token.as_ref().and_then(|token| token.subject()) {
+        request.insert_header("x-tenant-subject", subject)?;
+    }
+    request.insert_header("x-forwarded-for", outgoing.client.to_string())?;
+    request.insert_header("x-forwarded-proto", "http")?;
+    if let Some(host) = &outgoing.host {
+        request.insert_header("x-forwarded-host", host.clone())?;
+    }
+    request.insert_header("x-request-id", outgoing.request_id.to_string())
+}
+
+/// Some servers read `_` in a header name as `-`, so both spellings are reserved.
+fn remove_reserved(request: &mut RequestHeader) {
+    let is_reserved = |name: &HeaderName| {
+        let name = name.as_str();
+        let same = |reserved: &str| {
+            name.len() >= reserved.len()
+                && name
+                    .bytes()
+                    .zip(reserved.bytes())
+                    .all(|(a, b)| a == b || (a == b'_' && b == b'-'))
+        };
+        same(RESERVED)
+            || FORWARDED.iter().any(|forwarded| name.len() == forwarded.len() && same(forwarded))
+    };
+    let reserved: Vec<HeaderName> =
+        request.headers.keys().filter(|name| is_reserved(name)).cloned().collect();
+    for name in reserved {
+        request.remove_header(&name);
+    }
+}
+
+fn rewrite_path(request: &mut RequestHeader, path: &str) -> pingora::Result<()> {
+    let target = match request.uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    request.set_raw_path(target.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_headers_go_in_every_spelling() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for name in [
+            "X-Tenant-Id",
+            "x_tenant_id",
+            "X-Tenant_Evil",
+            "x-TENANT-anything",
+            "X-Forwarded-For",
+            "x_forwarded_for",
+            "Forwarded",
+        ] {
+            request.append_header(name.to_owned(), "evil").unwrap();
+        }
+        for name in ["x-tenancy", "x-tenant", "x-forwarded-client-cert", "accept"] {
+            request.append_header(name.to_owned(), "kept").unwrap();
+        }
+        remove_reserved(&mut request);
+        assert!(request.headers.values().all(|value| value == "kept"), "{:?}", request.headers);
+        assert_eq!(request.headers.len(), 4);
+    }
+
+    #[test]
+    fn a_rewritten_path_keeps_its_query() {
+        let mut request = RequestHeader::build("GET", b"/%72eports?a=%72&b", None).unwrap();
+        rewrite_path(&mut request, "/reports").unwrap();
+        assert_eq!(request.raw_path(), b"/reports?a=%72&b");
+    }
+}

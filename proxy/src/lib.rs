@@ -1,0 +1,24 @@
+//! The data plane: a pingora shell around the pure crates.
+//!
+//! Everything that is decided about a request is decided by [`tenantry_engine::decide`]. What is here
+//! is the way to it and from it: facts out of pingora's session, the decision into a forwarded request
+//! or a problem, sockets, files and clocks. Only this package names pingora.
+
+pub mod app;
+pub mod bootstrap;
+
+mod gateway;
+
+mod active;
+mod admin;
+mod clock;
+mod connect;
+mod explain;
+mod facts;
+mod identity;
+mod jwks;
+mod listener;
+mod metrics;
+mod request_id;
+mod respond;
+mod shutdown;

@@ -1,0 +1,163 @@
+//! Answers that the gateway gives itself: problems (RFC 9457), and rate-limit headers
+//! (draft-ietf-httpapi-ratelimit-headers-11) on them and on what upstreams answer.
+
+use std::{fmt::Write as _, time::Duration};
+
+use bytes::Bytes;
+use pingora::{http::ResponseHeader, proxy::Session};
+use serde::Serialize;
+use tenantry_engine::{Denial, LimitLevel, Reason};
+
+use crate::request_id::RequestId;
+
+/// What every problem `type` begins with; the reason's name follows.
+const PROBLEM_TYPE: &str = "urn:tenantry:problem:";
+
+/// How long a client waits when nothing better is known.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// A refusal, ready to be told.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    reason: Reason,
+    detail: Option<&'static str>,
+    retry_after: Option<Duration>,
+    rate_limit: Option<RateLimitHeaders>,
+}
+
+impl From<&Denial> for Refusal {
+    fn from(denial: &Denial) -> Self {
+        Self {
+            reason: denial.reason,
+            detail: denial.detail,
+            retry_after: denial.retry_after,
+            rate_limit: RateLimitHeaders::new(denial.limits()),
+        }
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        let retry_after = matches!(reason, Reason::Overloaded | Reason::UpstreamUnavailable)
+            .then_some(RETRY_SOON);
+        Self { reason, detail: None, retry_after, rate_limit: None }
+    }
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    request_id: String,
+}
+
+/// Answers a request with a problem: JSON, or a plain page where the client asks for HTML.
+pub(crate) async fn refuse(
+    session: &mut Session,
+    refusal: &Refusal,
+    request_id: RequestId,
+) -> pingora::Result<()> {
+    let (content_type, body) =
+        if wants_html(session) { html(refusal, request_id) } else { json(refusal, request_id) };
+    let mut response = ResponseHeader::build(refusal.reason.status(), Some(8))?;
+    response.insert_header("content-type", content_type)?;
+    response.insert_header("content-length", body.len().to_string())?;
+    response.insert_header("cache-control", "no-store")?;
+    response.insert_header("x-request-id", request_id.to_string())?;
+    if refusal.reason.status() == 401 {
+        response.insert_header("www-authenticate", "Bearer realm=\"tenantry\"")?;
+    }
+    if let Some(retry_after) = refusal.retry_after {
+        response.insert_header("retry-after", whole_seconds(retry_after).to_string())?;
+    }
+    if let Some(rate_limit) = &refusal.rate_limit {
+        rate_limit.apply(&mut response)?;
+    }
+    let has_body = session.req_header().method != http::Method::HEAD;
+    session.write_response_header(Box::new(response), !has_body).await?;
+    if has_body {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+fn json(refusal: &Refusal, request_id: RequestId) -> (&'static str, Bytes) {
+    let problem = Problem {
+        r#type: format!("{PROBLEM_TYPE}{}", refusal.reason.as_str()),
+        title: refusal.reason.title(),
+        status: refusal.reason.status(),
+        detail: refusal.detail,
+        request_id: request_id.to_string(),
+    };
+    ("application/problem+json", serde_json::to_vec(&problem).unwrap_or_default().into())
+}
+
+/// No text in it comes from the request.
+fn html(refusal: &Refusal, request_id: RequestId) -> (&'static str, Bytes) {
+    let (status, title) = (refusal.reason.status(), refusal.reason.title());
+    let detail = refusal.detail.map(|detail| format!("<p>{detail}.</p>\n")).unwrap_or_default();
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{status} {title}</title>\n\
+         <h1>{title}</h1>\n{detail}<p><small>{status} · {} · {request_id}</small></p></html>\n",
+        refusal.reason.as_str()
+    );
+    ("text/html; charset=utf-8", page.into())
+}
+
+/// A browser names `text/html` first; a client that takes anything gets JSON.
+fn wants_html(session: &Session) -> bool {
+    let accept = session
+        .req_header()
+        .headers
+        .get(http::header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| {
+        accept.trim_start().get(..9).is_some_and(|start| start.eq_ignore_ascii_case("text/html"))
+    })
+}
+
+/// `RateLimit-Policy` and `RateLimit`.
+#[derive(Debug)]
+pub(crate) struct RateLimitHeaders {
+    policy: String,
+    state: String,
+}
+
+impl RateLimitHeaders {
+    /// Of all limits of a tenant; none if it has none.
+    pub(crate) fn new<'a>(limits: impl Iterator<Item = LimitLevel<'a>>) -> Option<Self> {
+        let (mut policy, mut state) = (String::new(), String::new());
+        for LimitLevel { limit, level } in limits {
+            let separator = if policy.is_empty() { "" } else { ", " };
+            let spec = limit.spec();
+            let name = spec.name();
+            // Writing to a string cannot fail.
+            let _ = write!(
+                policy,
+                "{separator}\"{name}\";q={};w={}",
+                spec.quota(),
+                spec.window_seconds()
+            );
+            let _ = write!(
+                state,
+                "{separator}\"{name}\";r={};t={}",
+                level.remaining,
+                whole_seconds(level.reset)
+            );
+        }
+        (!policy.is_empty()).then_some(Self { policy, state })
+    }
+
+    pub(crate) fn apply(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
+        response.insert_header("ratelimit-policy", self.policy.as_str())?;
+        response.insert_header("ratelimit", self.state.as_str())
+    }
+}
+
+/// Rounded up: who waits that long has waited long enough.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
+}
