@@ -211,12 +211,15 @@ proptest! {
         stream[place] ^= 1 << bit;
         let (read, wrong) = replay(&stream);
         // Either it is noticed, and what was read before it is intact, or it struck what has no
-        // meaning: the `from` of a full state.
-        let same = |read: &Update, sent: &Update| {
-            let from = if sent.kind == UpdateKind::Full { sent.from } else { read.from };
-            Update { from, ..read.clone() } == *sent
-        };
-        prop_assert!(read.iter().zip(&updates).all(|(read, sent)| same(read, sent)));
+        // meaning: the `from` of a full state, or a change that a later one of the same transaction
+        // overrides.
+        let (mut state, mut expected) = (State::new(), State::new());
+        for (read, sent) in read.iter().zip(&updates) {
+            write(&mut state, &read.changes);
+            write(&mut expected, &sent.changes);
+            prop_assert_eq!(&state, &expected);
+            prop_assert_eq!((read.kind, read.position()), (sent.kind, sent.position()));
+        }
         prop_assert!(wrong || read.len() == updates.len());
     }
 
