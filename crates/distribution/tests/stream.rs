@@ -132,9 +132,38 @@ fn replay(stream: &[u8]) -> (Vec<Update>, bool) {
     (updates, decoder.has_partial_line() || assembler.is_inside())
 }
 
+#[test]
+fn folding_names_each_resource_once() {
+    let text = |changes: &[Change]| -> Vec<String> {
+        let one = |change: &Change| format!("{} {:?}", change.id(), change.json());
+        changes.iter().map(one).collect()
+    };
+    let set = |id: &str, json: Option<&str>| {
+        let name = ResourceName { kind: "plan".to_owned(), id: id.to_owned() };
+        Change::new(name, json.map(|json| ResourceJson::from_slice(json.as_bytes()).unwrap()))
+    };
+    let update = |kind, to, changes| Update {
+        epoch: Epoch::from_u128(1),
+        kind,
+        from: Revision::new(to - 1),
+        to: Revision::new(to),
+        removal: Removal::Guarded,
+        changes,
+        hash: StateHash::from_u128(0),
+    };
+    let base = vec![set("a", Some("1")), set("b", Some("1")), set("c", Some("1"))];
+    let first = vec![set("c", None), set("b", Some("2")), set("d", Some("2"))];
+    let second = vec![set("b", Some("3")), set("d", None), set("e", Some("3"))];
+    let folded = fold(
+        update(UpdateKind::Full, 1, base),
+        [update(UpdateKind::Delta, 2, first), update(UpdateKind::Delta, 3, second)],
+    );
+    assert_eq!(text(&folded.changes), ["a Some(1)", "b Some(3)", "e Some(3)"]);
+}
+
 proptest! {
     #[test]
-    fn frames_survive_any_chunking(frames in vec(frame(), 0..12), sizes in vec(1usize..40, 1..20)) {
+    fn frames_survive_any_chunking(frames in vec(frame(), 0..12), sizes in vec(1usize..400, 1..20)) {
         let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.encode().unwrap()).collect();
         let mut decoder = Decoder::new();
         let mut decoded = Vec::new();
@@ -211,12 +240,15 @@ proptest! {
         stream[place] ^= 1 << bit;
         let (read, wrong) = replay(&stream);
         // Either it is noticed, and what was read before it is intact, or it struck what has no
-        // meaning: the `from` of a full state.
-        let same = |read: &Update, sent: &Update| {
-            let from = if sent.kind == UpdateKind::Full { sent.from } else { read.from };
-            Update { from, ..read.clone() } == *sent
-        };
-        prop_assert!(read.iter().zip(&updates).all(|(read, sent)| same(read, sent)));
+        // meaning: the `from` of a full state, or a change that a later one of the same transaction
+        // overrides.
+        let (mut state, mut expected) = (State::new(), State::new());
+        for (read, sent) in read.iter().zip(&updates) {
+            write(&mut state, &read.changes);
+            write(&mut expected, &sent.changes);
+            prop_assert_eq!(&state, &expected);
+            prop_assert_eq!((read.kind, read.position()), (sent.kind, sent.position()));
+        }
         prop_assert!(wrong || read.len() == updates.len());
     }
 
