@@ -1,0 +1,20 @@
+//! What a subscription feeds.
+
+use tenantry_distribution::{Refusal, Update};
+
+/// The holder of the state that requests see.
+pub trait Target: Send + Sync {
+    /// Makes the update the state that is served, and answers with **every** resource that is refused
+    /// in that state, whichever update brought it: a delta that leaves an earlier bad resource alone
+    /// answers with that resource again, and one that heals it (say, by adding the plan it lacked) no
+    /// longer does. Only the target can know this.
+    ///
+    /// A full update replaces everything, a delta stands on what was applied before. Changes apply in
+    /// order. A refused resource keeps its previous form and holds up no other. Resources of a kind
+    /// this build does not know ([`Change::Unknown`](tenantry_distribution::Change::Unknown)) are to
+    /// be skipped; the subscription adds them to the report by itself.
+    ///
+    /// It is called from the subscription's task only, one update at a time, and blocks that task: the
+    /// subscription belongs on a runtime that serves no requests.
+    fn apply(&self, update: &Update) -> Vec<Refusal>;
+}
