@@ -20,7 +20,8 @@ struct Proxy {
 }
 
 impl Proxy {
-    async fn connect(server: &Server, assembler: Assembler) -> Self {
+    async fn connect(server: &Server, mut assembler: Assembler) -> Self {
+        assembler.restart();
         let mut stream = TcpStream::connect(server.running.distribution).await.unwrap();
         let position = assembler.resume().map_or(String::new(), |held| {
             format!("&epoch={}&revision={}&hash={}", held.epoch, held.revision, held.hash)
