@@ -51,7 +51,7 @@ impl Proxy {
                 let mut chunk = [0; 4096];
                 let length = self.stream.read(&mut chunk).await.unwrap();
                 assert!(length > 0, "the stream ended");
-                self.decoder.push(&chunk[..length]);
+                self.decoder.push(chunk.get(..length).unwrap());
             }
         }
     }

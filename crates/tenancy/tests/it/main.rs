@@ -1,5 +1,5 @@
 //! Operations on a real store in a directory of its own.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod keys;
 mod life;
