@@ -1,1 +1,27 @@
-//! The control plane.
+//! The control plane: the HTTP API, the distribution of state to proxies, and what runs beside them.
+//!
+//! [`App`] is the composition root: it takes a [`Bootstrap`] config, a clock and randomness, opens the
+//! store and starts the two listeners. Nothing here is global, so a test starts as many as it likes.
+//!
+//! What may be done is decided in `tenantry-tenancy`; here it is only translated: requests to
+//! operations ([`controllers`]), errors to problems ([`http::failure`], the only place), commits to
+//! frames ([`distributor`]).
+
+pub mod app;
+pub mod bootstrap;
+pub mod random;
+pub mod token;
+
+pub mod router;
+
+pub mod controllers;
+pub mod http;
+
+pub mod distributor;
+pub mod metrics;
+
+mod addresses;
+
+pub use app::{App, Running, StartError};
+pub use bootstrap::{Arguments, Bootstrap};
+pub use random::Random;

@@ -1,1 +1,54 @@
-//! What may be done to a tenant.
+//! What may be done to a tenant, and to what tenants are built on.
+//!
+//! Each operation is **one commit** of the store: the record, its index rows and its audit entry are
+//! written together or not at all. Nothing is looked at before the write to decide whether the write
+//! is allowed: what was read is checked to be unchanged, what must be free is checked to be absent,
+//! what must be unused is checked to have no reference, all inside the commit. A check that fails
+//! because a row that was only read has changed is decided anew, a bounded number of times; one that
+//! fails because something is taken becomes an error that says what.
+//!
+//! **There is no outbox.** An outbox exists to hand every committed change to somebody else exactly in
+//! order, even after a crash. The store's own change log is that already: [`Store::watch`] yields one
+//! item per revision, from any revision still kept, and the distributor follows it. A second copy
+//! would cost a write per operation and could only ever disagree with the first.
+//!
+//! **Rows.** [`layout`] names them all. A record's JSON always has the member `resource`, the part
+//! that a proxy enforces; [`projection`] takes it out byte for byte, without parsing it.
+//!
+//! **Audit order.** The revision of a commit is not known before it is made, so audit rows are keyed
+//! by a ULID that rises within this process, inverted so that a scan yields the newest first. Two
+//! operations in flight at once may be listed in either order; their revisions say which came first.
+//!
+//! No HTTP here. Store, clock and randomness are passed in.
+//!
+//! [`Store::watch`]: tenantry_store::Store::watch
+
+pub mod context;
+pub mod error;
+pub mod layout;
+pub mod projection;
+pub mod record;
+
+pub mod audit;
+pub mod document;
+pub mod domain;
+pub mod issuer;
+pub mod key;
+pub mod listing;
+pub mod merge;
+pub mod tenant;
+
+mod draft;
+mod tenancy;
+mod text;
+
+pub use audit::AuditEntry;
+pub use context::{Caller, Clock, Precondition};
+pub use document::Document;
+pub use error::{Error, StoreFault};
+pub use issuer::NewIssuer;
+pub use key::{CreatedKey, NewKey};
+pub use listing::{Listing, PageRequest};
+pub use record::{ApiKeyRecord, DomainRecord, IssuerRecord, Record, TenantRecord, Versioned};
+pub use tenancy::Tenancy;
+pub use tenant::{NewTenant, TenantFilter, TenantRef, TenantSpec};

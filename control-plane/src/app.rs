@@ -1,0 +1,240 @@
+//! The composition root: everything is put together here, and taken apart again.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tenantry_store::{OpenError, OpenOptions, SledStore, Store, StoreId};
+use tenantry_tenancy::{Clock, Tenancy};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{
+    Bootstrap, Random,
+    addresses::Addresses,
+    distributor::{self, Distributor, Nodes},
+    metrics::Metrics,
+    router,
+    token::Token,
+};
+
+/// What every request handler shares.
+pub struct App {
+    pub(crate) tenancy: Tenancy,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) distributor: Arc<Distributor>,
+    pub(crate) nodes: Arc<Nodes>,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Random,
+    pub(crate) root_token: Token,
+    pub(crate) node_token: Token,
+    pub(crate) heartbeat: Duration,
+    /// Becomes true when the process is to stop.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// Why the control plane did not start. Each text is a sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {}: {source}", path.display())]
+    DataDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A token file cannot be used.
+    #[error("cannot use the token file {}: {source}", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// An address cannot be bound.
+    #[error("cannot listen on {address} for the {what}: {source}")]
+    Listen {
+        /// What for.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A control plane at work.
+pub struct Running {
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// Where distribution listens.
+    pub distribution: SocketAddr,
+    /// The token of the API.
+    pub root_token: Token,
+    /// The token of proxies.
+    pub node_token: Token,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    grace: Duration,
+    store: Arc<SledStore>,
+}
+
+impl App {
+    /// Starts a control plane; returns when both listeners are bound and the store is open.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(
+        bootstrap: Bootstrap,
+        clock: Arc<dyn Clock>,
+        random: Random,
+    ) -> Result<Running, StartError> {
+        let data_dir = bootstrap.data_dir.clone();
+        create_private(&data_dir)?;
+        let store = open(&data_dir, &bootstrap, &random).await?;
+        let root_token = token(bootstrap.root_token, data_dir.join("root-token"), &random)?;
+        let node_token = token(bootstrap.node_token, data_dir.join("node-token"), &random)?;
+        let api = listen("API", bootstrap.api_addr).await?;
+        let distribution = listen("distribution", bootstrap.distribution_addr).await?;
+        let addresses = Addresses {
+            api: bound("API", bootstrap.api_addr, &api)?,
+            distribution: bound("distribution", bootstrap.distribution_addr, &distribution)?,
+        };
+
+        let (stop, stopping) = watch::channel(false);
+        let shared: Arc<dyn Store> = Arc::<SledStore>::clone(&store);
+        let heartbeat = Duration::from_secs(u64::from(bootstrap.heartbeat_seconds.get()));
+        let app = Arc::new(Self {
+            tenancy: Tenancy::new(Arc::clone(&shared), Arc::clone(&clock), random.fork()),
+            store: Arc::clone(&shared),
+            distributor: Arc::new(Distributor::new()),
+            nodes: Arc::new(Nodes::new()),
+            metrics: Metrics::new(),
+            clock,
+            random,
+            root_token: root_token.clone(),
+            node_token: node_token.clone(),
+            heartbeat,
+            stopping: stopping.clone(),
+        });
+        let follower =
+            distributor::follow(shared, Arc::clone(&app.distributor), heartbeat, stopping.clone());
+        let tasks = vec![
+            tokio::spawn(follower),
+            serve(api, router::api(Arc::clone(&app)), stopping.clone()),
+            serve(distribution, router::distribution(app), stopping),
+        ];
+        addresses
+            .write(&data_dir)
+            .map_err(|source| StartError::DataDirectory { path: data_dir, source })?;
+        tracing::info!(api = %addresses.api, distribution = %addresses.distribution, "listening");
+        Ok(Running {
+            api: addresses.api,
+            distribution: addresses.distribution,
+            root_token,
+            node_token,
+            stop,
+            tasks,
+            grace: Duration::from_secs(u64::from(bootstrap.shutdown_seconds.get())),
+            store,
+        })
+    }
+}
+
+impl Running {
+    /// Takes no more requests, lets those in progress finish within the time given for it, and closes
+    /// the store.
+    pub async fn stop(self) {
+        // Nobody listening means that everything has ended already.
+        let _ = self.stop.send(true);
+        let mut tasks = self.tasks;
+        let finish = async {
+            for task in &mut tasks {
+                // A task that panicked has ended, which is all that is waited for.
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(self.grace, finish).await.is_err() {
+            tracing::warn!("requests were still in progress and are cut off");
+            for task in &tasks {
+                task.abort();
+            }
+        }
+        let store = self.store;
+        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+            tracing::error!("the store could not be closed in order");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn create_private(path: &Path) -> Result<(), StartError> {
+    let failed = |source| StartError::DataDirectory { path: path.to_owned(), source };
+    if !path.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    }
+    fs::read_dir(path).map(drop).map_err(failed)
+}
+
+async fn open(
+    data_dir: &Path,
+    bootstrap: &Bootstrap,
+    random: &Random,
+) -> Result<Arc<SledStore>, StartError> {
+    let mut options = OpenOptions::new(StoreId::from_bytes(random.bytes()));
+    options.cache_bytes = u64::from(bootstrap.store_cache_mib.get()) << 20;
+    let path = data_dir.join("store");
+    let opened = tokio::task::spawn_blocking({
+        let path = path.clone();
+        move || SledStore::open(&path, &options)
+    });
+    let stopped = |_| OpenError::Damaged { path, detail: "recovery panicked".to_owned() };
+    Ok(Arc::new(opened.await.map_err(stopped)??))
+}
+
+fn token(given: Option<Token>, path: PathBuf, random: &Random) -> Result<Token, StartError> {
+    match given {
+        Some(token) => Ok(token),
+        None => Token::load_or_create(&path, random)
+            .map_err(|source| StartError::Token { path, source }),
+    }
+}
+
+async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { what, address, source })
+}
+
+fn bound(
+    what: &'static str,
+    address: SocketAddr,
+    listener: &TcpListener,
+) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|source| StartError::Listen { what, address, source })
+}
+
+fn serve(
+    listener: TcpListener,
+    router: axum::Router,
+    mut stopping: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move {
+        let stopped = async move {
+            // An error means that whoever would say so is gone, which says the same.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "a listener failed");
+        }
+    })
+}

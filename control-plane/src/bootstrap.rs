@@ -1,0 +1,161 @@
+//! The bootstrap config: defaults, then a TOML file, then the environment, then flags.
+//!
+//! The environment is passed in. Only variables that name a field are looked at, because other
+//! processes of the platform have `TENANTRY_*` variables of their own. Their values are taken as text
+//! and not guessed at: a token of digits is still a token.
+
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
+
+use clap::Parser;
+use figment::{
+    Figment,
+    providers::{Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+use tenantry_telemetry::LogFormat;
+
+use crate::token::Token;
+
+const DEFAULTS: &str = include_str!("../../config/control-plane.toml");
+const PREFIX: &str = "TENANTRY_";
+const TEXTS: [&str; 7] = [
+    "data_dir",
+    "api_addr",
+    "distribution_addr",
+    "log_filter",
+    "log_format",
+    "root_token",
+    "node_token",
+];
+const NUMBERS: [&str; 3] = ["heartbeat_seconds", "shutdown_seconds", "store_cache_mib"];
+
+/// How this process is to run. See `config/control-plane.toml`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bootstrap {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where the API listens.
+    pub api_addr: SocketAddr,
+    /// Where distribution listens.
+    pub distribution_addr: SocketAddr,
+    /// Which events are logged.
+    pub log_filter: String,
+    /// How they are written.
+    pub log_format: LogFormat,
+    /// How often a stream shows that it is alive.
+    pub heartbeat_seconds: NonZeroU32,
+    /// How long requests may take to finish on shutdown.
+    pub shutdown_seconds: NonZeroU32,
+    /// Memory for pages of the store.
+    pub store_cache_mib: NonZeroU32,
+    /// The token of the API; if none, the one in `root-token`.
+    #[serde(default)]
+    pub root_token: Option<Token>,
+    /// The token of proxies; if none, the one in `node-token`.
+    #[serde(default)]
+    pub node_token: Option<Token>,
+}
+
+/// The control plane of Tenantry: the API, and the distribution of its state to proxies.
+#[derive(Debug, Clone, Default, Parser, Serialize)]
+#[command(name = "tenantry-control-plane", version)]
+pub struct Arguments {
+    /// A TOML file with bootstrap config.
+    #[arg(long)]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Where everything is kept [default: tenantry-data].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Where the API listens [default: 127.0.0.1:7070].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_addr: Option<SocketAddr>,
+    /// Where distribution to proxies listens [default: 127.0.0.1:7071].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution_addr: Option<SocketAddr>,
+    /// Which events are logged [default: info].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_filter: Option<String>,
+    /// How events are written: text or json [default: text].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<LogFormat>,
+}
+
+impl Bootstrap {
+    /// Puts the config together.
+    ///
+    /// # Errors
+    /// What cannot be read or understood, and where it was given.
+    pub fn load(
+        arguments: &Arguments,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Box<figment::Error>> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(file) = &arguments.config {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        for (variable, value) in environment {
+            let Some(field) = variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else {
+                continue;
+            };
+            if TEXTS.contains(&field.as_str()) {
+                figment = figment.merge(Serialized::default(&field, value));
+            } else if NUMBERS.contains(&field.as_str()) {
+                let number: u32 = value.parse().map_err(|_| {
+                    Box::new(figment::Error::from(format!("{variable} is not a number: {value:?}")))
+                })?;
+                figment = figment.merge(Serialized::default(&field, number));
+            }
+        }
+        figment.merge(Serialized::defaults(arguments)).extract().map_err(Box::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(
+        arguments: Arguments,
+        environment: &[(&str, &str)],
+    ) -> Result<Bootstrap, Box<figment::Error>> {
+        let pairs =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Bootstrap::load(&arguments, pairs)
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let defaults = load(Arguments::default(), &[]).unwrap();
+        assert_eq!(defaults.api_addr.to_string(), "127.0.0.1:7070");
+        let environment = [("TENANTRY_API_ADDR", "127.0.0.1:1"), ("TENANTRY_PROXY_ADDR", "x")];
+        let from_environment = load(Arguments::default(), &environment).unwrap();
+        assert_eq!(from_environment.api_addr.port(), 1);
+        let arguments =
+            Arguments { api_addr: Some("127.0.0.1:2".parse().unwrap()), ..Default::default() };
+        assert_eq!(load(arguments, &environment).unwrap().api_addr.port(), 2);
+    }
+
+    #[test]
+    fn a_token_is_text_and_stays_hidden() {
+        let digits = "1234567890123456";
+        let bootstrap = load(Arguments::default(), &[("TENANTRY_ROOT_TOKEN", digits)]).unwrap();
+        assert_eq!(bootstrap.root_token.as_ref().unwrap().expose(), digits);
+        assert!(!format!("{bootstrap:?}").contains(digits));
+        let error = load(Arguments::default(), &[("TENANTRY_ROOT_TOKEN", "short-secret")]);
+        assert!(!error.unwrap_err().to_string().contains("short-secret"));
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let wrong = |name| load(Arguments::default(), &[(name, "x")]).unwrap_err().to_string();
+        assert!(wrong("TENANTRY_API_ADDR").contains("api_addr"));
+        assert!(wrong("TENANTRY_HEARTBEAT_SECONDS").contains("TENANTRY_HEARTBEAT_SECONDS"));
+    }
+}

@@ -1,0 +1,14 @@
+//! One module for each resource: what its paths take, which operation that is, what they return.
+
+pub mod documents;
+pub mod tenants;
+
+pub mod domains;
+pub mod issuers;
+pub mod keys;
+
+pub mod audit;
+pub mod proxies;
+
+pub mod distribution;
+pub mod health;

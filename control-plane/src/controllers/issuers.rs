@@ -1,0 +1,135 @@
+//! `/api/v1/tenants/{tenant}/issuers`, and `/api/v1/issuers` for those of all tenants.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode, response::IntoResponse};
+use tenantry_api::{CreateIssuer, IssuerBody, ListQuery};
+use tenantry_model::{IssuerId, KeySource};
+use tenantry_tenancy::{Error, IssuerRecord, NewIssuer, PageRequest, TenantRef, Versioned};
+
+use crate::{
+    app::App,
+    http::{
+        body::{Json, Names, Parameters},
+        conditions::Conditions,
+        failure::Failure,
+        request::Asking,
+        response::{Single, page},
+    },
+};
+
+type Answer = Result<Single<IssuerBody>, Failure>;
+
+/// `POST` on a tenant's collection.
+pub async fn create_of_tenant(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    Json(request): Json<CreateIssuer>,
+) -> Answer {
+    let tenant: TenantRef = tenant.parse()?;
+    let created = body(app.tenancy.create_issuer(&caller, Some(&tenant), issuer(request)).await?);
+    let owner = created.tenant.map_or_else(|| tenant.to_string(), |id| id.to_string());
+    let location = format!("/api/v1/tenants/{owner}/issuers/{}", created.id);
+    Ok(Single::created(location, created.revision, created))
+}
+
+/// `GET` on a tenant's collection.
+pub async fn list_of_tenant(
+    State(app): State<Arc<App>>,
+    Names(tenant): Names<String>,
+    Parameters(query): Parameters<ListQuery>,
+) -> Result<impl IntoResponse, Failure> {
+    let (tenant, request) = (tenant.parse()?, PageRequest::new(query.limit, query.cursor)?);
+    Ok(page(app.tenancy.issuers(Some(&tenant), &request).await?, body))
+}
+
+/// `GET` on one of a tenant.
+pub async fn get_of_tenant(
+    State(app): State<Arc<App>>,
+    Names((tenant, id)): Names<(String, String)>,
+    conditions: Conditions,
+) -> Answer {
+    let found = body(app.tenancy.issuer(Some(&tenant.parse()?), parsed(&id)?).await?);
+    Ok(Single::ok(found.revision, found).unless(&conditions.known))
+}
+
+/// `DELETE` on one of a tenant.
+pub async fn delete_of_tenant(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names((tenant, id)): Names<(String, String)>,
+) -> Result<StatusCode, Failure> {
+    app.tenancy.delete_issuer(&caller, Some(&tenant.parse()?), parsed(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/issuers`.
+pub async fn create_shared(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Json(request): Json<CreateIssuer>,
+) -> Answer {
+    let created = body(app.tenancy.create_issuer(&caller, None, issuer(request)).await?);
+    let location = format!("/api/v1/issuers/{}", created.id);
+    Ok(Single::created(location, created.revision, created))
+}
+
+/// `GET /api/v1/issuers`.
+pub async fn list_shared(
+    State(app): State<Arc<App>>,
+    Parameters(query): Parameters<ListQuery>,
+) -> Result<impl IntoResponse, Failure> {
+    let request = PageRequest::new(query.limit, query.cursor)?;
+    Ok(page(app.tenancy.issuers(None, &request).await?, body))
+}
+
+/// `GET /api/v1/issuers/{id}`.
+pub async fn get_shared(
+    State(app): State<Arc<App>>,
+    Names(id): Names<String>,
+    conditions: Conditions,
+) -> Answer {
+    let found = body(app.tenancy.issuer(None, parsed(&id)?).await?);
+    Ok(Single::ok(found.revision, found).unless(&conditions.known))
+}
+
+/// `DELETE /api/v1/issuers/{id}`.
+pub async fn delete_shared(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(id): Names<String>,
+) -> Result<StatusCode, Failure> {
+    app.tenancy.delete_issuer(&caller, None, parsed(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn parsed(id: &str) -> Result<IssuerId, Error> {
+    id.parse().map_err(|_| Error::not_found("issuer", id))
+}
+
+fn issuer(request: CreateIssuer) -> NewIssuer {
+    let CreateIssuer { issuer, audiences, algorithms, tenant_claim, jwks, jwks_url } = request;
+    NewIssuer { issuer, audiences, algorithms, tenant_claim, jwks, jwks_url }
+}
+
+fn body(record: Versioned<IssuerRecord>) -> IssuerBody {
+    let Versioned { value, revision } = record;
+    let issuer = &value.resource;
+    let jwks_url = match issuer.keys() {
+        KeySource::Url(url) => Some(url.clone()),
+        KeySource::Inline(_) => None,
+    };
+    IssuerBody {
+        id: issuer.id(),
+        tenant: issuer.tenant(),
+        issuer: issuer.issuer().to_owned(),
+        audiences: issuer.audiences().clone(),
+        algorithms: issuer.algorithms().clone(),
+        tenant_claim: issuer.tenant_claim().map(str::to_owned),
+        jwks: value.shown_keys(),
+        jwks_url,
+        created_at: value.created_at,
+        revision: revision.as_u64(),
+    }
+}

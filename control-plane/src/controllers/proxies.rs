@@ -1,0 +1,46 @@
+//! `/api/v1/proxies`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use tenantry_api::{PageBody, ProxyBody, RefusedResource};
+
+use crate::{
+    app::App,
+    distributor::{Node, Position},
+};
+
+/// `GET /api/v1/proxies`: all of them, as their number is bounded.
+pub async fn list(State(app): State<Arc<App>>) -> Json<PageBody<ProxyBody>> {
+    let head = app.distributor.position();
+    let items = app.nodes.all().into_iter().map(|node| body(node, head)).collect();
+    Json(PageBody { items, next_cursor: None })
+}
+
+fn body(node: Node, head: Option<Position>) -> ProxyBody {
+    let connected = node.is_connected();
+    let Node { name, last_seen_at, report, .. } = node;
+    let lag = report.as_ref().zip(head).and_then(|(report, head)| {
+        let behind = head.revision.number().saturating_sub(report.revision.number());
+        (report.epoch == head.epoch).then_some(behind)
+    });
+    let refused = report.iter().flat_map(|report| &report.refused).map(|refusal| RefusedResource {
+        kind: refusal.resource.kind.clone(),
+        id: refusal.resource.id.clone(),
+        reason: refusal.reason.clone(),
+    });
+    ProxyBody {
+        node: name.to_string(),
+        connected,
+        refused: refused.collect(),
+        refused_total: report.as_ref().map_or(0, |report| report.refused_total),
+        epoch: report.as_ref().map(|report| report.epoch.to_string()),
+        revision: report.as_ref().map(|report| report.revision.number()),
+        hash: report.as_ref().map(|report| report.hash.to_string()),
+        applied_at: report.as_ref().map(|report| report.applied_at),
+        tenants: report.as_ref().map(|report| report.tenants),
+        version: report.map(|report| report.version),
+        lag,
+        last_seen_at,
+    }
+}

@@ -1,0 +1,176 @@
+//! `/api/v1/tenants`.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::IntoResponse};
+use serde_json::Value;
+use tenantry_api::{CreateTenant, ReplaceTenant, SuspendTenant, TenantBody, TenantQuery};
+use tenantry_model::Tenant;
+use tenantry_tenancy::{NewTenant, PageRequest, TenantFilter, TenantRecord, TenantSpec, Versioned};
+
+use crate::{
+    app::App,
+    http::{
+        body::{Json, Names, Parameters},
+        conditions::Conditions,
+        failure::Failure,
+        request::Asking,
+        response::{Single, page},
+    },
+};
+
+type Answer = Result<Single<TenantBody>, Failure>;
+
+/// `POST /api/v1/tenants`.
+pub async fn create(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Json(request): Json<CreateTenant>,
+) -> Answer {
+    let created = body(app.tenancy.create_tenant(&caller, new_tenant(request)).await?);
+    let location = format!("/api/v1/tenants/{}", created.id);
+    Ok(Single::created(location, created.revision, created))
+}
+
+/// `GET /api/v1/tenants`.
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Parameters(query): Parameters<TenantQuery>,
+) -> Result<impl IntoResponse, Failure> {
+    let TenantQuery { limit, cursor, state, plan, q } = query;
+    let filter = TenantFilter { state, plan, text: q };
+    let request = PageRequest::new(limit, cursor)?;
+    Ok(page(app.tenancy.tenants(&filter, &request).await?, body))
+}
+
+/// `GET /api/v1/tenants/{tenant}`.
+pub async fn get(
+    State(app): State<Arc<App>>,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+) -> Answer {
+    let found = body(app.tenancy.tenant(&tenant.parse()?).await?);
+    Ok(Single::ok(found.revision, found).unless(&conditions.known))
+}
+
+/// `PUT /api/v1/tenants/{tenant}`.
+pub async fn replace(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+    Json(request): Json<ReplaceTenant>,
+) -> Answer {
+    let (tenant, spec) = (tenant.parse()?, spec(request));
+    let precondition = &conditions.precondition;
+    changed(app.tenancy.replace_tenant(&caller, &tenant, &spec, precondition).await?)
+}
+
+/// `PATCH /api/v1/tenants/{tenant}`.
+pub async fn patch(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+    Json(patch): Json<Value>,
+) -> Answer {
+    let precondition = &conditions.precondition;
+    changed(app.tenancy.patch_tenant(&caller, &tenant.parse()?, &patch, precondition).await?)
+}
+
+/// `DELETE /api/v1/tenants/{tenant}`.
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+) -> Answer {
+    let precondition = &conditions.precondition;
+    changed(app.tenancy.delete_tenant(&caller, &tenant.parse()?, precondition).await?)
+}
+
+/// `POST /api/v1/tenants/{tenant}/suspend`.
+pub async fn suspend(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+    Json(request): Json<SuspendTenant>,
+) -> Answer {
+    let (tenant, precondition) = (tenant.parse()?, &conditions.precondition);
+    changed(app.tenancy.suspend_tenant(&caller, &tenant, &request.reason, precondition).await?)
+}
+
+/// `POST /api/v1/tenants/{tenant}/resume`.
+pub async fn resume(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+) -> Answer {
+    let precondition = &conditions.precondition;
+    changed(app.tenancy.resume_tenant(&caller, &tenant.parse()?, precondition).await?)
+}
+
+/// `POST /api/v1/tenants/{tenant}/undelete`.
+pub async fn undelete(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+) -> Answer {
+    let precondition = &conditions.precondition;
+    changed(app.tenancy.undelete_tenant(&caller, &tenant.parse()?, precondition).await?)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it ends handlers, which can fail")]
+fn changed(record: Versioned<TenantRecord>) -> Answer {
+    let changed = body(record);
+    Ok(Single::ok(changed.revision, changed))
+}
+
+fn new_tenant(request: CreateTenant) -> NewTenant {
+    let CreateTenant {
+        slug,
+        name,
+        plan,
+        domains,
+        auth,
+        access,
+        features,
+        limits,
+        labels,
+        metadata,
+    } = request;
+    let spec = TenantSpec { slug, name, plan, auth, access, features, limits, labels, metadata };
+    NewTenant { spec, domains }
+}
+
+fn spec(request: ReplaceTenant) -> TenantSpec {
+    let ReplaceTenant { slug, name, plan, auth, access, features, limits, labels, metadata } =
+        request;
+    TenantSpec { slug, name, plan, auth, access, features, limits, labels, metadata }
+}
+
+fn body(record: Versioned<TenantRecord>) -> TenantBody {
+    let Versioned { value, revision } = record;
+    let Tenant { id, slug, state, plan, auth, access, features, limits } = value.resource;
+    TenantBody {
+        id,
+        slug,
+        name: value.name,
+        state,
+        plan,
+        auth,
+        access,
+        features,
+        limits,
+        labels: value.labels,
+        metadata: value.metadata,
+        suspended_reason: value.suspended_reason,
+        deleted_at: value.deleted_at,
+        created_at: value.created_at,
+        updated_at: value.updated_at,
+        revision: revision.as_u64(),
+    }
+}

@@ -1,0 +1,71 @@
+//! The whole state at one revision, page by page.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tenantry_distribution::{Change, Epoch, InvalidJson, ResourceJson, ResourceName};
+use tenantry_model::ResourceKind;
+use tenantry_store::{Cursor, ReadError, Revision, Row, Store, StoreId};
+use tenantry_tenancy::{layout, projection};
+
+const PAGE_ROWS: usize = 500;
+
+/// The epoch of a history is its identity.
+pub(super) fn epoch(id: StoreId) -> Epoch {
+    Epoch::from_u128(u128::from_be_bytes(*id.as_bytes()))
+}
+
+/// Reads all resources at a pinned revision, kind by kind, each after what it refers to.
+pub(super) struct Pages<'a> {
+    store: &'a dyn Store,
+    /// What is still to be read: a prefix, and where in it to go on.
+    left: VecDeque<(String, Cursor)>,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn new(store: &'a dyn Store, id: StoreId, at: Revision) -> Self {
+        let prefixes = ResourceKind::ALL.map(layout::records);
+        // Behind the prefix itself come all keys that start with it.
+        let start = |prefix: String| {
+            let after = Bytes::from(prefix.clone());
+            (prefix, Cursor { store: id, at, after })
+        };
+        Self { store, left: prefixes.map(start).into() }
+    }
+
+    /// The next resources; none at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Change>>, ReadError> {
+        let Some((prefix, cursor)) = self.left.pop_front() else { return Ok(None) };
+        let page = self.store.scan(prefix.as_bytes(), Some(cursor), PAGE_ROWS).await?;
+        if let Some(next) = page.next {
+            self.left.push_front((prefix, next));
+        }
+        Ok(Some(page.rows.iter().filter_map(put).collect()))
+    }
+}
+
+/// The resource in a row; none if the row holds none.
+///
+/// A record that cannot be read is left out, here and in deltas alike, and logged: one bad record must
+/// not keep all others from the proxies.
+pub(super) fn put(row: &Row) -> Option<Change> {
+    let name = name(&row.key)?;
+    match resource(&row.value) {
+        Ok(json) => Some(Change::new(name, Some(json))),
+        Err(error) => {
+            tracing::error!(resource = %name, %error, "a stored record cannot be read");
+            None
+        }
+    }
+}
+
+/// The resource that a key names; none if it names none.
+pub(super) fn name(key: &[u8]) -> Option<ResourceName> {
+    let (kind, id) = projection::resource_key(key)?;
+    Some(ResourceName { kind: kind.as_str().to_owned(), id: id.to_owned() })
+}
+
+fn resource(value: &[u8]) -> Result<ResourceJson, InvalidJson> {
+    let json = projection::resource_json(value).map_err(InvalidJson::Syntax)?;
+    ResourceJson::from_slice(json.get().as_bytes())
+}

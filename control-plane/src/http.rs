@@ -1,0 +1,8 @@
+//! HTTP, apart from what is asked for: who asks, how bodies are read, how answers and errors look.
+
+pub mod auth;
+pub mod body;
+pub mod conditions;
+pub mod failure;
+pub mod request;
+pub mod response;

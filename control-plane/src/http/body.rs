@@ -1,0 +1,92 @@
+//! What a request says: its body, its query, the names in its path. Whatever is wrong with it becomes
+//! a problem that names the place.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{StatusCode, header, request::Parts},
+};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tenantry_api::ProblemKind;
+use tenantry_tenancy::merge::pointer;
+
+use super::failure::Failure;
+
+/// A JSON body.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        if !content_type.is_some_and(|value| is_json(value.as_bytes())) {
+            let detail = "send the body as JSON, with `Content-Type: application/json`";
+            return Err(Failure::new(ProblemKind::UnsupportedMediaType, detail));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                Failure::new(ProblemKind::TooLarge, "the body is larger than this path takes")
+            } else {
+                Failure::new(ProblemKind::MalformedJson, "the body did not arrive whole")
+            }
+        })?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// `application/json`, or a type that is JSON by its suffix, such as that of merge patches.
+fn is_json(value: &[u8]) -> bool {
+    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    let essence = essence.trim_ascii().to_ascii_lowercase();
+    essence == b"application/json"
+        || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let place = pointer(error.path());
+        match error.inner().classify() {
+            Category::Data => {
+                Failure::new(ProblemKind::Invalid, error.inner().to_string()).at(place)
+            }
+            Category::Syntax | Category::Eof | Category::Io => malformed(error.inner()),
+        }
+    })?;
+    json.end().map_err(|error| malformed(&error))?;
+    Ok(parsed)
+}
+
+fn malformed(error: &serde_json::Error) -> Failure {
+    Failure::new(ProblemKind::MalformedJson, format!("the body is not JSON: {error}"))
+}
+
+/// The parameters behind `?`.
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|Query(parameters)| Self(parameters))
+            .map_err(|rejection| Failure::new(ProblemKind::InvalidQuery, rejection.body_text()))
+    }
+}
+
+/// The names in the path. One that cannot be decoded names nothing.
+pub struct Names<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Names<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let names = Path::<T>::from_request_parts(parts, state).await;
+        names.map(|Path(names)| Self(names)).map_err(|_| {
+            Failure::new(ProblemKind::NotFound, "a name in the path is not percent-encoded UTF-8")
+        })
+    }
+}

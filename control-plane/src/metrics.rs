@@ -1,0 +1,92 @@
+//! What Prometheus sees. Labels come from the router and from closed lists, never from a client.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::Method,
+    middleware::Next,
+    response::Response,
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use tenantry_store::Status;
+
+use crate::app::App;
+
+/// The metrics of one control plane.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    head: Gauge,
+    store_bytes: Gauge,
+    proxies: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: &'static str,
+    status_class: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("tenantry_control_plane");
+        let metrics = Self {
+            requests: Family::default(),
+            head: Gauge::default(),
+            store_bytes: Gauge::default(),
+            proxies: Gauge::default(),
+            registry: Registry::default(),
+        };
+        let requests = metrics.requests.clone();
+        registry.register("requests", "Requests by route, method and class of status", requests);
+        let head = metrics.head.clone();
+        registry.register("store_revision", "The newest revision: it counts commits", head);
+        let bytes = metrics.store_bytes.clone();
+        registry.register("store_bytes", "Bytes that the store takes up on disk", bytes);
+        let proxies = metrics.proxies.clone();
+        registry.register("connected_proxies", "Proxies that follow the stream now", proxies);
+        Self { registry, ..metrics }
+    }
+
+    pub(crate) fn page(&self, status: &Status, proxies: usize) -> Result<String, std::fmt::Error> {
+        self.head.set(i64::try_from(status.head.as_u64()).unwrap_or(i64::MAX));
+        self.store_bytes.set(i64::try_from(status.bytes).unwrap_or(i64::MAX));
+        self.proxies.set(i64::try_from(proxies).unwrap_or(i64::MAX));
+        tenantry_telemetry::metrics::page(&self.registry)
+    }
+}
+
+/// Counts a request when it is answered.
+pub async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("unmatched", MatchedPath::as_str).to_owned();
+    let method = method(request.method());
+    let response = next.run(request).await;
+    let status_class = match response.status().as_u16() {
+        100..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    };
+    app.metrics.requests.get_or_create(&RequestLabels { route, method, status_class }).inc();
+    response
+}
+
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}

@@ -1,0 +1,86 @@
+//! Who asks, when, and under which condition; and where identifiers come from.
+
+use std::net::IpAddr;
+
+use parking_lot::Mutex;
+use rand::{CryptoRng, Rng as _};
+use tenantry_model::Timestamp;
+use tenantry_store::Revision;
+use ulid::Ulid;
+
+use crate::Error;
+
+/// Tells the time.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Who asks for an operation; it goes into the audit entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who acts, such as `root`.
+    pub actor: String,
+    /// The request that asks.
+    pub request_id: String,
+    /// Where the request came from.
+    pub source_address: Option<IpAddr>,
+}
+
+/// What must hold of a record before it is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Precondition {
+    /// Nothing.
+    #[default]
+    None,
+    /// It is at one of these revisions.
+    AnyOf(Vec<u64>),
+}
+
+impl Precondition {
+    /// Whether it holds for a record at this revision.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`].
+    pub(crate) fn check(&self, revision: Revision) -> Result<(), Error> {
+        match self {
+            Self::None => Ok(()),
+            Self::AnyOf(revisions) if revisions.contains(&revision.as_u64()) => Ok(()),
+            Self::AnyOf(_) => Err(Error::PreconditionFailed { revision: revision.as_u64() }),
+        }
+    }
+}
+
+/// Randomness, and identifiers made of it.
+pub(crate) struct Identifiers(Mutex<Source>);
+
+struct Source {
+    random: Box<dyn CryptoRng + Send>,
+    last: u128,
+}
+
+impl Identifiers {
+    pub(crate) fn new(random: Box<dyn CryptoRng + Send>) -> Self {
+        Self(Mutex::new(Source { random, last: 0 }))
+    }
+
+    /// 128 random bits.
+    pub(crate) fn random(&self) -> u128 {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes);
+        u128::from_be_bytes(bytes)
+    }
+
+    pub(crate) fn fill(&self, bytes: &mut [u8]) {
+        self.0.lock().random.fill_bytes(bytes);
+    }
+
+    /// A ULID above all that this process has made before, even when the clock stands or goes back.
+    pub(crate) fn rising(&self, now: Timestamp) -> Ulid {
+        let random = self.random();
+        let mut source = self.0.lock();
+        let fresh = Ulid::from_parts(now.unix_ms(), random).0;
+        source.last = fresh.max(source.last.saturating_add(1));
+        Ulid(source.last)
+    }
+}

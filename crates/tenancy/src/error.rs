@@ -1,0 +1,160 @@
+//! Everything that can go wrong with an operation, by what whoever asked should do about it.
+
+use tenantry_model::TenantState;
+use tenantry_store::{CommitError, ReadError};
+
+/// Why an operation was not done. Unless it says otherwise, nothing was written.
+///
+/// The texts are for whoever asked: they hold no secrets and never say whose a taken name is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is nothing of this name.
+    #[error("there is no {kind} {id}")]
+    NotFound {
+        /// What was looked for.
+        kind: &'static str,
+        /// Its name, as it was given.
+        id: String,
+    },
+    /// A tenant has this slug.
+    #[error("the slug {0} is taken")]
+    SlugTaken(String),
+    /// A tenant has this domain.
+    #[error("the domain {host} is taken")]
+    DomainTaken {
+        /// The domain.
+        host: String,
+        /// Where in the request it stands.
+        pointer: String,
+    },
+    /// The identifier is in use.
+    #[error("there is already a {kind} {id}")]
+    IdTaken {
+        /// Of what.
+        kind: &'static str,
+        /// The identifier.
+        id: String,
+    },
+    /// Something refers to it.
+    #[error("the {kind} {id} is used by at least one {user}; change those first")]
+    InUse {
+        /// What.
+        kind: &'static str,
+        /// Which.
+        id: String,
+        /// What refers to it.
+        user: &'static str,
+    },
+    /// The tenant's state does not allow it.
+    #[error("the tenant is {}: {rule}", .state.as_str())]
+    InvalidState {
+        /// The state it is in.
+        state: TenantState,
+        /// What would be allowed.
+        rule: &'static str,
+    },
+    /// It is not at the revision that was asked for.
+    #[error("it is at revision {revision} now; read it again and decide anew")]
+    PreconditionFailed {
+        /// The revision it is at.
+        revision: u64,
+    },
+    /// Part of what was sent breaks a rule.
+    #[error("{detail}")]
+    Invalid {
+        /// Which part (RFC 6901).
+        pointer: String,
+        /// Which rule.
+        detail: String,
+    },
+    /// A parameter of a list breaks a rule.
+    #[error("{detail}")]
+    InvalidQuery {
+        /// Which parameter.
+        parameter: &'static str,
+        /// Which rule.
+        detail: String,
+    },
+    /// The cursor cannot be used.
+    #[error("{0}")]
+    InvalidCursor(&'static str),
+    /// What would be stored is too large.
+    #[error("the {kind} would take {bytes} bytes; at most {limit} can be stored")]
+    TooLarge {
+        /// What.
+        kind: &'static str,
+        /// Its size as JSON.
+        bytes: usize,
+        /// The largest size.
+        limit: usize,
+    },
+    /// Others kept changing the same records.
+    #[error("others keep changing the same records; try again")]
+    ConcurrentChange,
+    /// The store did not do its part.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+/// How the store failed. The texts say what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreFault {
+    /// The disk is full.
+    #[error("the disk of the control plane is full; make space, then restart it")]
+    Full,
+    /// Nothing was done, and trying again may help.
+    #[error("the store cannot be reached; try again")]
+    Unavailable,
+    /// The write may or may not have been made.
+    #[error("it is not known whether the change was made; read the record before you try again")]
+    Unknown,
+    /// Nothing works before somebody repairs it.
+    #[error("the store has failed and takes no changes; see the log of the control plane")]
+    Failed,
+    /// A row is not what this code writes. The key is for the log only.
+    #[error("a stored record cannot be read")]
+    Damaged {
+        /// The key of the row.
+        key: String,
+    },
+    /// A commit broke a limit of the store, which the checks before it should have caught.
+    #[error("the change does not fit one commit")]
+    Limit(String),
+}
+
+impl Error {
+    /// A part of the request that breaks a rule.
+    pub(crate) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid { pointer: pointer.into(), detail: detail.into() }
+    }
+
+    /// There is nothing of this name.
+    #[must_use]
+    pub fn not_found(kind: &'static str, id: impl ToString) -> Self {
+        Self::NotFound { kind, id: id.to_string() }
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Compacted { .. } | ReadError::StoreChanged => Self::InvalidCursor(
+                "the state that this cursor walks is no longer kept; start again without it",
+            ),
+            ReadError::Unavailable => StoreFault::Unavailable.into(),
+            ReadError::Fatal => StoreFault::Failed.into(),
+        }
+    }
+}
+
+impl From<CommitError> for StoreFault {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Full => Self::Full,
+            CommitError::Unavailable | CommitError::Conflict { .. } => Self::Unavailable,
+            CommitError::Unknown => Self::Unknown,
+            CommitError::Fatal => Self::Failed,
+            CommitError::Invalid(limit) => Self::Limit(limit.to_string()),
+        }
+    }
+}

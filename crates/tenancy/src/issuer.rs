@@ -1,0 +1,182 @@
+//! JWT issuers, of one tenant or of all.
+//!
+//! An issuer is not changed, only replaced by another one: what a token was accepted for should never
+//! depend on when it was looked at.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde_json::Value;
+use tenantry_model::{
+    Algorithm, Issuer, IssuerId, Resource, ResourceKind, TenantId, issuer::RawIssuer,
+};
+
+use crate::{
+    Caller, Error, IssuerRecord, Listing, PageRequest, Tenancy, TenantRef, Versioned,
+    draft::{Draft, Operation, encoded},
+    layout,
+    tenant::not_deleted,
+};
+
+const KIND: ResourceKind = ResourceKind::Issuer;
+
+/// An issuer to be made.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `Issuer`")]
+pub struct NewIssuer {
+    pub issuer: String,
+    pub audiences: BTreeSet<String>,
+    pub algorithms: BTreeSet<Algorithm>,
+    pub tenant_claim: Option<String>,
+    pub jwks: Option<Value>,
+    pub jwks_url: Option<String>,
+}
+
+impl fmt::Debug for NewIssuer {
+    /// Leaves out the keys: one of them may be a shared secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewIssuer").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// For whom an issuer speaks: one tenant, or, if none is given, all of them.
+pub type IssuerOwner<'a> = Option<&'a TenantRef>;
+
+impl Tenancy {
+    /// Trusts an issuer.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it breaks a rule or has no usable key; [`Error::NotFound`],
+    /// [`Error::InvalidState`] as the tenant is missing or deleted.
+    pub async fn create_issuer(
+        &self,
+        caller: &Caller,
+        owner: IssuerOwner<'_>,
+        issuer: NewIssuer,
+    ) -> Result<Versioned<IssuerRecord>, Error> {
+        self.run(caller, &Create { owner, issuer }).await
+    }
+
+    /// One issuer of this owner.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also if it is another owner's.
+    pub async fn issuer(
+        &self,
+        owner: IssuerOwner<'_>,
+        id: IssuerId,
+    ) -> Result<Versioned<IssuerRecord>, Error> {
+        let owner = self.issuer_owner(owner).await?;
+        self.issuer_of(owner, id).await
+    }
+
+    /// The issuers of this owner.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such tenant.
+    pub async fn issuers(
+        &self,
+        owner: IssuerOwner<'_>,
+        request: &PageRequest,
+    ) -> Result<Listing<IssuerRecord>, Error> {
+        let owner = self.issuer_owner(owner).await?;
+        self.list_indexed(&layout::owned(owner, KIND), &layout::records(KIND), request).await
+    }
+
+    /// Trusts an issuer no longer.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also if it is another owner's.
+    pub async fn delete_issuer(
+        &self,
+        caller: &Caller,
+        owner: IssuerOwner<'_>,
+        id: IssuerId,
+    ) -> Result<(), Error> {
+        self.run(caller, &Delete { owner, id }).await.map(drop)
+    }
+
+    async fn issuer_owner(&self, owner: IssuerOwner<'_>) -> Result<Option<TenantId>, Error> {
+        match owner {
+            Some(tenant) => Ok(Some(self.tenant(tenant).await?.value.resource.id)),
+            None => Ok(None),
+        }
+    }
+
+    async fn issuer_of(
+        &self,
+        owner: Option<TenantId>,
+        id: IssuerId,
+    ) -> Result<Versioned<IssuerRecord>, Error> {
+        let found: Option<Versioned<IssuerRecord>> =
+            self.find(&layout::record(KIND, id), None).await?;
+        found
+            .filter(|found| found.value.resource.tenant() == owner)
+            .ok_or_else(|| Error::not_found("issuer", id))
+    }
+}
+
+struct Create<'a> {
+    owner: IssuerOwner<'a>,
+    issuer: NewIssuer,
+}
+
+impl Operation for Create<'_> {
+    type Output = IssuerRecord;
+
+    async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<IssuerRecord>, Error> {
+        let owner = match self.owner {
+            Some(tenant) => Some(tenancy.tenant(tenant).await?),
+            None => None,
+        };
+        let tenant = owner.as_ref().map(|owner| owner.value.resource.id);
+        let now = tenancy.now();
+        let id = IssuerId::from_parts(now.unix_ms(), tenancy.identifiers.random());
+        let resource = self.compiled(id, tenant)?;
+        let record = IssuerRecord { resource, created_at: now };
+        let (id, json) = (id.to_string(), encoded("issuer", &record)?);
+        let mut draft = Draft::new("issuer.create", (KIND, &id), tenant, record)
+            .shown_after()?
+            .put(layout::record(KIND, &id), json)
+            .put(format!("{}{id}", layout::owned(tenant, KIND)), Vec::new());
+        if let Some(owner) = owner {
+            not_deleted(&owner.value)?;
+            let key = layout::record(ResourceKind::Tenant, owner.value.resource.id);
+            draft = draft.unchanged(key, owner.revision);
+        }
+        Ok(draft)
+    }
+}
+
+impl Create<'_> {
+    fn compiled(&self, id: IssuerId, tenant: Option<TenantId>) -> Result<Issuer, Error> {
+        let NewIssuer { issuer, audiences, algorithms, tenant_claim, jwks, jwks_url } =
+            self.issuer.clone();
+        let raw =
+            RawIssuer { id, tenant, issuer, audiences, algorithms, tenant_claim, jwks, jwks_url };
+        let issuer =
+            Issuer::try_from(raw).map_err(|error| Error::invalid("", error.to_string()))?;
+        tenantry_engine::check(&Resource::Issuer(issuer.clone()))
+            .map_err(|reason| Error::invalid("/jwks", reason))?;
+        Ok(issuer)
+    }
+}
+
+struct Delete<'a> {
+    owner: IssuerOwner<'a>,
+    id: IssuerId,
+}
+
+impl Operation for Delete<'_> {
+    type Output = ();
+
+    async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<()>, Error> {
+        let owner = tenancy.issuer_owner(self.owner).await?;
+        let current = tenancy.issuer_of(owner, self.id).await?;
+        let (id, key) = (self.id.to_string(), layout::record(KIND, self.id));
+        Ok(Draft::new("issuer.delete", (KIND, &id), owner, ())
+            .before(&current.value)?
+            .unchanged(key.clone(), current.revision)
+            .delete(key)
+            .delete(format!("{}{id}", layout::owned(owner, KIND))))
+    }
+}

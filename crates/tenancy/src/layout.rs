@@ -1,0 +1,80 @@
+//! The name of every row.
+//!
+//! | key | value |
+//! |---|---|
+//! | `{kind}/{id}` | the record of a resource; `kind` as [`ResourceKind`] writes it |
+//! | `slug/{slug}` | the id of the tenant that has it |
+//! | `keydigest/{digest}` | the id of the API key that has it |
+//! | `ref/{kind}/{id}/{kind}/{id}` | empty; the second refers to the first, which cannot be removed |
+//! | `of/{tenant}/{kind}/{id}` | empty; the second belongs to the tenant (`-`: to all of them) |
+//! | `audit/{order}` | an audit entry; the order is inverted, so the newest comes first |
+//! | `history/{kind}/{id}/{order}` | empty; the audit entry concerns this resource |
+//!
+//! Identifiers hold neither `/` nor a zero byte, so no key is the start of another by accident.
+
+use std::fmt::Display;
+
+use tenantry_model::{KeyDigest, ResourceKind, Slug, TenantId};
+use ulid::Ulid;
+
+/// All audit entries.
+pub(crate) const AUDIT: &str = "audit/";
+
+/// The record of a resource.
+#[must_use]
+pub fn record(kind: ResourceKind, id: impl Display) -> String {
+    format!("{kind}/{id}")
+}
+
+/// What all records of a kind start with.
+#[must_use]
+pub fn records(kind: ResourceKind) -> String {
+    format!("{kind}/")
+}
+
+pub(crate) fn slug(slug: &Slug) -> String {
+    format!("slug/{slug}")
+}
+
+pub(crate) fn key_digest(digest: &KeyDigest) -> String {
+    format!("keydigest/{digest}")
+}
+
+/// All references to a resource.
+pub(crate) fn references(to: ResourceKind, id: impl Display) -> String {
+    format!("ref/{to}/{id}/")
+}
+
+pub(crate) fn reference(
+    to: ResourceKind,
+    id: impl Display,
+    by: ResourceKind,
+    user: impl Display,
+) -> String {
+    format!("ref/{to}/{id}/{by}/{user}")
+}
+
+/// All resources of a kind that belong to a tenant, or to all tenants.
+pub(crate) fn owned(owner: Option<TenantId>, kind: ResourceKind) -> String {
+    match owner {
+        Some(tenant) => format!("of/{tenant}/{kind}/"),
+        None => format!("of/-/{kind}/"),
+    }
+}
+
+pub(crate) fn audit(id: Ulid) -> String {
+    format!("{AUDIT}{}", order(id))
+}
+
+/// All audit entries that concern a resource, written `kind/id`.
+pub(crate) fn histories(target: &str) -> String {
+    format!("history/{target}/")
+}
+
+pub(crate) fn history(target: &str, id: Ulid) -> String {
+    format!("{}{}", histories(target), order(id))
+}
+
+fn order(id: Ulid) -> String {
+    format!("{:032x}", !id.0)
+}

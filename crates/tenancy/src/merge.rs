@@ -1,0 +1,94 @@
+//! Merge patches, and where in a document a rule was broken.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use serde_path_to_error::{Path, Segment};
+
+use crate::Error;
+
+/// `current` changed by a merge patch (RFC 7396), parsed again with all its rules.
+pub(crate) fn patched<T: Serialize + DeserializeOwned>(
+    current: &T,
+    patch: &Value,
+) -> Result<T, Error> {
+    let current =
+        serde_json::to_value(current).map_err(|error| Error::invalid("", error.to_string()))?;
+    parse(merged(current, patch))
+}
+
+/// Parses a document, and says which part of it is at fault.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn parse<T: DeserializeOwned>(document: Value) -> Result<T, Error> {
+    serde_path_to_error::deserialize(document)
+        .map_err(|error| Error::invalid(pointer(error.path()), error.inner().to_string()))
+}
+
+/// The path as a JSON pointer (RFC 6901).
+#[must_use]
+pub fn pointer(path: &Path) -> String {
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", escaped(key)),
+            Segment::Enum { variant } => format!("/{}", escaped(variant)),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+/// A member's name as part of a JSON pointer.
+pub(crate) fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn merged(target: Value, patch: &Value) -> Value {
+    let Value::Object(patch) = patch else {
+        return patch.clone();
+    };
+    let mut members = match target {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
+    for (name, value) in patch {
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            let member = members.remove(name).unwrap_or(Value::Null);
+            members.insert(name.clone(), merged(member, value));
+        }
+    }
+    Value::Object(members)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_examples_of_the_standard() {
+        // RFC 7396, appendix A.
+        for (target, patch, expected) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b"}), json!({"a":null}), json!({})),
+            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
+            (json!({"a":"b"}), json!(["c"]), json!(["c"])),
+            (json!({"a":"foo"}), json!(null), json!(null)),
+            (json!({"a":"foo"}), json!("bar"), json!("bar")),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ] {
+            assert_eq!(merged(target.clone(), &patch), expected, "{target} {patch}");
+        }
+    }
+}

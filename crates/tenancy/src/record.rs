@@ -1,0 +1,125 @@
+//! What is stored: a resource, and what only people need to know about it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tenantry_model::{ApiKey, Domain, Issuer, KeySource, Tenant, Timestamp};
+use tenantry_store::Revision;
+
+/// The largest record, as JSON. A commit holds the record and its audit entry, and the store takes
+/// 1 MiB.
+pub const MAX_RECORD_BYTES: usize = 640 * 1024;
+
+/// What a secret is replaced with.
+const HIDDEN: &str = "[hidden]";
+/// The private members of a JWK (RFC 7518, section 6).
+const SECRET_JWK_MEMBERS: [&str; 8] = ["k", "d", "p", "q", "dp", "dq", "qi", "oth"];
+
+/// A value, and the revision that last wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// The value.
+    pub value: T,
+    /// The revision.
+    pub revision: Revision,
+}
+
+/// A plan, feature, upstream or route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record<T> {
+    /// What a proxy enforces.
+    pub resource: T,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+}
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRecord {
+    /// What a proxy enforces.
+    pub resource: Tenant,
+    /// For people.
+    pub name: String,
+    /// Short texts to find and group tenants by.
+    pub labels: BTreeMap<String, String>,
+    /// Whatever the operator keeps with it.
+    pub metadata: Map<String, Value>,
+    /// Why it is suspended. Kept while it is deleted: an undeleted tenant is what it was before.
+    pub suspended_reason: Option<String>,
+    /// When it was deleted, if it is.
+    pub deleted_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+}
+
+/// A domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainRecord {
+    /// What a proxy enforces.
+    pub resource: Domain,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// An API key; its secret is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeyRecord {
+    /// What a proxy enforces.
+    pub resource: ApiKey,
+    /// What it is for.
+    pub name: String,
+    /// The first characters of the secret.
+    pub hint: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A JWT issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerRecord {
+    /// What a proxy enforces. Its keys may hold a shared secret.
+    pub resource: Issuer,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl IssuerRecord {
+    /// The inline keys, if there are any, without their secrets.
+    #[must_use]
+    pub fn shown_keys(&self) -> Option<Value> {
+        match self.resource.keys() {
+            KeySource::Inline(jwks) => {
+                let mut shown = jwks.clone();
+                mask_keys(&mut shown);
+                Some(shown)
+            }
+            KeySource::Url(_) => None,
+        }
+    }
+}
+
+/// A record as the audit log shows it: without anything that could be used as a credential.
+pub(crate) fn masked(record: &impl Serialize) -> Result<Value, serde_json::Error> {
+    let mut shown = serde_json::to_value(record)?;
+    if let Some(digest) = shown.pointer_mut("/resource/digest") {
+        *digest = HIDDEN.into();
+    }
+    if let Some(jwks) = shown.pointer_mut("/resource/jwks") {
+        mask_keys(jwks);
+    }
+    Ok(shown)
+}
+
+fn mask_keys(jwks: &mut Value) {
+    let keys = jwks.get_mut("keys").and_then(Value::as_array_mut);
+    for (name, value) in keys.into_iter().flatten().filter_map(Value::as_object_mut).flatten() {
+        if SECRET_JWK_MEMBERS.contains(&name.as_str()) {
+            *value = HIDDEN.into();
+        }
+    }
+}

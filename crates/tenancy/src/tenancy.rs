@@ -1,0 +1,121 @@
+//! The platform's state, and how every operation gets into it.
+
+use std::sync::Arc;
+
+use rand::CryptoRng;
+use serde::de::DeserializeOwned;
+use tenantry_model::{ResourceKind, TenantId, Timestamp};
+use tenantry_store::{CommitError, Revision, Row, Store};
+
+use crate::{
+    Caller, Clock, Error, StoreFault, TenantRecord, TenantRef, Versioned, audit,
+    context::Identifiers,
+    draft::{Draft, Operation},
+    layout,
+};
+
+/// How often an operation is decided anew because what it had read was changed by others.
+const MAX_ATTEMPTS: usize = 16;
+
+/// Every operation of the platform. The other modules of this crate add them, each for its kind.
+pub struct Tenancy {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) identifiers: Identifiers,
+    clock: Arc<dyn Clock>,
+}
+
+impl Tenancy {
+    /// On a store, with a clock and a cryptographically secure source of randomness.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        random: Box<dyn CryptoRng + Send>,
+    ) -> Self {
+        Self { store, identifiers: Identifiers::new(random), clock }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Commits an operation together with its audit entry.
+    pub(crate) async fn run<O: Operation>(
+        &self,
+        caller: &Caller,
+        operation: &O,
+    ) -> Result<Versioned<O::Output>, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let mut draft = operation.draft(self).await?;
+            let id = self.identifiers.rising(self.now());
+            let rows = audit::rows(id, self.now(), caller, &draft.entry)?;
+            for (key, value) in rows {
+                draft = draft.put(key, value);
+            }
+            let batch = std::mem::take(&mut draft.batch);
+            match self.store.commit(batch).await {
+                Ok(revision) => return Ok(Versioned { value: draft.value, revision }),
+                Err(CommitError::Conflict { key }) => {
+                    if let Some(error) = key.and_then(|key| draft.meaning(&key)) {
+                        return Err(error);
+                    }
+                }
+                Err(CommitError::Unknown) => return self.settle(draft, &layout::audit(id)).await,
+                Err(error) => return Err(StoreFault::from(error).into()),
+            }
+        }
+        Err(Error::ConcurrentChange)
+    }
+
+    /// Finds out whether a commit was made: if so, its audit entry is there.
+    async fn settle<T>(&self, draft: Draft<T>, key: &str) -> Result<Versioned<T>, Error> {
+        match self.store.get(key.as_bytes(), None).await {
+            Ok((_, Some(row))) => Ok(Versioned { value: draft.value, revision: row.mod_rev }),
+            Ok((_, None)) | Err(_) => Err(StoreFault::Unknown.into()),
+        }
+    }
+
+    /// The record of a resource, if there is one.
+    pub(crate) async fn find<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        at: Option<Revision>,
+    ) -> Result<Option<Versioned<T>>, Error> {
+        let (_, row) = self.store.get(key.as_bytes(), at).await?;
+        row.map(|row| decoded(&row)).transpose()
+    }
+
+    /// A tenant, by id or slug.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or what reading can end in.
+    pub async fn tenant(&self, tenant: &TenantRef) -> Result<Versioned<TenantRecord>, Error> {
+        let (id, at) = match tenant {
+            TenantRef::Id(id) => (*id, None),
+            TenantRef::Slug(slug) => {
+                let (at, row) = self.store.get(layout::slug(slug).as_bytes(), None).await?;
+                let row = row.ok_or_else(|| Error::not_found("tenant", slug))?;
+                (parsed(&row)?, Some(at))
+            }
+        };
+        let record = self.find(&layout::record(ResourceKind::Tenant, id), at).await?;
+        record.ok_or_else(|| Error::not_found("tenant", tenant))
+    }
+}
+
+/// The record in a row.
+pub(crate) fn decoded<T: DeserializeOwned>(row: &Row) -> Result<Versioned<T>, Error> {
+    match serde_json::from_slice(&row.value) {
+        Ok(value) => Ok(Versioned { value, revision: row.mod_rev }),
+        Err(_) => Err(damaged(&row.key)),
+    }
+}
+
+fn parsed(row: &Row) -> Result<TenantId, Error> {
+    let id = std::str::from_utf8(&row.value).ok().and_then(|text| text.parse().ok());
+    id.ok_or_else(|| damaged(&row.key))
+}
+
+pub(crate) fn damaged(key: &[u8]) -> Error {
+    StoreFault::Damaged { key: String::from_utf8_lossy(key).into_owned() }.into()
+}

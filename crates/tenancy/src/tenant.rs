@@ -1,0 +1,285 @@
+//! Tenants and their life.
+//!
+//! ```text
+//!             suspend            delete
+//!   active <----------> suspended ------+
+//!     |      resume                     v
+//!     +----------------------------> deleting      (undelete: back to active or suspended)
+//!                 delete
+//! ```
+//!
+//! A deleted tenant keeps everything, its slug, domains and keys included, so that it can be brought
+//! back as it was; it can neither be changed nor be given anything new before that. A slug may change:
+//! the old one is free in the same commit that takes the new one.
+
+mod create;
+mod life;
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tenantry_model::{
+    Access, AuthRequirement, DomainPattern, FeatureId, Limits, PlanId, ResourceKind, Slug, Tenant,
+    TenantId, TenantState,
+};
+
+use crate::{
+    Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRecord, Versioned,
+    draft::{Draft, Operation, encoded},
+    layout, merge,
+    tenancy::decoded,
+    text,
+};
+
+/// Which tenant: by id or by slug. No slug looks like an id, as slugs have no `_`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenantRef {
+    /// By its id.
+    Id(TenantId),
+    /// By its slug.
+    Slug(Slug),
+}
+
+impl FromStr for TenantRef {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let id = text.parse().map(Self::Id);
+        id.or_else(|_| text.parse().map(Self::Slug)).map_err(|_| Error::not_found("tenant", text))
+    }
+}
+
+impl fmt::Display for TenantRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Slug(slug) => slug.fmt(f),
+        }
+    }
+}
+
+/// What may be written of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of `Tenant` and `TenantRecord`")]
+pub struct TenantSpec {
+    pub slug: Slug,
+    pub name: String,
+    pub plan: PlanId,
+    #[serde(default)]
+    pub auth: AuthRequirement,
+    #[serde(default)]
+    pub access: Access,
+    #[serde(default)]
+    pub features: BTreeMap<FeatureId, bool>,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+}
+
+/// A tenant to be made, with domains to be its own from the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTenant {
+    /// What it is.
+    pub spec: TenantSpec,
+    /// Its domains; at most [`MAX_DOMAINS`](Self::MAX_DOMAINS).
+    pub domains: Vec<DomainPattern>,
+}
+
+impl NewTenant {
+    /// How many domains fit the commit that makes a tenant. More can be added one by one.
+    pub const MAX_DOMAINS: usize = 40;
+}
+
+/// Which tenants are listed; each part that is given must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct TenantFilter {
+    /// In this state.
+    pub state: Option<TenantState>,
+    /// On this plan.
+    pub plan: Option<PlanId>,
+    /// With a slug that starts with this, or a name that contains it, whatever the case.
+    pub text: Option<String>,
+}
+
+impl TenantFilter {
+    fn passes(&self, record: &TenantRecord) -> bool {
+        let tenant = &record.resource;
+        self.state.is_none_or(|state| state == tenant.state)
+            && self.plan.as_ref().is_none_or(|plan| *plan == tenant.plan)
+            && self.text.as_ref().is_none_or(|text| {
+                let text = text.to_lowercase();
+                tenant.slug.as_str().starts_with(&text)
+                    || record.name.to_lowercase().contains(&text)
+            })
+    }
+}
+
+impl TenantSpec {
+    fn of(record: &TenantRecord) -> Self {
+        let TenantRecord { resource, name, labels, metadata, .. } = record.clone();
+        let Tenant { slug, plan, auth, access, features, limits, .. } = resource;
+        Self { slug, name, plan, auth, access, features, limits, labels, metadata }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        text::name("/name", &self.name)?;
+        text::labels(&self.labels)?;
+        text::metadata(&self.metadata)
+    }
+
+    fn tenant(&self, id: TenantId, state: TenantState) -> Tenant {
+        let Self { slug, plan, auth, access, features, limits, .. } = self.clone();
+        Tenant { id, slug, state, plan, auth, access, features, limits }
+    }
+}
+
+impl Tenancy {
+    /// Makes a tenant and gives it its domains.
+    ///
+    /// # Errors
+    /// [`Error::SlugTaken`], [`Error::DomainTaken`]; [`Error::Invalid`] if there is no such plan.
+    pub async fn create_tenant(
+        &self,
+        caller: &Caller,
+        tenant: NewTenant,
+    ) -> Result<Versioned<TenantRecord>, Error> {
+        self.run(caller, &create::Create { tenant }).await
+    }
+
+    /// Tenants, in the order in which they were made.
+    ///
+    /// # Errors
+    /// What reading can end in.
+    pub async fn tenants(
+        &self,
+        filter: &TenantFilter,
+        request: &PageRequest,
+    ) -> Result<Listing<TenantRecord>, Error> {
+        let filters = match filter == &TenantFilter::default() {
+            true => String::new(),
+            false => serde_json::to_string(filter).unwrap_or_default(),
+        };
+        let prefix = layout::records(ResourceKind::Tenant);
+        self.list(&prefix, &filters, request, |row| {
+            decoded(row).map(|tenant| Some(tenant).filter(|tenant| filter.passes(&tenant.value)))
+        })
+        .await
+    }
+
+    /// Replaces all that may be written of a tenant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::PreconditionFailed`], [`Error::SlugTaken`],
+    /// [`Error::InvalidState`] if it is deleted, [`Error::Invalid`].
+    pub async fn replace_tenant(
+        &self,
+        caller: &Caller,
+        tenant: &TenantRef,
+        spec: &TenantSpec,
+        precondition: &Precondition,
+    ) -> Result<Versioned<TenantRecord>, Error> {
+        let change = |record: &TenantRecord| respecified(record, spec.clone());
+        let action = "tenant.update";
+        self.run(caller, &Change { tenant, action, precondition, change }).await
+    }
+
+    /// Changes a tenant by a merge patch (RFC 7396) of its [`TenantSpec`].
+    ///
+    /// # Errors
+    /// As [`replace_tenant`](Self::replace_tenant).
+    pub async fn patch_tenant(
+        &self,
+        caller: &Caller,
+        tenant: &TenantRef,
+        patch: &Value,
+        precondition: &Precondition,
+    ) -> Result<Versioned<TenantRecord>, Error> {
+        let change = |record: &TenantRecord| {
+            respecified(record, merge::patched(&TenantSpec::of(record), patch)?)
+        };
+        let action = "tenant.update";
+        self.run(caller, &Change { tenant, action, precondition, change }).await
+    }
+}
+
+fn respecified(record: &TenantRecord, spec: TenantSpec) -> Result<TenantRecord, Error> {
+    spec.check()?;
+    not_deleted(record)?;
+    let resource = spec.tenant(record.resource.id, record.resource.state);
+    let TenantSpec { name, labels, metadata, .. } = spec;
+    Ok(TenantRecord { resource, name, labels, metadata, ..record.clone() })
+}
+
+/// A deleted tenant takes no changes.
+pub(crate) fn not_deleted(record: &TenantRecord) -> Result<(), Error> {
+    match record.resource.state {
+        TenantState::Active | TenantState::Suspended => Ok(()),
+        state @ TenantState::Deleting => {
+            Err(Error::InvalidState { state, rule: "undelete it before you change it" })
+        }
+    }
+}
+
+/// Any change of a tenant's own record; `change` says what it becomes, or why it may not.
+struct Change<'a, F> {
+    tenant: &'a TenantRef,
+    action: &'static str,
+    precondition: &'a Precondition,
+    change: F,
+}
+
+impl<F> Operation for Change<'_, F>
+where
+    F: Fn(&TenantRecord) -> Result<TenantRecord, Error> + Sync,
+{
+    type Output = TenantRecord;
+
+    async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<TenantRecord>, Error> {
+        let current = tenancy.tenant(self.tenant).await?;
+        self.precondition.check(current.revision)?;
+        let record = (self.change)(&current.value)?;
+        let record = TenantRecord { updated_at: tenancy.now(), ..record };
+        let (old, new) = (&current.value.resource, record.resource.clone());
+        let id = new.id.to_string();
+        let json = encoded("tenant", &record)?;
+        let key = layout::record(ResourceKind::Tenant, new.id);
+        let target = (ResourceKind::Tenant, id.as_str());
+        let mut draft = Draft::new(self.action, target, Some(new.id), record)
+            .before(&current.value)?
+            .shown_after()?
+            .unchanged(key.clone(), current.revision)
+            .put(key, json);
+        if old.plan != new.plan {
+            draft = on_plan(tenancy, draft, &new).await?.delete(plan_reference(old));
+        }
+        if old.slug != new.slug {
+            let taken = Error::SlugTaken(new.slug.to_string());
+            draft = draft
+                .claim(layout::slug(&new.slug), id.into_bytes(), taken)
+                .delete(layout::slug(&old.slug));
+        }
+        Ok(draft)
+    }
+}
+
+/// Puts the tenant on its plan, which must be there and stay until the commit.
+async fn on_plan<T>(
+    tenancy: &Tenancy,
+    draft: Draft<T>,
+    tenant: &Tenant,
+) -> Result<Draft<T>, Error> {
+    let key = layout::record(ResourceKind::Plan, &tenant.plan);
+    let (_, row) = tenancy.store.get(key.as_bytes(), None).await?;
+    let missing = || Error::invalid("/plan", format!("there is no plan {}", tenant.plan));
+    let row = row.ok_or_else(missing)?;
+    Ok(draft.unchanged(key, row.mod_rev).put(plan_reference(tenant), Vec::new()))
+}
+
+fn plan_reference(tenant: &Tenant) -> String {
+    layout::reference(ResourceKind::Plan, &tenant.plan, ResourceKind::Tenant, tenant.id)
+}
