@@ -6,17 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        audit::ListAudit,
-        document::Verb,
-        domain::DomainVerb,
-        feature::FeatureFields,
-        issuer::IssuerVerb,
-        key::KeyVerb,
-        plan::PlanFields,
-        proxy::ProxyVerb,
-        route::RouteFields,
-        tenant::TenantVerb,
-        upstream::UpstreamFields,
+        audit::ListAudit, document::Verb, domain::DomainVerb, feature::FeatureFields,
+        issuer::IssuerVerb, key::KeyVerb, plan::PlanFields, proxy::ProxyVerb, route::RouteFields,
+        tenant::TenantVerb, upstream::UpstreamFields,
     },
     explain::Explain,
     up::{RunChild, Up},

@@ -111,7 +111,7 @@ impl Body {
     }
 
     /// Sets a field, if it is not there yet.
-    pub(crate) fn default(&mut self, name: &str, value: &str) {
+    pub(crate) fn set_default(&mut self, name: &str, value: &str) {
         self.fields.entry(name).or_insert_with(|| value.into());
     }
 
@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file() {
-        let file = json!({"slug": "acme", "name": "Old", "plan": "pro", "access": {"allow": ["::1"]}});
+        let file =
+            json!({"slug": "acme", "name": "Old", "plan": "pro", "access": {"allow": ["::1"]}});
         let mut body = Body::of_value(file, "file".to_owned()).unwrap();
         body.set("name", Some("New"));
         body.set("plan", None::<String>);

@@ -14,9 +14,13 @@ pub(crate) enum CliError {
     Usage(String),
     #[error("{}", Refusal(.0))]
     Refused(Box<Problem>),
-    #[error("the control plane at {api} did not take the token; give the right one with --token or TENANTRY_ROOT_TOKEN, or its data directory with --data-dir")]
+    #[error(
+        "the control plane at {api} did not take the token; give the right one with --token or TENANTRY_ROOT_TOKEN, or its data directory with --data-dir"
+    )]
     WrongToken { api: String },
-    #[error("no control plane answers at {api}; start one with `tenantry up`, or name another with --api")]
+    #[error(
+        "no control plane answers at {api}; start one with `tenantry up`, or name another with --api"
+    )]
     Unreachable { api: String, source: Box<ClientError> },
     #[error("{api} is no address of a control plane, or the token is not usable")]
     Unusable { api: String, source: Box<ClientError> },

@@ -66,7 +66,8 @@ pub(crate) async fn ask(
     let answer = http::post(proxy_admin, "/explain", value(request).to_string()).await;
     let (status, body) = answer
         .map_err(|source| CliError::NoProxy { proxy_admin: proxy_admin.to_owned(), source })?;
-    let refused = |said: String| CliError::NotExplained { proxy_admin: proxy_admin.to_owned(), said };
+    let refused =
+        |said: String| CliError::NotExplained { proxy_admin: proxy_admin.to_owned(), said };
     if !status.is_success() {
         let said = String::from_utf8_lossy(&body);
         return Err(refused(format!("{} ({status})", said.trim())));

@@ -35,7 +35,8 @@ pub(crate) async fn collect<T: Columns>(
     listing: &Listing,
     page: impl AsyncFn(ListQuery) -> Result<PageBody<T>, ClientError>,
 ) -> Result<Answer, CliError> {
-    let (items, rest) = gather(listing.wanted(), async |query| session.ask(page(query)).await).await?;
+    let (items, rest) =
+        gather(listing.wanted(), async |query| session.ask(page(query)).await).await?;
     Ok(Answer::list(&items, rest))
 }
 

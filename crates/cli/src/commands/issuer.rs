@@ -84,7 +84,10 @@ impl IssuerFields {
         body.set("tenant_claim", self.tenant_claim.as_ref());
         body.set("jwks_url", self.jwks_url.as_ref());
         if let Some(file) = &self.jwks_file {
-            body.set("jwks", Some(Body::of_file(file)?.create::<serde_json::Value>("JWKS document")?));
+            body.set(
+                "jwks",
+                Some(Body::of_file(file)?.create::<serde_json::Value>("JWKS document")?),
+            );
         }
         Ok(())
     }

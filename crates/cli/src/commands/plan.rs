@@ -52,7 +52,7 @@ impl Fields for PlanFields {
 
     fn defaults(body: &mut Body, id: Option<&str>) {
         if let Some(id) = id {
-            body.default("name", id);
+            body.set_default("name", id);
         }
     }
 }

@@ -181,7 +181,7 @@ fn create_body(
     body.set_list("domains", domains);
     fields.write(&mut body);
     if let Some(slug) = slug {
-        body.default("name", slug.as_str());
+        body.set_default("name", slug.as_str());
     }
     Ok(body)
 }
@@ -220,7 +220,9 @@ mod tests {
     }
 
     fn check_create(line: &str, expected: Value) {
-        let TenantVerb::Create { slug, fields, domains, body } = verb(line) else { panic!("{line}") };
+        let TenantVerb::Create { slug, fields, domains, body } = verb(line) else {
+            panic!("{line}")
+        };
         let body = create_body(slug.as_ref(), &fields, &domains, &body).unwrap();
         let tenant: CreateTenant = body.create("tenant").unwrap();
         let expected: CreateTenant = serde_json::from_value(expected).unwrap();
@@ -250,7 +252,8 @@ mod tests {
 
     #[test]
     fn flags_make_a_merge_patch() {
-        let line = "update acme --feature reports=inherit --feature beta=off --access hybrid --allow ::1";
+        let line =
+            "update acme --feature reports=inherit --feature beta=off --access hybrid --allow ::1";
         let TenantVerb::Update { fields, .. } = verb(line) else { panic!("{line}") };
         let mut body = Body::default();
         fields.write(&mut body);

@@ -16,7 +16,8 @@ pub(crate) trait Columns: Serialize {
 }
 
 impl Columns for TenantBody {
-    const NAMES: &'static [&'static str] = &["SLUG", "NAME", "STATE", "PLAN", "AUTH", "ID", "CREATED"];
+    const NAMES: &'static [&'static str] =
+        &["SLUG", "NAME", "STATE", "PLAN", "AUTH", "ID", "CREATED"];
 
     fn cells(&self) -> Vec<String> {
         vec![

@@ -46,7 +46,7 @@ fn is_empty(value: &Value) -> bool {
 
 fn plain() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 
@@ -91,8 +91,10 @@ mod tests {
             "id": "x", "n": 1, "none": null, "list": [], "hosts": ["a", "b"],
             "access": {"allow": []}, "limits": {"c": 1},
         });
-        let mut lines: Vec<_> =
-            details(&item).lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let mut lines: Vec<_> = details(&item)
+            .lines()
+            .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
         lines.sort();
         assert_eq!(lines, ["hosts a, b", "id x", "limits {\"c\":1}", "n 1"]);
     }
