@@ -1,0 +1,127 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    commands::{
+        audit::ListAudit, document::Verb, domain::DomainVerb, feature::FeatureFields,
+        issuer::IssuerVerb, key::KeyVerb, plan::PlanFields, proxy::ProxyVerb, route::RouteFields,
+        tenant::TenantVerb, upstream::UpstreamFields,
+    },
+    explain::Explain,
+    up::{RunChild, Up},
+};
+
+/// The operator's command of Tenantry.
+#[derive(Debug, Parser)]
+#[command(name = "tenantry", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+
+    /// How answers are printed
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub(crate) output: Format,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the platform is, and who asks.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// The control plane's API [default: what DATA_DIR/addresses.json says, or http://127.0.0.1:7070]
+    #[arg(long, global = true, env = "TENANTRY_API", value_name = "URL", hide_env_values = true)]
+    pub(crate) api: Option<String>,
+
+    /// The root token [default: the content of DATA_DIR/root-token]
+    #[arg(long, global = true, env = "TENANTRY_ROOT_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+
+    /// The data directory of `tenantry up` or of the control plane
+    #[arg(
+        long,
+        global = true,
+        env = "TENANTRY_DATA_DIR",
+        value_name = "DATA_DIR",
+        default_value = "./tenantry-data"
+    )]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run control plane and proxy on this machine until Ctrl-C
+    Up(Up),
+    #[command(flatten)]
+    Api(ApiCommand),
+    /// Say how a proxy would decide a request, and why; nothing is sent or charged
+    Explain(Explain),
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Become a child that ends with its parent
+    #[command(hide = true)]
+    RunChild(RunChild),
+}
+
+/// What asks the API.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApiCommand {
+    /// Customer organisations
+    #[command(subcommand)]
+    Tenant(TenantVerb),
+    /// Bundles of limits and features that tenants are put on
+    #[command(subcommand)]
+    Plan(Verb<PlanFields>),
+    /// Named gates
+    #[command(subcommand)]
+    Feature(Verb<FeatureFields>),
+    /// Groups of servers
+    #[command(subcommand)]
+    Upstream(Verb<UpstreamFields>),
+    /// Which requests go to which upstream
+    #[command(subcommand)]
+    Route(Verb<RouteFields>),
+    /// Host names of a tenant
+    #[command(subcommand)]
+    Domain(DomainVerb),
+    /// API keys of a tenant
+    #[command(subcommand)]
+    Key(KeyVerb),
+    /// JWT issuers, of one tenant or of all
+    #[command(subcommand)]
+    Issuer(IssuerVerb),
+    /// Proxies, and what each enforces
+    #[command(subcommand)]
+    Proxy(ProxyVerb),
+    /// What was done, by whom, newest first
+    #[command(subcommand)]
+    Audit(ListAudit),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,39 @@
+//! One module for each kind of thing: its flags, and what each verb asks of the API.
+
+pub(crate) mod document;
+
+pub(crate) mod feature;
+pub(crate) mod plan;
+pub(crate) mod route;
+pub(crate) mod upstream;
+
+pub(crate) mod domain;
+pub(crate) mod issuer;
+pub(crate) mod key;
+pub(crate) mod tenant;
+
+pub(crate) mod audit;
+pub(crate) mod proxy;
+
+use crate::{args::ApiCommand, error::CliError, output::Answer, session::Session};
+
+/// Does what was asked.
+pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answer, CliError> {
+    let client = &session.client;
+    match command {
+        ApiCommand::Tenant(verb) => tenant::run(verb, session).await,
+        ApiCommand::Plan(verb) => document::run("plan", verb, client.plans(), session).await,
+        ApiCommand::Feature(verb) => {
+            document::run("feature", verb, client.features(), session).await
+        }
+        ApiCommand::Upstream(verb) => {
+            document::run("upstream", verb, client.upstreams(), session).await
+        }
+        ApiCommand::Route(verb) => document::run("route", verb, client.routes(), session).await,
+        ApiCommand::Domain(verb) => domain::run(verb, session).await,
+        ApiCommand::Key(verb) => key::run(verb, session).await,
+        ApiCommand::Issuer(verb) => issuer::run(verb, session).await,
+        ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
+        ApiCommand::Audit(verb) => audit::run(verb, session).await,
+    }
+}

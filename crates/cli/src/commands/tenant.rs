@@ -1,0 +1,282 @@
+//! `tenantry tenant`.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use tenantry_api::TenantQuery;
+use tenantry_model::{
+    AuthRequirement, DomainPattern, PlanId, Slug, TenantState, access::AccessMode,
+};
+
+use super::plan::LimitFlags;
+use crate::{
+    body::{Body, ChangeBody, NewBody},
+    error::CliError,
+    output::Answer,
+    pages::{self, Listing},
+    session::Session,
+    value::{self, FeatureOverride, Switch},
+};
+
+/// What can be done with a tenant. Each is named by its id or its slug.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantVerb {
+    /// Make one
+    Create {
+        /// Its slug
+        #[arg(required_unless_present = "file")]
+        slug: Option<Slug>,
+        #[command(flatten)]
+        fields: TenantFields,
+        /// A host name it owns; may be repeated
+        #[arg(long = "domain", value_name = "HOST")]
+        domains: Vec<DomainPattern>,
+        #[command(flatten)]
+        body: NewBody,
+    },
+    /// Show one
+    Get { tenant: String },
+    /// Show some or all
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Change some fields; a list that is given replaces the whole list
+    Update {
+        tenant: String,
+        /// A new slug
+        #[arg(long)]
+        slug: Option<Slug>,
+        #[command(flatten)]
+        fields: TenantFields,
+        #[command(flatten)]
+        body: ChangeBody,
+    },
+    /// Refuse its requests until it is resumed
+    Suspend {
+        tenant: String,
+        /// Why, for people
+        #[arg(long)]
+        reason: String,
+    },
+    /// Serve it again
+    Resume { tenant: String },
+    /// Remove it; it can be brought back with undelete
+    Delete {
+        tenant: String,
+        /// Remove it only if it is still at this revision
+        #[arg(long, value_name = "REVISION")]
+        if_revision: Option<u64>,
+    },
+    /// Bring a deleted one back
+    Undelete { tenant: String },
+}
+
+/// Which tenants are listed.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// Only those in this state: active, suspended or deleting
+    #[arg(long, value_parser = value::word::<TenantState>)]
+    state: Option<TenantState>,
+    /// Only those on this plan
+    #[arg(long)]
+    plan: Option<PlanId>,
+    /// Only those whose slug starts with this or whose name contains it
+    #[arg(long = "search", short = 'q', value_name = "TEXT")]
+    q: Option<String>,
+}
+
+/// What may be written of a tenant.
+#[derive(Debug, Args)]
+pub(crate) struct TenantFields {
+    /// Its name for people [default on create: the slug]
+    #[arg(long)]
+    name: Option<String>,
+    /// The plan it is on
+    #[arg(long)]
+    plan: Option<PlanId>,
+    /// What its requests must prove: none, any, api_key or jwt
+    #[arg(long, value_parser = value::word::<AuthRequirement>)]
+    auth: Option<AuthRequirement>,
+    /// Who may reach it: public, allowlist or hybrid
+    #[arg(long, value_parser = value::word::<AccessMode>)]
+    access: Option<AccessMode>,
+    /// A network it may be reached from; may be repeated; means --access allowlist if that is not given
+    #[arg(long, value_name = "CIDR", value_parser = value::network)]
+    allow: Vec<String>,
+    /// A network it may never be reached from; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = value::network)]
+    deny: Vec<String>,
+    /// A feature FEATURE=on|off|inherit, whatever its plan says; may be repeated
+    #[arg(long = "feature", value_name = "FEATURE", value_parser = value::feature_override)]
+    features: Vec<FeatureOverride>,
+    #[command(flatten)]
+    limits: LimitFlags,
+    /// A label KEY=VALUE to find it by; may be repeated
+    #[arg(long = "label", value_name = "LABEL", value_parser = value::pair)]
+    labels: Vec<(String, String)>,
+}
+
+impl TenantFields {
+    fn write(&self, body: &mut Body) {
+        body.set("name", self.name.as_ref());
+        body.set("plan", self.plan.as_ref());
+        body.set("auth", self.auth);
+        body.set_within("access", "mode", self.access_mode());
+        body.set_within("access", "allow", (!self.allow.is_empty()).then_some(&self.allow));
+        body.set_within("access", "deny", (!self.deny.is_empty()).then_some(&self.deny));
+        for FeatureOverride { feature, setting } in &self.features {
+            let setting = setting.map_or(Value::Null, |setting| Switch::is_on(setting).into());
+            body.set_within("features", feature.as_str(), Some(setting));
+        }
+        self.limits.write(body);
+        for (key, text) in &self.labels {
+            body.set_within("labels", key, Some(text));
+        }
+    }
+
+    /// An allow list that is written and not read would leave open what was meant to be closed.
+    fn access_mode(&self) -> Option<AccessMode> {
+        self.access.or_else(|| (!self.allow.is_empty()).then_some(AccessMode::Allowlist))
+    }
+}
+
+pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, CliError> {
+    let tenants = session.client.tenants();
+    let tenant = match verb {
+        TenantVerb::Create { slug, fields, domains, body } => {
+            let tenant = create_body(slug.as_ref(), fields, domains, body)?.create("tenant")?;
+            session.ask(tenants.create(&tenant)).await
+        }
+        TenantVerb::Get { tenant } => session.ask(tenants.get(tenant)).await,
+        TenantVerb::List { filter, listing } => return list(filter, listing, session).await,
+        TenantVerb::Update { tenant, slug, fields, body } => {
+            let if_revision = body.if_revision;
+            let mut body = body.read()?;
+            body.set("slug", slug.as_ref());
+            fields.write(&mut body);
+            session.ask(tenants.patch(tenant, &body.patch()?, if_revision)).await
+        }
+        TenantVerb::Suspend { tenant, reason } => {
+            session.ask(tenants.suspend(tenant, reason)).await
+        }
+        TenantVerb::Resume { tenant } => session.ask(tenants.resume(tenant)).await,
+        TenantVerb::Delete { tenant, if_revision } => {
+            session.ask(tenants.delete(tenant, *if_revision)).await
+        }
+        TenantVerb::Undelete { tenant } => session.ask(tenants.undelete(tenant)).await,
+    };
+    tenant.map(Answer::item)
+}
+
+fn create_body(
+    slug: Option<&Slug>,
+    fields: &TenantFields,
+    domains: &[DomainPattern],
+    body: &NewBody,
+) -> Result<Body, CliError> {
+    let mut body = body.read()?;
+    body.set("slug", slug);
+    body.set_list("domains", domains);
+    fields.write(&mut body);
+    if let Some(slug) = slug {
+        body.set_default("name", slug.as_str());
+    }
+    Ok(body)
+}
+
+async fn list(filter: &Filter, listing: &Listing, session: &Session) -> Result<Answer, CliError> {
+    let tenants = session.client.tenants();
+    let Filter { state, plan, q } = filter;
+    pages::collect(session, listing, async |page| {
+        let query = TenantQuery {
+            limit: page.limit,
+            cursor: page.cursor,
+            state: *state,
+            plan: plan.clone(),
+            q: q.clone(),
+        };
+        tenants.list(&query).await
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use serde_json::json;
+    use tenantry_api::CreateTenant;
+
+    use super::*;
+    use crate::args::{ApiCommand, Cli, Command};
+
+    fn verb(line: &str) -> TenantVerb {
+        let words = ["tenantry", "tenant"].into_iter().chain(line.split_whitespace());
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Api(ApiCommand::Tenant(verb)) => verb,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn check_create(line: &str, expected: Value) {
+        let TenantVerb::Create { slug, fields, domains, body } = verb(line) else {
+            panic!("{line}")
+        };
+        let body = create_body(slug.as_ref(), &fields, &domains, &body).unwrap();
+        let tenant: CreateTenant = body.create("tenant").unwrap();
+        let expected: CreateTenant = serde_json::from_value(expected).unwrap();
+        assert_eq!(tenant, expected, "{line}");
+    }
+
+    #[test]
+    fn flags_make_a_tenant() {
+        check_create(
+            "create acme --name Acme --plan pro --domain acme.example.com --auth any \
+             --allow 10.0.0.0/8 --feature reports=on --feature beta=inherit \
+             --limit burst=100/1s:200 --label tier=gold",
+            json!({
+                "slug": "acme", "name": "Acme", "plan": "pro", "domains": ["acme.example.com"],
+                "auth": "any", "access": {"mode": "allowlist", "allow": ["10.0.0.0/8"]},
+                "features": {"reports": true},
+                "limits": {"requests": [
+                    {"name": "burst", "quota": 100, "window_seconds": 1, "burst": 200}]},
+                "labels": {"tier": "gold"},
+            }),
+        );
+        check_create(
+            "create acme --plan pro",
+            json!({"slug": "acme", "name": "acme", "plan": "pro"}),
+        );
+    }
+
+    #[test]
+    fn flags_make_a_merge_patch() {
+        let line =
+            "update acme --feature reports=inherit --feature beta=off --access hybrid --allow ::1";
+        let TenantVerb::Update { fields, .. } = verb(line) else { panic!("{line}") };
+        let mut body = Body::default();
+        fields.write(&mut body);
+        let expected = json!({
+            "features": {"reports": null, "beta": false},
+            "access": {"mode": "hybrid", "allow": ["::1"]},
+        });
+        assert_eq!(body.patch().unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_before_it_is_sent() {
+        for line in [
+            "create Acme --plan pro",
+            "create acme --plan pro --auth some",
+            "create acme --plan pro --allow 10.0.0.1/8",
+            "create acme --plan pro --limit burst=0/1s",
+            "create acme --plan pro --domain http://acme.test",
+            "create --plan pro",
+            "suspend acme",
+        ] {
+            let words = ["tenantry", "tenant"].into_iter().chain(line.split_whitespace());
+            assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Why a command was not done, in sentences for the operator.
+
+use std::{fmt, io, path::PathBuf};
+
+use tenantry_api::{ClientError, Problem, ProblemKind};
+
+use crate::{http::HttpError, up::UpError};
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The command line parses but asks for nothing that can be done.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{}", Refusal(.0))]
+    Refused(Box<Problem>),
+    #[error(
+        "the control plane at {api} did not take the token; give the right one with --token or TENANTRY_ROOT_TOKEN, or its data directory with --data-dir"
+    )]
+    WrongToken { api: String },
+    #[error(
+        "no control plane answers at {api}; start one with `tenantry up`, or name another with --api"
+    )]
+    Unreachable { api: String, source: Box<ClientError> },
+    #[error("{api} is no address of a control plane, or the token is not usable")]
+    Unusable { api: String, source: Box<ClientError> },
+    #[error("the control plane at {api} took too long to answer")]
+    Slow { api: String },
+    #[error("what answers at {api} is no control plane that this command understands")]
+    NotTheApi { api: String, source: Box<ClientError> },
+    #[error("there is no token: give it with --token or TENANTRY_ROOT_TOKEN, or name the data directory that holds it with --data-dir (tried {})", tried.display())]
+    NoToken { tried: PathBuf, source: io::Error },
+    #[error("{} cannot be read", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{origin} holds no usable {what}")]
+    Body { origin: String, what: &'static str, source: BodyError },
+    #[error("no proxy answers at {proxy_admin}; name its admin address with --proxy-admin")]
+    NoProxy { proxy_admin: String, source: HttpError },
+    #[error("the proxy at {proxy_admin} refused to explain: {said}")]
+    NotExplained { proxy_admin: String, said: String },
+    #[error(transparent)]
+    Up(#[from] UpError),
+}
+
+/// Why a document is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("{0}")]
+    Syntax(serde_json::Error),
+    #[error("a JSON object is needed")]
+    NoObject,
+    #[error("{}{reason}", if path == "." { String::new() } else { format!("{path}: ") })]
+    Field { path: String, reason: String },
+}
+
+impl CliError {
+    /// Says what a failure of the client means to the operator.
+    pub(crate) fn of_client(error: ClientError, api: &str) -> Self {
+        let api = api.to_owned();
+        match error {
+            ClientError::Problem(problem) if problem.is(ProblemKind::Unauthorized) => {
+                Self::WrongToken { api }
+            }
+            ClientError::Problem(problem) => Self::Refused(problem),
+            ClientError::Transport(source) if source.is_builder() => {
+                Self::Unusable { api, source: Box::new(ClientError::Transport(source)) }
+            }
+            ClientError::Transport(_) => Self::Unreachable { api, source: Box::new(error) },
+            ClientError::Answer { .. } => Self::NotTheApi { api, source: Box::new(error) },
+            ClientError::Setup(_) => Self::Unusable { api, source: Box::new(error) },
+        }
+    }
+
+    /// Whether the API said that there is no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.is(ProblemKind::NotFound))
+    }
+}
+
+/// A problem over several lines: the title, the detail, and each part of the request at fault.
+struct Refusal<'p>(&'p Problem);
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { title, status, detail, errors, request_id, .. } = self.0;
+        write!(f, "{title} ({status})\n  {detail}")?;
+        for error in errors {
+            let pointer = if error.pointer.is_empty() { "the body" } else { &error.pointer };
+            write!(f, "\n  {pointer}: {}", error.detail)?;
+        }
+        match request_id {
+            Some(request_id) => write!(f, "\n  request {request_id}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_api::FieldError;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_every_pointer() {
+        let mut problem = Problem::new(ProblemKind::DomainTaken, "acme.test belongs to a tenant.");
+        problem.errors = vec![
+            FieldError { pointer: "/domains/0".to_owned(), detail: "taken".to_owned() },
+            FieldError { pointer: String::new(), detail: "odd".to_owned() },
+        ];
+        let text = CliError::of_client(ClientError::Problem(Box::new(problem)), "x").to_string();
+        assert_eq!(
+            text,
+            "The domain is taken (409)\n  acme.test belongs to a tenant.\n  /domains/0: taken\n  \
+             the body: odd"
+        );
+    }
+
+    #[test]
+    fn a_wrong_token_is_told_apart() {
+        let problem = Problem::new(ProblemKind::Unauthorized, "no");
+        let error = CliError::of_client(ClientError::Problem(Box::new(problem)), "http://a");
+        assert!(error.to_string().contains("did not take the token"), "{error}");
+    }
+}

@@ -1,0 +1,148 @@
+//! `tenantry explain`: how a proxy would decide a request, and why.
+
+use std::{fmt::Write as _, net::IpAddr};
+
+use clap::Args;
+use tenantry_api::{ExplainRequest, ExplainResponse};
+
+use crate::{
+    args::Connection,
+    error::CliError,
+    http,
+    output::{Answer, columns, value},
+    session,
+};
+
+/// A request to explain.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The `Host` header
+    #[arg(long)]
+    host: String,
+    /// The path
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// The method
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// The API key
+    #[arg(long, conflicts_with = "jwt")]
+    key: Option<String>,
+    /// The JWT
+    #[arg(long)]
+    jwt: Option<String>,
+    /// The client's address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    from_ip: IpAddr,
+    /// The TLS server name
+    #[arg(long, value_name = "HOST")]
+    sni: Option<String>,
+    /// The proxy's admin address [default: what DATA_DIR/addresses.json says, or http://127.0.0.1:7080]
+    #[arg(long, value_name = "URL")]
+    proxy_admin: Option<String>,
+}
+
+/// Asks the proxy.
+pub(crate) async fn run(explain: &Explain, connection: &Connection) -> Result<Answer, CliError> {
+    let request = ExplainRequest {
+        host: explain.host.clone(),
+        path: explain.path.clone(),
+        method: explain.method.clone(),
+        key: explain.key.clone(),
+        jwt: explain.jwt.clone(),
+        from_ip: explain.from_ip,
+        sni: explain.sni.clone(),
+    };
+    let proxy_admin = session::proxy_admin(explain.proxy_admin.as_deref(), &connection.data_dir);
+    let explained = ask(&proxy_admin, &request).await?;
+    Ok(Answer::Text { text: text(&explained), json: value(&explained) })
+}
+
+/// Posts a request to the admin listener of a proxy.
+pub(crate) async fn ask(
+    proxy_admin: &str,
+    request: &ExplainRequest,
+) -> Result<ExplainResponse, CliError> {
+    let answer = http::post(proxy_admin, "/explain", value(request).to_string()).await;
+    let (status, body) = answer
+        .map_err(|source| CliError::NoProxy { proxy_admin: proxy_admin.to_owned(), source })?;
+    let refused =
+        |said: String| CliError::NotExplained { proxy_admin: proxy_admin.to_owned(), said };
+    if !status.is_success() {
+        let said = String::from_utf8_lossy(&body);
+        return Err(refused(format!("{} ({status})", said.trim())));
+    }
+    serde_json::from_slice(&body).map_err(|error| refused(error.to_string()))
+}
+
+fn text(explained: &ExplainResponse) -> String {
+    let ExplainResponse { revision, outcome, status, tenant, route, upstream, steps, limits } =
+        explained;
+    let mut text = match status {
+        Some(status) => format!("{outcome} ({status})"),
+        None => outcome.clone(),
+    };
+    let named = [("tenant", tenant), ("route", route), ("upstream", upstream)];
+    for (what, name) in named.iter().filter_map(|(what, name)| Some((what, name.as_ref()?))) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ", {what} {name}");
+    }
+    let _ = write!(text, ", at revision {revision}");
+    let steps: Vec<_> =
+        steps.iter().map(|step| vec![step.stage.clone(), step.detail.clone()]).collect();
+    let _ = write!(text, "\n\n{}", columns(&["STAGE", "WHAT IT SAID"], &steps));
+    if !limits.is_empty() {
+        let names = ["LIMIT", "QUOTA", "WINDOW", "LEFT", "FULL AGAIN IN"];
+        let limits = limits.iter().map(|limit| {
+            vec![
+                limit.name.clone(),
+                limit.quota.to_string(),
+                format!("{} s", limit.window_seconds),
+                limit.remaining.to_string(),
+                format!("{:.1} s", limit.reset_seconds),
+            ]
+        });
+        let _ = write!(text, "\n\n{}", columns(&names, &limits.collect::<Vec<_>>()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_api::{ExplainStep, LimitLeft};
+
+    use super::*;
+
+    #[test]
+    fn outcome_steps_and_limits_are_shown() {
+        let step = |stage: &str, detail: &str| ExplainStep {
+            stage: stage.to_owned(),
+            detail: detail.to_owned(),
+        };
+        let limit = LimitLeft {
+            name: "burst".to_owned(),
+            quota: 5,
+            window_seconds: 60,
+            remaining: 0,
+            reset_seconds: 59.96,
+        };
+        let explained = ExplainResponse {
+            revision: 7,
+            outcome: "rate-limited".to_owned(),
+            status: Some(429),
+            tenant: Some("globex".to_owned()),
+            steps: vec![step("tenant", "by host"), step("admit", "burst is spent")],
+            limits: vec![limit],
+            ..ExplainResponse::default()
+        };
+        assert_eq!(
+            text(&explained),
+            "rate-limited (429), tenant globex, at revision 7\n\n\
+             STAGE   WHAT IT SAID\n\
+             tenant  by host\n\
+             admit   burst is spent\n\n\
+             LIMIT  QUOTA  WINDOW  LEFT  FULL AGAIN IN\n\
+             burst  5      60 s    0     60.0 s"
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! What a command prints: for people a table, for programs JSON.
+
+mod columns;
+mod table;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub(crate) use columns::Columns;
+pub(crate) use table::{columns, details};
+
+use crate::args::Format;
+
+/// What came of a command.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Many things of a kind.
+    List { names: &'static [&'static str], cells: Vec<Vec<String>>, items: Value, rest: Rest },
+    /// One thing.
+    Item(Value),
+    /// A thing that holds what is shown this once.
+    Secret { item: Value, secret: String },
+    /// It was done, and there is nothing to show.
+    Done(String),
+    /// A text for people, and the same for programs.
+    Text { text: String, json: Value },
+}
+
+/// Whether the list goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    Nothing,
+    More,
+}
+
+impl Answer {
+    /// A list of items.
+    pub(crate) fn list<T: Columns>(items: &[T], rest: Rest) -> Self {
+        let cells = items.iter().map(Columns::cells).collect();
+        Self::List { names: T::NAMES, cells, items: value(items), rest }
+    }
+
+    /// One item.
+    pub(crate) fn item(item: impl Serialize) -> Self {
+        Self::Item(value(item))
+    }
+
+    /// What goes to standard output, and a note for standard error.
+    pub(crate) fn render(&self, format: Format) -> (String, Option<String>) {
+        let text = match format {
+            Format::Table => self.text(),
+            Format::Json => pretty(&self.json()),
+        };
+        (text, self.note())
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::List { cells, .. } if cells.is_empty() => "there are none".to_owned(),
+            Self::List { names, cells, .. } => columns(names, cells),
+            Self::Item(item) => details(item),
+            Self::Secret { item, secret } => format!(
+                "{}\n\nSecret, shown only this once:\n\n  {secret}\n",
+                details(&without_secret(item))
+            ),
+            Self::Done(text) | Self::Text { text, .. } => text.clone(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        match self {
+            Self::List { items, .. } => items.clone(),
+            Self::Item(item) | Self::Secret { item, .. } => item.clone(),
+            Self::Done(text) => json!({"done": text}),
+            Self::Text { json, .. } => json.clone(),
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        match self {
+            Self::List { rest: Rest::More, cells, .. } => {
+                Some(format!("{} shown, there are more; see --limit and --all", cells.len()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Bodies of the API always have a form in JSON: they came in as JSON.
+pub(crate) fn value(body: impl Serialize) -> Value {
+    serde_json::to_value(body).unwrap_or_default()
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}")
+}
+
+fn without_secret(item: &Value) -> Value {
+    let mut item = item.clone();
+    if let Value::Object(fields) = &mut item {
+        fields.remove("secret");
+    }
+    item
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_shown_once_and_apart() {
+        let item = json!({"id": "key_1", "secret": "tnt_x"});
+        let answer = Answer::Secret { item, secret: "tnt_x".to_owned() };
+        let (text, _) = answer.render(Format::Table);
+        assert_eq!(text, "id  key_1\n\nSecret, shown only this once:\n\n  tnt_x\n");
+        assert!(answer.render(Format::Json).0.contains("tnt_x"));
+    }
+
+    #[test]
+    fn a_list_that_goes_on_says_so() {
+        let list = |rest| Answer::List {
+            names: &["A"],
+            cells: vec![vec!["1".to_owned()]],
+            items: json!([{"a": 1}]),
+            rest,
+        };
+        assert_eq!(list(Rest::Nothing).render(Format::Table), ("A\n1".to_owned(), None));
+        assert!(list(Rest::More).render(Format::Json).1.is_some_and(|note| note.contains("--all")));
+    }
+}

@@ -1,0 +1,178 @@
+//! What a table shows of each kind of thing. All of it is in `-o json`.
+
+use serde::Serialize;
+use tenantry_api::{
+    ApiKeyBody, AuditEntryBody, DocumentBody, DomainBody, IssuerBody, ProxyBody, TenantBody,
+};
+use tenantry_model::{Feature, Limits, Plan, Route, Upstream};
+
+/// A row of a table.
+pub(crate) trait Columns: Serialize {
+    /// The head.
+    const NAMES: &'static [&'static str];
+
+    /// One cell for each name.
+    fn cells(&self) -> Vec<String>;
+}
+
+impl Columns for TenantBody {
+    const NAMES: &'static [&'static str] =
+        &["SLUG", "NAME", "STATE", "PLAN", "AUTH", "ID", "CREATED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.slug.to_string(),
+            self.name.clone(),
+            self.state.as_str().to_owned(),
+            self.plan.to_string(),
+            word(&self.auth),
+            self.id.to_string(),
+            self.created_at.to_string(),
+        ]
+    }
+}
+
+impl Columns for DocumentBody<Plan> {
+    const NAMES: &'static [&'static str] = &["ID", "NAME", "LIMITS", "FEATURES"];
+
+    fn cells(&self) -> Vec<String> {
+        let Plan { id, name, limits: bounds, features } = &self.resource;
+        vec![id.to_string(), name.clone(), limits(bounds), list(features)]
+    }
+}
+
+impl Columns for DocumentBody<Feature> {
+    const NAMES: &'static [&'static str] = &["ID", "DEFAULT", "KILLED", "DESCRIPTION"];
+
+    fn cells(&self) -> Vec<String> {
+        let Feature { id, description, default, killed } = &self.resource;
+        let default = if *default { "on" } else { "off" };
+        let killed = if *killed { "killed" } else { "" };
+        vec![id.to_string(), default.to_owned(), killed.to_owned(), description.clone()]
+    }
+}
+
+impl Columns for DocumentBody<Upstream> {
+    const NAMES: &'static [&'static str] = &["ID", "ENDPOINTS"];
+
+    fn cells(&self) -> Vec<String> {
+        let endpoints = self.resource.endpoints.as_slice().iter();
+        let endpoints = endpoints.map(|endpoint| match endpoint.weight.get() {
+            1 => endpoint.address.to_string(),
+            weight => format!("{}@{weight}", endpoint.address),
+        });
+        vec![self.resource.id.to_string(), list(endpoints)]
+    }
+}
+
+impl Columns for DocumentBody<Route> {
+    const NAMES: &'static [&'static str] =
+        &["ID", "HOSTS", "PATH", "METHODS", "REQUIRES", "UPSTREAM", "TENANT"];
+
+    fn cells(&self) -> Vec<String> {
+        let route = &self.resource;
+        let features = route.require_features.iter().map(ToString::to_string);
+        let scopes = route.require_scopes.iter().map(ToString::to_string);
+        vec![
+            route.id.to_string(),
+            list(&route.matches.hosts),
+            route.matches.path_prefix.to_string(),
+            list(&route.matches.methods),
+            list(features.chain(scopes)),
+            route.upstream.to_string(),
+            route.tenant.map_or_else(String::new, |tenant| tenant.to_string()),
+        ]
+    }
+}
+
+impl Columns for DomainBody {
+    const NAMES: &'static [&'static str] = &["HOST", "TENANT", "CREATED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.host.to_string(), self.tenant.to_string(), self.created_at.to_string()]
+    }
+}
+
+impl Columns for ApiKeyBody {
+    const NAMES: &'static [&'static str] = &["ID", "NAME", "HINT", "SCOPES", "EXPIRES", "CREATED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.name.clone(),
+            format!("{}...", self.hint),
+            list(&self.scopes),
+            self.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+            self.created_at.to_string(),
+        ]
+    }
+}
+
+impl Columns for IssuerBody {
+    const NAMES: &'static [&'static str] =
+        &["ID", "ISSUER", "AUDIENCES", "ALGORITHMS", "CLAIM", "KEYS"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.issuer.clone(),
+            list(&self.audiences),
+            list(self.algorithms.iter().map(word)),
+            self.tenant_claim.clone().unwrap_or_default(),
+            self.jwks_url.clone().unwrap_or_else(|| "inline".to_owned()),
+        ]
+    }
+}
+
+impl Columns for ProxyBody {
+    const NAMES: &'static [&'static str] =
+        &["NODE", "CONNECTED", "REVISION", "LAG", "TENANTS", "REFUSED", "VERSION", "LAST SEEN"];
+
+    fn cells(&self) -> Vec<String> {
+        let number = |number: Option<u64>| number.map_or_else(String::new, |n| n.to_string());
+        vec![
+            self.node.clone(),
+            if self.connected { "yes" } else { "no" }.to_owned(),
+            number(self.revision),
+            number(self.lag),
+            number(self.tenants),
+            self.refused_total.to_string(),
+            self.version.clone().unwrap_or_default(),
+            self.last_seen_at.to_string(),
+        ]
+    }
+}
+
+impl Columns for AuditEntryBody {
+    const NAMES: &'static [&'static str] = &["AT", "ACTION", "TARGET", "ACTOR", "REVISION"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.at.to_string(),
+            self.action.clone(),
+            self.target.clone(),
+            self.actor.clone(),
+            self.revision.to_string(),
+        ]
+    }
+}
+
+/// As the flag `--limit` spells them.
+fn limits(limits: &Limits) -> String {
+    let rates = limits.requests.as_slice().iter().map(|limit| {
+        let (name, quota) = (limit.name(), limit.quota());
+        format!("{name}={quota}/{}s:{}", limit.window_seconds(), limit.burst())
+    });
+    let concurrent = limits.concurrent_requests.iter().map(|n| format!("concurrent={n}"));
+    let body = limits.request_body_bytes.iter().map(|n| format!("body={n}B"));
+    list(rates.chain(concurrent).chain(body))
+}
+
+/// A closed word as JSON spells it.
+fn word(word: &impl Serialize) -> String {
+    super::value(word).as_str().unwrap_or_default().to_owned()
+}
+
+fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,189 @@
+//! Values on the command line that have a spelling of their own.
+
+use std::num::NonZeroU32;
+
+use clap::ValueEnum;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tenantry_model::{EndpointAddress, FeatureId, RateLimit, access::Networks};
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    /// As JSON has it.
+    pub(crate) fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+/// `reports=on`, `reports=off`, or `reports=inherit` to leave it to the plan again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FeatureOverride {
+    pub(crate) feature: FeatureId,
+    /// None leaves it to the plan.
+    pub(crate) setting: Option<Switch>,
+}
+
+pub(crate) fn feature_override(text: &str) -> Result<FeatureOverride, String> {
+    let (feature, setting) = text
+        .split_once('=')
+        .ok_or("write FEATURE=on, FEATURE=off or FEATURE=inherit, such as reports=on")?;
+    let setting = match setting {
+        "on" => Some(Switch::On),
+        "off" => Some(Switch::Off),
+        "inherit" => None,
+        _ => return Err(format!("{setting:?} is not one of on, off, inherit")),
+    };
+    Ok(FeatureOverride { feature: feature.parse().map_err(text_of)?, setting })
+}
+
+/// `burst=100/1s:200` is the limit `burst`: 100 requests in a second, 200 at once. The part behind
+/// the colon may be left out; the window is in `s`, `m`, `h` or `d`, and a bare unit means one.
+pub(crate) fn rate_limit(text: &str) -> Result<RateLimit, String> {
+    const SPELLING: &str = "write NAME=QUOTA/WINDOW or NAME=QUOTA/WINDOW:BURST, such as \
+                            burst=100/1s:200 or daily=10000/1d";
+    let (name, rate) = text.split_once('=').ok_or(SPELLING)?;
+    let (quota, window) = rate.split_once('/').ok_or(SPELLING)?;
+    let (window, burst) = match window.split_once(':') {
+        Some((window, burst)) => (window, Some(number(burst)?)),
+        None => (window, None),
+    };
+    let limit = json!({
+        "name": name, "quota": number(quota)?, "window_seconds": seconds(window)?, "burst": burst,
+    });
+    serde_json::from_value(limit).map_err(text_of)
+}
+
+/// The model refuses zero too, in words about JSON.
+fn number(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number from 1 to {}", u32::MAX))
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    let wrong = || format!("{text:?} is not a window; write it as 1s, 5m, 1h or 1d");
+    let unit = text.char_indices().next_back().ok_or_else(wrong)?;
+    let (count, seconds_each) = match unit {
+        (at, 's') => (text.get(..at), 1),
+        (at, 'm') => (text.get(..at), 60),
+        (at, 'h') => (text.get(..at), 3600),
+        (at, 'd') => (text.get(..at), 86_400),
+        _ => return Err(wrong()),
+    };
+    let count = match count {
+        None | Some("") => 1,
+        Some(count) => count.parse::<NonZeroU32>().map_err(|_| wrong())?.get(),
+    };
+    count.checked_mul(seconds_each).ok_or_else(wrong)
+}
+
+/// `10.0.0.1:8080`, or with a weight `10.0.0.1:8080@3`; the endpoint as JSON has it.
+pub(crate) fn endpoint(text: &str) -> Result<Value, String> {
+    let (address, weight) = match text.rsplit_once('@') {
+        Some((address, weight)) => {
+            let wrong = |_| format!("the weight {weight:?} is not a number from 1 to 65535");
+            (address, weight.parse::<std::num::NonZeroU16>().map_err(wrong)?)
+        }
+        None => (text, std::num::NonZeroU16::MIN),
+    };
+    let address: EndpointAddress = address.parse().map_err(text_of)?;
+    Ok(json!({"address": address, "weight": weight}))
+}
+
+/// `key=value`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A network in CIDR form or an address.
+pub(crate) fn network(text: &str) -> Result<String, String> {
+    Networks::try_from(vec![text.to_owned()]).map(|_| text.to_owned()).map_err(text_of)
+}
+
+/// One of a closed set of words, as JSON spells them.
+pub(crate) fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.to_owned())).map_err(text_of)
+}
+
+/// Any JSON.
+pub(crate) fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(text_of)
+}
+
+fn text_of(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_model::AuthRequirement;
+
+    use super::*;
+
+    fn check_limit(text: &str, expected: Result<(u32, u32, u32), &str>) {
+        match (rate_limit(text), expected) {
+            (Ok(limit), Ok(expected)) => {
+                let got = (limit.quota().get(), limit.window_seconds().get(), limit.burst().get());
+                assert_eq!(got, expected, "{text}");
+            }
+            (Err(error), Err(part)) => assert!(error.contains(part), "{text}: {error}"),
+            (got, _) => panic!("{text}: {got:?}"),
+        }
+    }
+
+    #[test]
+    fn rate_limits() {
+        check_limit("burst=100/1s:200", Ok((100, 1, 200)));
+        check_limit("burst=100/s", Ok((100, 1, 100)));
+        check_limit("daily=1000000/1d", Ok((1_000_000, 86_400, 1_000_000)));
+        check_limit("a=5/60s:5", Ok((5, 60, 5)));
+        check_limit("a=5/2m", Ok((5, 120, 5)));
+        check_limit("a=5/1h:1", Ok((5, 3600, 1)));
+        check_limit("a", Err("NAME=QUOTA/WINDOW"));
+        check_limit("a=5", Err("NAME=QUOTA/WINDOW"));
+        check_limit("a=0/1s", Err("from 1"));
+        check_limit("a=5/0s", Err("window"));
+        check_limit("a=5/1", Err("window"));
+        check_limit("a=5/", Err("window"));
+        check_limit("a=5/1é", Err("window"));
+        check_limit("a=5/1s:0", Err("from 1"));
+        check_limit("a=5/4000000000d", Err("window"));
+        check_limit("a=5/32d", Err("31 days"));
+        check_limit("A=5/1s", Err("limit name"));
+    }
+
+    #[test]
+    fn features() {
+        let setting = |text: &str| feature_override(text).map(|feature| feature.setting);
+        assert_eq!(setting("reports=on"), Ok(Some(Switch::On)));
+        assert_eq!(setting("reports=off"), Ok(Some(Switch::Off)));
+        assert_eq!(setting("reports=inherit"), Ok(None));
+        for bad in ["reports", "reports=", "reports=true", "=on", "Re ports=on"] {
+            assert!(feature_override(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn endpoints() {
+        assert_eq!(endpoint("a.test:80").unwrap(), json!({"address": "a.test:80", "weight": 1}));
+        assert_eq!(endpoint("[::1]:80@3").unwrap(), json!({"address": "[::1]:80", "weight": 3}));
+        for bad in ["a.test", "a.test:80@0", "a.test:80@x", "a.test:0"] {
+            assert!(endpoint(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn words_networks_and_pairs() {
+        assert_eq!(word("api_key"), Ok(AuthRequirement::ApiKey));
+        assert!(word::<AuthRequirement>("some").unwrap_err().contains("`any`"));
+        assert!(network("10.0.0.0/8").is_ok());
+        assert!(network("10.0.0.1/8").is_err());
+        assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(pair("a").is_err());
+    }
+}
