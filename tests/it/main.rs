@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helper functions too")]
 
 mod changes;
-// mod demo;
+mod demo;
 mod durability;
 mod front_door;
 mod identity;

@@ -41,6 +41,8 @@ impl Process {
     #[must_use]
     pub fn start(name: &str, arguments: &[String], env: &[(&str, &str)], directory: &Path) -> Self {
         let log = directory.join(format!("{name}.test.log"));
+        // What an earlier run printed says nothing about this one.
+        let _ = fs::remove_file(&log);
         let output = |log: &Path| -> File {
             OpenOptions::new().create(true).append(true).open(log).expect("the log can be written")
         };
