@@ -17,6 +17,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use crate::{
     Bootstrap, Random,
     addresses::Addresses,
+    compaction,
     distributor::{self, Distributor, Nodes},
     metrics::Metrics,
     router,
@@ -129,8 +130,14 @@ impl App {
         });
         let follower =
             distributor::follow(shared, Arc::clone(&app.distributor), heartbeat, stopping.clone());
+        let compaction = compaction::run(
+            Arc::clone(&app.store),
+            u64::from(bootstrap.kept_revisions.get()),
+            stopping.clone(),
+        );
         let tasks = vec![
             tokio::spawn(follower),
+            tokio::spawn(compaction),
             serve(api, router::api(Arc::clone(&app)), stopping.clone()),
             serve(distribution, router::distribution(app), stopping),
         ];

@@ -27,7 +27,8 @@ const TEXTS: [&str; 7] = [
     "root_token",
     "node_token",
 ];
-const NUMBERS: [&str; 3] = ["heartbeat_seconds", "shutdown_seconds", "store_cache_mib"];
+const NUMBERS: [&str; 4] =
+    ["heartbeat_seconds", "shutdown_seconds", "store_cache_mib", "kept_revisions"];
 
 /// How this process is to run. See `config/control-plane.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +50,8 @@ pub struct Bootstrap {
     pub shutdown_seconds: NonZeroU32,
     /// Memory for pages of the store.
     pub store_cache_mib: NonZeroU32,
+    /// How many of the newest revisions a proxy can resume from.
+    pub kept_revisions: NonZeroU32,
     /// The token of the API; if none, the one in `root-token`.
     #[serde(default)]
     pub root_token: Option<Token>,

@@ -17,6 +17,7 @@ pub mod router;
 pub mod controllers;
 pub mod http;
 
+pub mod compaction;
 pub mod distributor;
 pub mod metrics;
 

@@ -52,7 +52,10 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let active = Arc::new(Active::new(Table::new(runtime, seed)));
     let subscription = subscribe(&bootstrap, &active)?;
     let progress = subscription.progress();
-    let jwks = Arc::new(Jwks::new(clock).context("the client that fetches keys cannot be set up")?);
+    let jwks = Arc::new(
+        Jwks::new(bootstrap.jwks, clock)
+            .context("the client that fetches keys cannot be set up")?,
+    );
 
     let clients = Bound::new(bootstrap.proxy_addr, "clients")?;
     let admin = Bound::new(bootstrap.proxy_admin_addr, "admin")?;

@@ -74,6 +74,7 @@ pub struct Bootstrap {
     pub log_filter: String,
     pub log_format: String,
     pub upstream: UpstreamBounds,
+    pub jwks: JwksBounds,
 }
 
 /// Bounds on talking to upstreams.
@@ -86,6 +87,16 @@ pub struct UpstreamBounds {
     pub write_timeout_seconds: NonZeroU64,
     pub idle_timeout_seconds: NonZeroU64,
     pub connect_attempts: NonZeroUsize,
+}
+
+/// Bounds on fetching issuers' keys.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/proxy.toml describes each key where operators read it")]
+pub struct JwksBounds {
+    pub fetch_timeout_seconds: NonZeroU64,
+    pub cool_down_seconds: u64,
+    pub refresh_interval_seconds: NonZeroU64,
 }
 
 /// The node token; never shown.
@@ -108,7 +119,7 @@ impl std::fmt::Debug for NodeToken {
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 16] = [
+const ENVIRONMENT: [&str; 17] = [
     "proxy_addr",
     "proxy_admin_addr",
     "distribution_url",
@@ -125,6 +136,7 @@ const ENVIRONMENT: [&str; 16] = [
     "log_filter",
     "log_format",
     "upstream",
+    "jwks",
 ];
 
 impl Bootstrap {
@@ -140,9 +152,7 @@ impl Bootstrap {
         // Figment reads numbers out of the environment; a token of digits must stay text.
         let token =
             Env::prefixed("TENANTRY_").only(&["node_token"]).iter().next().map(|(_, token)| token);
-        let figment = figment
-            .merge(Env::prefixed("TENANTRY_").only(&ENVIRONMENT).ignore(&["node_token"]))
-            .merge(Serialized::defaults(flags));
+        let figment = figment.merge(environment()).merge(Serialized::defaults(flags));
         let mut bootstrap: Self = figment.extract().map_err(Box::new)?;
         bootstrap.node_token = token.map(NodeToken).or(bootstrap.node_token);
         Ok(bootstrap)
@@ -153,6 +163,15 @@ impl Bootstrap {
     pub fn shutdown_grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace_seconds)
     }
+}
+
+/// Keys of tables are written with two underscores: `TENANTRY_UPSTREAM__CONNECT_ATTEMPTS`.
+fn environment() -> Env {
+    let is_ours = |key: &figment::value::UncasedStr| {
+        let top = key.as_str().split("__").next().unwrap_or_default();
+        ENVIRONMENT.iter().any(|known| top.eq_ignore_ascii_case(known))
+    };
+    Env::prefixed("TENANTRY_").filter(is_ours).ignore(&["node_token"]).split("__")
 }
 
 #[cfg(test)]

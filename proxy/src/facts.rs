@@ -13,7 +13,7 @@ pub(crate) fn of(session: &Session) -> RequestFacts<'_> {
         sni: None,
         method: request.method.as_str(),
         path: path(request),
-        headers: headers(request),
+        headers: headers(session, request),
     }
 }
 
@@ -30,15 +30,29 @@ fn path(request: &RequestHeader) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
 }
 
-fn headers(request: &RequestHeader) -> HeaderFacts<'_> {
-    let mut facts = HeaderFacts::collect(
-        request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
-    );
+fn headers<'a>(session: &Session, request: &'a RequestHeader) -> HeaderFacts<'a> {
+    let names_and_values =
+        request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let mut facts = HeaderFacts::collect(names_and_values);
     // HTTP/2 names the host in `:authority`.
     if facts.host == Single::Missing
         && let Some(authority) = request.uri.authority()
     {
         facts.host = Single::One(authority.as_str().as_bytes());
     }
+    if facts.transfer_encoding != Single::Missing && was_length_removed(session) {
+        facts.content_length = Single::Repeated;
+    }
     facts
+}
+
+/// Pingora removes `Content-Length` where `Transfer-Encoding` stands too, before anybody can see it.
+/// Whoever sends both is smuggling or broken, so the bytes that came are looked at again.
+fn was_length_removed(session: &Session) -> bool {
+    const NAME: &[u8] = b"\ncontent-length";
+    let Some(session) = session.as_downstream().as_http1() else { return false };
+    session
+        .get_headers_raw_bytes()
+        .windows(NAME.len())
+        .any(|window| window.eq_ignore_ascii_case(NAME))
 }

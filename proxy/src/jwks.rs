@@ -12,13 +12,9 @@ use tenantry_engine::CompiledIssuer;
 use tenantry_model::{IssuerId, KeySource};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{active::Active, clock::Clock};
+use crate::{active::Active, bootstrap::JwksBounds, clock::Clock};
 
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
-/// Between two attempts that a token can cause.
-const COOL_DOWN: Duration = Duration::from_secs(10);
-const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
 /// How often new issuers are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Between attempts for an issuer that has no keys yet.
@@ -28,6 +24,7 @@ const FIRST_KEYS_INTERVAL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Jwks {
     client: reqwest::Client,
+    bounds: JwksBounds,
     clock: Clock,
     attempts: Mutex<HashMap<IssuerId, Arc<AsyncMutex<Attempt>>>>,
 }
@@ -55,22 +52,23 @@ enum FetchError {
 
 impl Jwks {
     /// A fetcher that follows no redirects: the operator named the place.
-    pub(crate) fn new(clock: Clock) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(bounds: JwksBounds, clock: Clock) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
-            .timeout(FETCH_TIMEOUT)
+            .timeout(Duration::from_secs(bounds.fetch_timeout_seconds.get()))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { client, clock, attempts: Mutex::default() })
+        Ok(Self { client, bounds, clock, attempts: Mutex::default() })
     }
 
     /// Fetches an issuer's keys because a token named one that is not there. Whether it is worth
     /// deciding again: keys came, by this call or by one that this call waited for.
     pub(crate) async fn refresh(&self, issuer: &Arc<CompiledIssuer>) -> bool {
         let asked_at = self.clock.now().monotonic;
+        let cool_down = Duration::from_secs(self.bounds.cool_down_seconds);
         self.fetch_if(issuer, |last| match last {
             Some(last) if last >= asked_at => Due::JustDone,
-            Some(last) if asked_at.saturating_sub(last) < COOL_DOWN => Due::No,
+            Some(last) if asked_at.saturating_sub(last) < cool_down => Due::No,
             _ => Due::Yes,
         })
         .await
@@ -87,7 +85,9 @@ impl Jwks {
                 let now = self.clock.now().monotonic;
                 if fetcher.is_due(&issuer, now) {
                     tokio::spawn(async move {
-                        fetcher.fetch_if(&issuer, |last| due_again(&issuer, last, now)).await
+                        fetcher
+                            .fetch_if(&issuer, |last| fetcher.due_again(&issuer, last, now))
+                            .await
                     });
                 }
             }
@@ -99,7 +99,17 @@ impl Jwks {
         // A fetch in progress needs no second one.
         attempt
             .try_lock()
-            .is_ok_and(|attempt| due_again(issuer, attempt.last(issuer), now) == Due::Yes)
+            .is_ok_and(|attempt| self.due_again(issuer, attempt.last(issuer), now) == Due::Yes)
+    }
+
+    fn due_again(&self, issuer: &CompiledIssuer, last: Option<Duration>, now: Duration) -> Due {
+        let refresh_interval = Duration::from_secs(self.bounds.refresh_interval_seconds.get());
+        let interval = if issuer.has_keys() { refresh_interval } else { FIRST_KEYS_INTERVAL };
+        if last.is_none_or(|last| now.saturating_sub(last) >= interval) {
+            Due::Yes
+        } else {
+            Due::No
+        }
     }
 
     fn attempt(&self, issuer: &CompiledIssuer) -> Arc<AsyncMutex<Attempt>> {
@@ -162,11 +172,6 @@ enum Due {
     No,
     /// Somebody else fetched while this one waited.
     JustDone,
-}
-
-fn due_again(issuer: &CompiledIssuer, last: Option<Duration>, now: Duration) -> Due {
-    let interval = if issuer.has_keys() { REFRESH_INTERVAL } else { FIRST_KEYS_INTERVAL };
-    if last.is_none_or(|last| now.saturating_sub(last) >= interval) { Due::Yes } else { Due::No }
 }
 
 /// An error with everything that caused it, on one line.

@@ -34,9 +34,29 @@ pub(crate) fn normalise(path: &str) -> Result<Cow<'_, str>, &'static str> {
 }
 
 /// RFC 3986 `pchar`, `/` and `%`. Bytes above ASCII, controls, spaces, quotes, `<>`, `#`, `\`, `^`,
-/// backtick and braces must arrive percent-encoded; `[` and `]` and `|` are common unencoded.
+/// backtick and braces must arrive percent-encoded; `[` and `]` and `|` are common unencoded. A
+/// table, because every byte of every path is looked at.
+const ALLOWED: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let listed = b"/%-._~!$&'()*+,;=:@[]|\
+ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut rest: &[u8] = listed;
+    while let [byte, after @ ..] = rest {
+        let index = *byte as usize;
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "evaluated by the compiler, which would refuse to build"
+        )]
+        {
+            allowed[index] = true;
+        }
+        rest = after;
+    }
+    allowed
+};
+
 fn is_allowed(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"/%-._~!$&'()*+,;=:@[]|".contains(&byte)
+    ALLOWED.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 fn is_unreserved(byte: u8) -> bool {

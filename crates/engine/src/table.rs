@@ -14,7 +14,7 @@ mod apply;
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use foldhash::fast::FixedState;
-use siphasher::sip128::SipHasher24;
+use siphasher::sip128::SipHasher13;
 use tenantry_model::{
     IssuerId, KeyDigest, KeyId, KeySource, PlanId, RouteId, Slug, TenantId, UpstreamId,
 };
@@ -38,7 +38,7 @@ type SmallMap<K, V> = Arc<HashMap<K, V, FixedState>>;
 pub struct Table {
     runtime: Arc<Runtime>,
     seed: u64,
-    host_hasher: SipHasher24,
+    host_hasher: SipHasher13,
     features: Arc<Features>,
     plans: SmallMap<PlanId, Arc<CompiledPlan>>,
     upstreams: SmallMap<UpstreamId, Arc<CompiledUpstream>>,
@@ -62,7 +62,7 @@ impl Table {
         Self {
             runtime,
             seed,
-            host_hasher: SipHasher24::new_with_keys(
+            host_hasher: SipHasher13::new_with_keys(
                 seed,
                 seed.rotate_left(32) ^ 0x5448_4f53_5453_0a01,
             ),

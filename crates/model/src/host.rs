@@ -108,19 +108,23 @@ impl fmt::Display for DomainPattern {
 /// URL standard's "ends in a number" rule).
 #[must_use]
 pub fn is_dns_name(text: &str) -> bool {
-    let ends_in_number = text
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    text.len() <= MAX_HOST_BYTES && !ends_in_number && text.split('.').all(is_label)
-}
-
-fn is_label(label: &str) -> bool {
-    let bytes = label.as_bytes();
-    (1..=MAX_LABEL_BYTES).contains(&bytes.len())
-        && bytes.first() != Some(&b'-')
-        && bytes.last() != Some(&b'-')
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+    // One pass over the bytes: this is on the path of every request.
+    let (mut label_bytes, mut is_number, mut previous) = (0, true, b'.');
+    for byte in text.bytes() {
+        match byte {
+            b'.' if label_bytes == 0 || previous == b'-' => return false,
+            b'.' => (label_bytes, is_number) = (0, true),
+            b'-' if label_bytes == 0 => return false,
+            b'0'..=b'9' => label_bytes += 1,
+            b'a'..=b'z' | b'A'..=b'Z' | b'-' => (label_bytes, is_number) = (label_bytes + 1, false),
+            _ => return false,
+        }
+        if label_bytes > MAX_LABEL_BYTES {
+            return false;
+        }
+        previous = byte;
+    }
+    text.len() <= MAX_HOST_BYTES && label_bytes > 0 && previous != b'-' && !is_number
 }
 
 #[cfg(test)]

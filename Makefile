@@ -1,0 +1,42 @@
+# Two commands are all a newcomer needs: `make run` and `make test`.
+
+.PHONY: run test format lint unit-and-end-to-end bench deny dist prerequisites
+
+# Builds everything and starts a gateway with a demo on this machine. Options for `tenantry up` go in
+# UP, such as UP="--proxy-addr 127.0.0.1:8888".
+run: prerequisites
+	cargo build --release --bin tenantry --bin tenantry-control-plane --bin tenantry-proxy
+	exec target/release/tenantry up --demo $(UP)
+
+# Everything that must hold: format, lints, unit, property and end-to-end tests.
+test: prerequisites format lint unit-and-end-to-end
+
+format:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets -- -D warnings
+
+# One build for binaries and tests, so that the end-to-end tests find the binaries beside them.
+unit-and-end-to-end:
+	cargo build --workspace --bins --tests
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --workspace --lib --bins --tests; \
+	else \
+		cargo test --workspace --lib --bins --tests; \
+	fi
+
+# Figures, with the budgets they are held against, are in benches/README.md.
+bench: prerequisites
+	cargo bench -p tenantry-benches
+
+# Licences, sources, bans and advisories of dependencies (needs cargo-deny).
+deny:
+	cargo deny check
+
+# What is shipped.
+dist: prerequisites
+	cargo build --profile dist --bin tenantry --bin tenantry-control-plane --bin tenantry-proxy
+
+prerequisites:
+	@scripts/prerequisites

@@ -1,0 +1,118 @@
+//! What the API promises when nothing is wrong with the request.
+
+use serde_json::json;
+use tenantry_api::{CreateApiKey, CreateIssuer, ListQuery, ProblemKind, TenantQuery};
+use tenantry_model::TenantState;
+
+use crate::server::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_changes_of_one_revision_one_is_refused() {
+    let server = Server::with_acme().await;
+    let revision = server.client.tenants().get("acme").await.unwrap().revision;
+    let tenants = server.client.tenants();
+    let (one, two) = (json!({"name": "One"}), json!({"name": "Two"}));
+    let (one, two) = tokio::join!(
+        tenants.patch("acme", &one, Some(revision)),
+        tenants.patch("acme", &two, Some(revision)),
+    );
+    let (won, lost) = if one.is_ok() { (one, two) } else { (two, one) };
+    let (won, lost) = (won.unwrap(), lost.unwrap_err());
+    assert!(lost.problem().unwrap().is(ProblemKind::PreconditionFailed), "{lost}");
+    assert_eq!(lost.problem().unwrap().status, 412);
+    let tag = format!("If-None-Match: \"{}\"\r\n", won.revision);
+    let answer = server.send("GET /api/v1/tenants/acme", &tag, "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (304, ""));
+    let answer = server.send("GET /api/v1/tenants/acme", "If-None-Match: \"1\"\r\n", "").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("etag").unwrap(), format!("\"{}\"", won.revision));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_lives_and_is_found() {
+    let server = Server::with_acme().await;
+    let tenants = server.client.tenants();
+    assert_eq!(tenants.suspend("acme", "unpaid").await.unwrap().state, TenantState::Suspended);
+    assert_eq!(tenants.delete("acme", None).await.unwrap().state, TenantState::Deleting);
+    let back = tenants.undelete("acme").await.unwrap();
+    assert_eq!(
+        (back.state, back.suspended_reason.as_deref()),
+        (TenantState::Suspended, Some("unpaid"))
+    );
+    tenants.resume("acme").await.unwrap();
+    server.create_tenant("globex", &[]).await;
+    let query = TenantQuery { q: Some("ACM".to_owned()), limit: Some(1), ..Default::default() };
+    let page = tenants.list(&query).await.unwrap();
+    assert_eq!(page.items.first().unwrap().slug.as_str(), "acme");
+    let domains = server.client.domains("acme").list(&ListQuery::default()).await.unwrap();
+    assert_eq!(domains.items.len(), 1);
+    server.client.domains("acme").delete("acme.example.com").await.unwrap();
+    server.create_tenant("initech", &["acme.example.com", "*.acme.example.com"]).await;
+    server.client.domains("initech").get("*.acme.example.com").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walk_sees_each_tenant_once_while_others_come() {
+    let server = Server::with_acme().await;
+    for number in 0..20 {
+        server.create_tenant(&format!("t-{number}"), &[]).await;
+    }
+    let mut query = TenantQuery { limit: Some(6), ..Default::default() };
+    let mut seen = Vec::new();
+    loop {
+        let page = server.client.tenants().list(&query).await.unwrap();
+        seen.extend(page.items.into_iter().map(|tenant| tenant.slug.to_string()));
+        server.create_tenant(&format!("later-{}", seen.len()), &[]).await;
+        let Some(cursor) = page.next_cursor else { break };
+        query.cursor = Some(cursor);
+    }
+    seen.sort();
+    let mut expected: Vec<_> = (0..20).map(|number| format!("t-{number}")).collect();
+    expected.push("acme".to_owned());
+    expected.sort();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_shown_once_or_never() {
+    let server = Server::with_acme().await;
+    let key = CreateApiKey { name: "ci".to_owned(), scopes: [].into(), expires_at: None };
+    let created = server.client.keys("acme").create(&key).await.unwrap();
+    let shared = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA";
+    let issuer: CreateIssuer = serde_json::from_value(json!({
+        "issuer": "https://id.acme.com/", "audiences": ["api"], "algorithms": ["HS256"],
+        "jwks": {"keys": [{"kty": "oct", "alg": "HS256", "k": shared}]},
+    }))
+    .unwrap();
+    let issuer = server.client.issuers("acme").create(&issuer).await.unwrap();
+    assert!(!serde_json::to_string(&issuer).unwrap().contains(shared));
+    for path in ["keys", "issuers"] {
+        let id = if path == "keys" { created.key.id.to_string() } else { issuer.id.to_string() };
+        for path in [format!("tenants/acme/{path}"), format!("tenants/acme/{path}/{id}")] {
+            let body = server.send(&format!("GET /api/v1/{path}"), "", "").await.body;
+            assert!(body.contains(&id), "{path}: {body}");
+            assert!(!body.contains(shared) && !body.contains(&created.secret), "{path}: {body}");
+        }
+    }
+    let audit = server.send("GET /api/v1/audit", "", "").await.body;
+    assert!(audit.contains("issuer.create") && audit.contains("key.create"), "{audit}");
+    assert!(!audit.contains(shared) && !audit.contains(&created.secret), "{audit}");
+    server.client.keys("acme").delete(&created.key.id.to_string()).await.unwrap();
+    assert!(server.client.keys("acme").get(&created.key.id.to_string()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_is_there_after_a_restart() {
+    let server = Server::with_acme().await;
+    let before = server.client.tenants().get("acme").await.unwrap();
+    let token = server.running.root_token.expose().to_owned();
+    let Server { running, directory, .. } = server;
+    running.stop().await;
+    let server = Server::start_in(directory).await;
+    assert_eq!(server.running.root_token.expose(), token);
+    assert_eq!(server.client.tenants().get("acme").await.unwrap(), before);
+    let file = server.directory.path().join("control-plane.addresses.json");
+    let addresses: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(addresses["api"], server.running.api.to_string());
+}

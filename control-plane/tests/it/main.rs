@@ -1,0 +1,7 @@
+//! The control plane over real HTTP, on ports of its own.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+mod api;
+mod distribution;
+mod inputs;
+mod server;

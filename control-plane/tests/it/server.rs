@@ -1,0 +1,109 @@
+//! A control plane in this process, and the plainest of clients.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::Value;
+use tenantry_api::{Client, CreateTenant};
+use tenantry_control_plane::{App, Arguments, Bootstrap, Random, Running};
+use tenantry_model::{Plan, Timestamp};
+use tenantry_tenancy::Clock;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(1_800_000_000_000)
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) running: Running,
+    pub(crate) client: Client,
+    pub(crate) directory: tempfile::TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    pub(crate) async fn start_in(directory: tempfile::TempDir) -> Self {
+        let any = Some("127.0.0.1:0".parse().unwrap());
+        let arguments = Arguments {
+            data_dir: Some(directory.path().to_owned()),
+            api_addr: any,
+            distribution_addr: any,
+            ..Arguments::default()
+        };
+        let environment = [("TENANTRY_HEARTBEAT_SECONDS".to_owned(), "1".to_owned())];
+        let bootstrap = Bootstrap::load(&arguments, environment).unwrap();
+        let random = Random::new(StdRng::seed_from_u64(1));
+        let running = App::start(bootstrap, Arc::new(FixedClock), random).await.unwrap();
+        let base = format!("http://{}", running.api);
+        let client = Client::new(&base, running.root_token.expose()).unwrap();
+        Self { running, client, directory }
+    }
+
+    /// With the plan `pro` and the tenant `acme`.
+    pub(crate) async fn with_acme() -> Self {
+        let server = Self::start().await;
+        let plan: Plan = serde_json::from_str(r#"{"id":"pro","name":"Pro"}"#).unwrap();
+        server.client.plans().create(&plan).await.unwrap();
+        server.create_tenant("acme", &["acme.example.com"]).await;
+        server
+    }
+
+    pub(crate) async fn create_tenant(&self, slug: &str, domains: &[&str]) -> u64 {
+        let mut tenant = CreateTenant::new(slug.parse().unwrap(), "Acme", "pro".parse().unwrap());
+        tenant.domains = domains.iter().map(|host| host.parse().unwrap()).collect();
+        self.client.tenants().create(&tenant).await.unwrap().revision
+    }
+
+    /// One request with the root token and a JSON body.
+    pub(crate) async fn send(&self, line: &str, headers: &str, body: &str) -> Answer {
+        let token = self.running.root_token.expose();
+        let headers =
+            format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n{headers}");
+        exchange(self.running.api, line, &headers, body).await
+    }
+}
+
+/// One request, byte for byte; `headers` end with a line break each.
+pub(crate) async fn exchange(to: SocketAddr, line: &str, headers: &str, body: &str) -> Answer {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let length = body.len();
+    let request = format!(
+        "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n{headers}\r\n{body}"
+    );
+    // A server that refuses a large body need not read it to its end.
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let text = String::from_utf8(answer).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
+}

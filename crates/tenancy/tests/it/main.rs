@@ -1,0 +1,8 @@
+//! Operations on a real store in a directory of its own.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+mod keys;
+mod life;
+mod platform;
+mod races;
+mod rows;

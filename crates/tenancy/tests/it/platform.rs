@@ -1,0 +1,92 @@
+//! A platform to try things on.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use tenantry_model::{Plan, Route, Timestamp, Upstream};
+use tenantry_store::{OpenOptions, SledStore, Store, StoreId};
+use tenantry_tenancy::{
+    AuditEntry, Caller, Clock, Error, NewTenant, PageRequest, Tenancy, TenantRecord, TenantRef,
+    TenantSpec, Versioned,
+};
+
+pub(crate) struct ManualClock(AtomicU64);
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+pub(crate) struct Platform {
+    pub(crate) tenancy: Arc<Tenancy>,
+    pub(crate) store: Arc<SledStore>,
+    pub(crate) directory: tempfile::TempDir,
+}
+
+pub(crate) fn caller() -> Caller {
+    Caller { actor: "root".to_owned(), request_id: "test".to_owned(), source_address: None }
+}
+
+pub(crate) fn parsed<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> T {
+    serde_json::from_value(json).unwrap()
+}
+
+pub(crate) fn new_tenant(slug: &str, domains: &[&str]) -> NewTenant {
+    let spec: TenantSpec = parsed(serde_json::json!({"slug": slug, "name": "Acme", "plan": "pro"}));
+    NewTenant { spec, domains: domains.iter().map(|host| host.parse().unwrap()).collect() }
+}
+
+pub(crate) fn named(tenant: &str) -> TenantRef {
+    tenant.parse().unwrap()
+}
+
+impl Platform {
+    /// With the plan `pro`.
+    pub(crate) async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = OpenOptions::new(StoreId::from_bytes([7; 16]));
+        let store = Arc::new(SledStore::open(directory.path(), &options).unwrap());
+        let clock = Arc::new(ManualClock(AtomicU64::new(1_700_000_000_000)));
+        let random = Box::new(StdRng::seed_from_u64(1));
+        let shared: Arc<dyn Store> = Arc::<SledStore>::clone(&store);
+        let platform =
+            Self { tenancy: Arc::new(Tenancy::new(shared, clock, random)), store, directory };
+        platform.create_plan("pro").await;
+        platform
+    }
+
+    pub(crate) async fn create_plan(&self, id: &str) {
+        let plan: Plan = parsed(serde_json::json!({"id": id, "name": "A plan"}));
+        self.tenancy.create(&caller(), plan).await.unwrap();
+    }
+
+    pub(crate) async fn create_route(&self) -> Result<(), Error> {
+        let upstream: Upstream =
+            parsed(serde_json::json!({"id": "main", "endpoints": [{"address": "127.0.0.1:1"}]}));
+        self.tenancy.create(&caller(), upstream).await?;
+        let route: Route = parsed(serde_json::json!({"id": "all", "upstream": "main"}));
+        self.tenancy.create(&caller(), route).await.map(drop)
+    }
+
+    pub(crate) async fn create_tenant(&self, slug: &str) -> Versioned<TenantRecord> {
+        self.tenancy.create_tenant(&caller(), new_tenant(slug, &[])).await.unwrap()
+    }
+
+    /// The newest first.
+    pub(crate) async fn audit(&self) -> Vec<Versioned<AuditEntry>> {
+        let request = PageRequest::new(Some(1000), None).unwrap();
+        self.tenancy.audit(None, &request).await.unwrap().items
+    }
+
+    /// Every row there is.
+    pub(crate) async fn rows(&self) -> Vec<(String, Vec<u8>)> {
+        let page = self.store.scan(b"", None, 10_000).await.unwrap();
+        assert!(page.next.is_none());
+        let text = |key: &[u8]| String::from_utf8(key.to_vec()).unwrap();
+        page.rows.iter().map(|row| (text(&row.key), row.value.to_vec())).collect()
+    }
+}

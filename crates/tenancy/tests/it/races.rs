@@ -1,0 +1,95 @@
+//! What is unique stays unique and what is used stays there, whoever asks at the same time.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tenantry_model::{Plan, PlanId};
+use tenantry_tenancy::{Error, Precondition};
+
+use crate::platform::{Platform, caller, named, new_tenant};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_creations_of_one_slug_one_wins() {
+    let platform = Platform::new().await;
+    let creations = (0..50).map(|number| {
+        let tenancy = Arc::clone(&platform.tenancy);
+        tokio::spawn(async move {
+            let host = format!("h{number}.example.com");
+            tenancy.create_tenant(&caller(), new_tenant("acme", &[&host])).await
+        })
+    });
+    let outcomes: Vec<_> =
+        join_all(creations).await.into_iter().map(|outcome| outcome.unwrap()).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        assert_eq!(*error, Error::SlugTaken("acme".to_owned()));
+    }
+    // The losers have left nothing: one tenant with one domain, and one audit entry beside the plan's.
+    let rows = platform.rows().await;
+    let count = |prefix: &str| rows.iter().filter(|(key, _)| key.starts_with(prefix)).count();
+    assert_eq!((count("tenant/"), count("domain/"), count("of/"), count("audit/")), (1, 1, 1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_plan_is_deleted_or_used_and_never_both() {
+    let platform = Platform::new().await;
+    let mut both = [0, 0];
+    for round in 0..40 {
+        let id = format!("plan-{round}");
+        platform.create_plan(&id).await;
+        let mut tenant = new_tenant(&format!("tenant-{round}"), &[]);
+        tenant.spec.plan = id.parse().unwrap();
+        let plan: PlanId = id.parse().unwrap();
+        let (creating, deleting) = (Arc::clone(&platform.tenancy), Arc::clone(&platform.tenancy));
+        let created = tokio::spawn(async move { creating.create_tenant(&caller(), tenant).await });
+        let deleted = tokio::spawn(async move {
+            deleting.delete::<Plan>(&caller(), &plan, &Precondition::None).await
+        });
+        let outcomes = (created.await.unwrap(), deleted.await.unwrap());
+        let exists = platform.tenancy.get::<Plan>(&id.parse().unwrap()).await;
+        match outcomes {
+            (Ok(_), Err(Error::InUse { user: "tenant", .. })) => {
+                exists.unwrap();
+                both[0] += 1;
+            }
+            (Err(Error::Invalid { pointer, .. }), Ok(())) => {
+                assert_eq!(pointer, "/plan");
+                exists.unwrap_err();
+                both[1] += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(both.iter().sum::<i32>(), 40);
+}
+
+#[tokio::test]
+async fn an_upstream_in_use_stays() {
+    let platform = Platform::new().await;
+    platform.create_route().await.unwrap();
+    let (caller, any) = (caller(), Precondition::None);
+    let id = "main".parse().unwrap();
+    let upstream = platform.tenancy.delete::<tenantry_model::Upstream>(&caller, &id, &any).await;
+    assert!(matches!(upstream, Err(Error::InUse { user: "route", .. })), "{upstream:?}");
+    let route = "all".parse().unwrap();
+    platform.tenancy.delete::<tenantry_model::Route>(&caller, &route, &any).await.unwrap();
+    platform.tenancy.delete::<tenantry_model::Upstream>(&caller, &id, &any).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_changes_of_one_revision_one_wins() {
+    let platform = Platform::new().await;
+    let revision = platform.create_tenant("acme").await.revision.as_u64();
+    let changes = (0..8).map(|number| {
+        let tenancy = Arc::clone(&platform.tenancy);
+        tokio::spawn(async move {
+            let patch = serde_json::json!({"name": format!("Acme {number}")});
+            let precondition = Precondition::AnyOf(vec![revision]);
+            tenancy.patch_tenant(&caller(), &named("acme"), &patch, &precondition).await
+        })
+    });
+    let outcomes = join_all(changes).await.into_iter().map(|outcome| outcome.unwrap());
+    let (won, lost): (Vec<_>, Vec<_>) = outcomes.partition(Result::is_ok);
+    assert_eq!((won.len(), lost.len()), (1, 7));
+    assert!(lost.iter().all(|lost| matches!(lost, Err(Error::PreconditionFailed { .. }))));
+}

@@ -1,0 +1,62 @@
+//! What is written, and that it is written whole.
+
+use tenantry_tenancy::{Error, PageRequest, TenantFilter};
+
+use crate::platform::{Platform, caller, named, new_tenant};
+
+#[tokio::test]
+async fn a_taken_domain_leaves_no_tenant() {
+    let platform = Platform::new().await;
+    let first = new_tenant("acme", &["a.example.com"]);
+    platform.tenancy.create_tenant(&caller(), first).await.unwrap();
+    let rows = platform.rows().await;
+    let second = new_tenant("globex", &["b.example.com", "a.example.com"]);
+    let refused = platform.tenancy.create_tenant(&caller(), second).await.unwrap_err();
+    let (host, pointer) = ("a.example.com".to_owned(), "/domains/1".to_owned());
+    assert_eq!(refused, Error::DomainTaken { host, pointer });
+    assert_eq!(platform.rows().await, rows);
+    // In the same words whoever has it.
+    let texts = ["acme", "acme"].map(|tenant| (tenant, "a.example.com".parse().unwrap()));
+    for (tenant, host) in texts {
+        let own = platform.tenancy.add_domain(&caller(), &named(tenant), host).await.unwrap_err();
+        assert_eq!(own.to_string(), refused.to_string());
+    }
+}
+
+#[tokio::test]
+async fn the_most_domains_fit_one_commit() {
+    let platform = Platform::new().await;
+    let hosts: Vec<_> = (0..=40).map(|number| format!("h{number}.example.com")).collect();
+    let mut hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
+    let many = platform.tenancy.create_tenant(&caller(), new_tenant("many", &hosts)).await;
+    assert!(matches!(many, Err(Error::Invalid { pointer, .. }) if pointer == "/domains"));
+    hosts.pop();
+    platform.tenancy.create_tenant(&caller(), new_tenant("many", &hosts)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_walk_shows_one_state_and_its_cursor_no_other_list() {
+    let platform = Platform::new().await;
+    for number in 0..25 {
+        platform.create_tenant(&format!("tenant-{number}")).await;
+    }
+    let filter = TenantFilter { text: Some("tenant-".to_owned()), ..TenantFilter::default() };
+    let mut seen = Vec::new();
+    let mut cursor = None;
+    loop {
+        let request = PageRequest::new(Some(7), cursor).unwrap();
+        let page = platform.tenancy.tenants(&filter, &request).await.unwrap();
+        seen.extend(page.items.into_iter().map(|item| item.value.resource.slug.to_string()));
+        // What changes meanwhile is not seen.
+        platform.create_tenant(&format!("tenant-later-{}", seen.len())).await;
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+        let request = PageRequest::new(Some(7), cursor.clone()).unwrap();
+        let other = platform.tenancy.tenants(&TenantFilter::default(), &request).await;
+        assert!(matches!(other, Err(Error::InvalidCursor(_))), "{other:?}");
+    }
+    let expected: Vec<_> = (0..25).map(|number| format!("tenant-{number}")).collect();
+    assert_eq!(seen, expected);
+}

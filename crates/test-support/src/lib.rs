@@ -1,0 +1,20 @@
+//! Real processes, a real origin and real time-outs for end-to-end tests. A dev-dependency only.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "this crate is part of tests: it fails them with a message, and reads the real clock and environment"
+)]
+
+mod eventually;
+mod origin;
+mod platform;
+mod process;
+mod request;
+
+pub use eventually::{DEADLINE, eventually};
+pub use origin::{Echo, Origin};
+pub use platform::{Platform, json};
+pub use process::{Process, binary};
+pub use request::{Answer, Request};

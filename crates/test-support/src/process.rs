@@ -1,0 +1,104 @@
+//! Processes under test.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::eventually;
+
+/// The path of a program of this workspace, built beside the tests.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let profile = test.parent().and_then(Path::parent).expect("tests are in target/<profile>/deps");
+    let binary = profile.join(name);
+    assert!(
+        binary.is_file(),
+        "{} is missing: build the workspace's binaries first",
+        binary.display()
+    );
+    binary
+}
+
+/// A running program. It is killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program of this workspace. What it prints goes to a file in `directory`. The
+    /// environment is empty but for `PATH` and `env`, so that a developer's own settings do not matter.
+    #[must_use]
+    pub fn start(name: &str, arguments: &[String], env: &[(&str, &str)], directory: &Path) -> Self {
+        let log = directory.join(format!("{name}.test.log"));
+        let output = |log: &Path| -> File {
+            OpenOptions::new().create(true).append(true).open(log).expect("the log can be written")
+        };
+        let child = Command::new(binary(name))
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap_or_default())
+            .envs(env.iter().copied())
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(output(&log))
+            .stderr(output(&log))
+            .spawn()
+            .expect("the program starts");
+        Self { name: name.to_owned(), child, log }
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it was running");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub async fn terminate(mut self) -> ExitStatus {
+        kill(self.pid(), Signal::SIGTERM).expect("it was running");
+        self.exit().await
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let what = format!("{} ends; it printed:\n{}", self.name, self.printed());
+        eventually(&what, async || self.child.try_wait().expect("it can be waited for")).await
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it can be waited for").is_some()
+    }
+
+    /// Everything it printed.
+    #[must_use]
+    pub fn printed(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("process ids are small"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {} printed:\n{}", self.name, self.printed());
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Everything that only whole processes can show, and what holds the code base together.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helper functions too")]
+
+mod changes;
+// mod demo;
+mod durability;
+mod front_door;
+mod identity;
+mod keys_by_url;
+mod observability;
+mod start;
+mod survival;
+mod tidy;

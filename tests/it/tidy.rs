@@ -1,0 +1,144 @@
+//! The architecture as a check: who may depend on whom, and how long a file may be.
+
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
+
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+
+const MAX_LINES: usize = 500;
+
+/// Which packages of the workspace each may depend on (directly, tests aside).
+const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
+    ("tenantry-model", &[]),
+    ("tenantry-credentials", &["model"]),
+    ("tenantry-engine", &["model", "credentials"]),
+    ("tenantry-distribution", &["model"]),
+    ("tenantry-subscription", &["model", "distribution"]),
+    ("tenantry-store", &[]),
+    ("tenantry-telemetry", &[]),
+    ("tenantry-api", &["model"]),
+    ("tenantry-tenancy", &["model", "credentials", "engine", "store"]),
+    (
+        "tenantry-proxy",
+        &["model", "credentials", "engine", "distribution", "subscription", "api", "telemetry"],
+    ),
+    (
+        "tenantry-control-plane",
+        &["model", "credentials", "engine", "distribution", "store", "tenancy", "api", "telemetry"],
+    ),
+    ("tenantry-cli", &["model", "credentials", "api"]),
+    ("tenantry-test-support", &["model", "credentials", "api"]),
+    ("tenantry-benches", &["model", "credentials", "engine"]),
+    ("tenantry-tests", &[]),
+    ("tenantry-fuzz", &[]),
+];
+
+/// Outside packages that only one package may name.
+const ONLY_IN: [(&str, &str); 6] = [
+    ("pingora", "tenantry-proxy"),
+    ("axum", "tenantry-control-plane"),
+    ("sled", "tenantry-store"),
+    ("governor", "tenantry-engine"),
+    ("ring", "tenantry-credentials"),
+    ("clap_complete", "tenantry-cli"),
+];
+
+/// Pure packages name nothing that does I/O, runs tasks or draws randomness.
+const PURE: [&str; 4] =
+    ["tenantry-model", "tenantry-credentials", "tenantry-engine", "tenantry-distribution"];
+const IMPURE: [&str; 7] = ["tokio", "reqwest", "hyper", "axum", "pingora", "rand", "tracing"];
+
+fn packages() -> Vec<Package> {
+    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    metadata.packages
+}
+
+/// The names of what a package depends on, tests aside.
+fn dependencies(package: &Package) -> Vec<&str> {
+    let normal = package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind != DependencyKind::Development);
+    normal.map(|dependency| dependency.name.as_str()).collect()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let allowed: BTreeMap<_, _> = MAY_DEPEND_ON.into_iter().collect();
+    for package in packages() {
+        let Some(allowed) = allowed.get(package.name.as_str()) else {
+            panic!("{} is new: say in this test what it may depend on", package.name);
+        };
+        for dependency in dependencies(&package) {
+            if let Some(short) = dependency.strip_prefix("tenantry-") {
+                assert!(
+                    allowed.contains(&short),
+                    "{} must not depend on {dependency}",
+                    package.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn one_room_for_each_outside_thing() {
+    for package in packages() {
+        for dependency in dependencies(&package) {
+            for (outside, only) in ONLY_IN {
+                assert!(
+                    dependency != outside || package.name == only,
+                    "only {only} may name {outside}, and {} does",
+                    package.name
+                );
+            }
+            let is_pure = PURE.contains(&package.name.as_str());
+            assert!(
+                !is_pure || !IMPURE.contains(&dependency),
+                "{} is pure and must not name {dependency}",
+                package.name
+            );
+        }
+    }
+}
+
+#[test]
+fn folders_are_named_after_their_packages() {
+    for package in packages() {
+        let folder = package.manifest_path.parent().unwrap().file_name().unwrap();
+        assert_eq!(package.name.as_str(), format!("tenantry-{folder}"));
+    }
+}
+
+fn tracked(pattern: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let output = Command::new("git")
+        .args(["ls-files", "-co", "--exclude-standard", pattern])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git ls-files works in a checkout");
+    let files: Vec<String> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|file| root.join(file).display().to_string())
+        .collect();
+    assert!(!files.is_empty(), "{pattern} matches something");
+    files
+}
+
+#[test]
+fn files_are_short() {
+    for file in tracked("*.rs") {
+        let lines = fs::read_to_string(&file).map_or(0, |text| text.lines().count());
+        assert!(lines <= MAX_LINES, "{file} has {lines} lines; split it by responsibility");
+    }
+}
+
+#[test]
+fn modules_say_what_they_are_for() {
+    let is_test = |file: &str| file.contains("/tests") && !file.ends_with("/lib.rs");
+    for file in tracked("*.rs").iter().filter(|file| !is_test(file)) {
+        let Ok(text) = fs::read_to_string(file) else { continue };
+        assert!(text.starts_with("//!"), "{file} does not begin with what it is for");
+    }
+}
