@@ -65,14 +65,13 @@ impl ChangeBody {
 
 impl Body {
     pub(crate) fn of_file(path: &Path) -> Result<Self, CliError> {
-        let text = if path == Path::new("-") {
+        let (text, origin) = if path == Path::new("-") {
             let mut text = String::new();
-            io::stdin().read_to_string(&mut text).map(|_| text)
+            (io::stdin().read_to_string(&mut text).map(|_| text), "standard input".to_owned())
         } else {
-            fs::read_to_string(path)
+            (fs::read_to_string(path), path.display().to_string())
         };
         let text = text.map_err(|source| CliError::Read { path: path.to_owned(), source })?;
-        let origin = path.display().to_string();
         match serde_json::from_str(&text) {
             Ok(value) => Self::of_value(value, origin),
             Err(error) => Err(unusable(origin, "JSON", BodyError::Syntax(error))),

@@ -13,10 +13,17 @@ pub(crate) fn columns(names: &[&str], rows: &[Vec<String>]) -> String {
     finish(&table)
 }
 
+/// What people look for first; all other fields follow by name.
+const FIRST: [&str; 5] = ["id", "slug", "name", "host", "state"];
+
 /// One object, a line for each field that says something.
 pub(crate) fn details(item: &Value) -> String {
     let mut table = plain();
-    for (name, value) in item.as_object().into_iter().flatten() {
+    let mut fields: Vec<_> = item.as_object().into_iter().flatten().collect();
+    fields.sort_by_key(|(name, _)| {
+        FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len())
+    });
+    for (name, value) in fields {
         if !is_empty(value) {
             table.add_row([name.clone(), printable(&inline(value))]);
         }
@@ -91,12 +98,11 @@ mod tests {
             "id": "x", "n": 1, "none": null, "list": [], "hosts": ["a", "b"],
             "access": {"allow": []}, "limits": {"c": 1},
         });
-        let mut lines: Vec<_> = details(&item)
+        let lines: Vec<_> = details(&item)
             .lines()
             .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect();
-        lines.sort();
-        assert_eq!(lines, ["hosts a, b", "id x", "limits {\"c\":1}", "n 1"]);
+        assert_eq!(lines, ["id x", "hosts a, b", "limits {\"c\":1}", "n 1"]);
     }
 
     #[test]
