@@ -119,17 +119,25 @@ pub fn host(number: u32) -> String {
 /// The secret of a tenant's API key.
 #[must_use]
 pub fn secret(number: u32) -> String {
-    let mut bytes = (0_u32..).map(|round| spread(number ^ round.rotate_left(20)).to_be_bytes()[3]);
-    ApiKeySecret::generate(|| bytes.next().unwrap_or_default()).expose().to_owned()
+    secret_key(number).expose().to_owned()
+}
+
+/// SplitMix64, so that each number has bytes of its own.
+fn secret_key(number: u32) -> ApiKeySecret {
+    let mut state = u64::from(number);
+    ApiKeySecret::generate(|| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed >> 56).to_le_bytes()[0]
+    })
 }
 
 fn api_key(number: u32) -> ApiKey {
-    let mut bytes = (0_u32..).map(|round| spread(number ^ round.rotate_left(20)).to_be_bytes()[3]);
-    let digest = ApiKeySecret::generate(|| bytes.next().unwrap_or_default()).digest();
     ApiKey {
         id: KeyId::from_parts(u64::from(number), spread(number)),
         tenant: tenant_id(number),
-        digest,
+        digest: secret_key(number).digest(),
         scopes: std::collections::BTreeSet::default(),
         expires_at: None,
     }
@@ -173,5 +181,20 @@ pub fn facts<'a>(
             authorization: single(authorization),
             ..HeaderFacts::default()
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_tenant_has_a_key_and_a_host_of_its_own() {
+        let count = 50_000;
+        assert_eq!((0..count).map(secret).collect::<HashSet<_>>().len(), count as usize);
+        assert_eq!((0..count).map(host).collect::<HashSet<_>>().len(), count as usize);
+        assert_eq!((0..count).map(tenant_id).collect::<HashSet<_>>().len(), count as usize);
     }
 }
