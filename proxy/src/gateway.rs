@@ -103,14 +103,15 @@ impl ProxyHttp for Gateway {
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         _: bool,
         passage: &mut Passage,
     ) -> Result<()> {
         passage.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
         let max = passage.forward.as_ref().and_then(|forward| forward.max_body_bytes);
-        if max.is_some_and(|max| passage.request_bytes > max) {
+        // What flows through a WebSocket is not the body of a request.
+        if max.is_some_and(|max| passage.request_bytes > max) && !session.was_upgraded() {
             passage.reason = Some(Reason::BodyTooLarge);
             return Error::e_explain(
                 ErrorType::HTTPStatus(Reason::BodyTooLarge.status()),

@@ -11,8 +11,17 @@ use crate::request_id::RequestId;
 
 /// Headers that only the gateway may set; a client's own are removed.
 const RESERVED: &str = "x-tenant-";
-const FORWARDED: [&str; 5] =
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port"];
+/// What says for whom, or to which path, a request was sent before; some servers believe it.
+const FORWARDED: [&str; 8] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-real-ip",
+];
 
 /// What is known of a request when it is sent on.
 pub(crate) struct Outgoing<'a> {
@@ -105,6 +114,7 @@ mod tests {
             "x-TENANT-anything",
             "X-Forwarded-For",
             "x_forwarded_for",
+            "X-Original-URL",
             "Forwarded",
         ] {
             request.append_header(name.to_owned(), "evil").unwrap();

@@ -11,15 +11,13 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
     registry::Registry,
 };
-use tenantry_engine::{LATENCY_BOUNDS_US, Reason, UsageOwner, UsageReading};
+use tenantry_engine::{LATENCY_BOUNDS_US, Reason, STATUS_CLASSES, UsageOwner, UsageReading};
 use tenantry_subscription::{Link, Progress};
 
 use crate::{
     active::{Active, ActiveState},
     clock::Clock,
 };
-
-const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Everything that is scraped.
 #[derive(Debug)]

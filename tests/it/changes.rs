@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::json;
 use tenantry_api::{AddDomain, CreateApiKey, CreateTenant};
-use tenantry_model::{Feature, Plan, Route};
-use tenantry_test_support::{Platform, json as body};
+use tenantry_model::{Feature, Plan, Route, Timestamp};
+use tenantry_test_support::{Platform, eventually, json as body, unix_ms};
 
 #[tokio::test]
 async fn suspend_and_resume() {
@@ -52,17 +52,17 @@ async fn keys_and_domains_come_and_go() {
     let platform = Platform::start().await;
     let first = platform.tenant("acme", json!({})).await;
     let api = platform.api();
-    let key: CreateApiKey = body(json!({"name": "second", "expires_at": "2020-01-01T00:00:00Z"}));
-    // A key that has expired already is of no use to anybody.
-    let expired = api.keys("acme").create(&key).await;
-    assert!(
-        expired.is_err() || {
-            let created = expired.unwrap();
-            platform.enforced(created.key.revision).await;
-            platform.get("acme.example", "/").key(&created.secret).send().await.problem()
-                == "credential-expired"
-        }
-    );
+    // Created good for two seconds; it is refused from then on.
+    let expires_at = Timestamp::from_unix_ms(unix_ms() + 2_000);
+    let key: CreateApiKey = body(json!({"name": "short", "expires_at": expires_at}));
+    let short = api.keys("acme").create(&key).await.unwrap();
+    platform.enforced(short.key.revision).await;
+    eventually("the key expires", async || {
+        let answer = platform.get("acme.example", "/").key(&short.secret).send().await;
+        (answer.problem() == "credential-expired").then_some(())
+    })
+    .await;
+    assert!(unix_ms() >= expires_at.unix_ms(), "and not before its time");
     let second =
         api.keys("acme").create(&body::<CreateApiKey>(json!({"name": "third"}))).await.unwrap();
     platform.enforced(second.key.revision).await;

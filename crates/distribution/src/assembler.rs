@@ -39,7 +39,8 @@ pub struct Assembler {
 /// The share of all tenants that one update may remove without being marked as meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemovalBrake {
-    /// Fewer tenants than this are not guarded: removing two of three is everyday work.
+    /// Fewer tenants than this are guarded only against losing all: removing two of three is everyday
+    /// work.
     pub at_least_tenants: u64,
     /// The largest share that passes, in percent.
     pub share_percent: u8,
@@ -51,8 +52,11 @@ impl RemovalBrake {
 
     fn stops(self, before: u64, after: u64) -> bool {
         let removed = u128::from(before.saturating_sub(after));
-        before >= self.at_least_tenants
-            && removed * 100 > u128::from(before) * u128::from(self.share_percent)
+        // Nothing at all is what a control plane says that has lost its store, whatever the size.
+        let loses_all = before > 0 && after == 0 && self.share_percent < 100;
+        loses_all
+            || before >= self.at_least_tenants
+                && removed * 100 > u128::from(before) * u128::from(self.share_percent)
     }
 }
 

@@ -315,7 +315,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
         guarded: &Guarded<'_>,
     ) -> Result<&'a Arc<CompiledRoute>, Denial> {
         let find = |routes: &'a crate::route::Routes| {
-            routes.find(&guarded.host, &guarded.path, self.facts.method)
+            routes.find(&guarded.host, guarded.route_path(), self.facts.method)
         };
         let own = tenant.routes.as_deref().and_then(find);
         let Some(route) = own.or_else(|| find(self.table.shared_routes())) else {

@@ -19,6 +19,8 @@ pub(crate) struct Guarded<'a> {
     pub(crate) host: Cow<'a, str>,
     /// The path in normal form.
     pub(crate) path: Cow<'a, str>,
+    /// The path without the parameters of its segments, where it has any.
+    pub(crate) bare_path: Option<String>,
     /// The length of the body, if it was announced.
     pub(crate) content_length: Option<u64>,
 }
@@ -40,7 +42,19 @@ pub(crate) fn guard<'a>(facts: &RequestFacts<'a>) -> Result<Guarded<'a>, &'stati
         Single::Missing => return Err("Host is missing"),
         Single::Repeated => return Err("Host stands more than once"),
     };
-    Ok(Guarded { host, path: path::normalise(facts.path)?, content_length })
+    let path = path::normalise(facts.path)?;
+    let bare_path = match path::without_parameters(&path) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(bare) => Some(bare),
+    };
+    Ok(Guarded { host, path, bare_path, content_length })
+}
+
+impl Guarded<'_> {
+    /// The path that routes are found by.
+    pub(crate) fn route_path(&self) -> &str {
+        self.bare_path.as_deref().unwrap_or(&self.path)
+    }
 }
 
 /// RFC 9112, sections 6.1 to 6.3, read strictly: one length, told in one way.

@@ -37,4 +37,6 @@ pub use tenant::{CompiledPlan, CompiledTenant};
 pub use token_cache::VerifiedToken;
 pub use trace::{Explanation, Stage, Trace};
 pub use upstream::CompiledUpstream;
-pub use usage::{Finished, LATENCY_BOUNDS_US, Usage, UsageOwner, UsageReading, Usages};
+pub use usage::{
+    Finished, LATENCY_BOUNDS_US, STATUS_CLASSES, Usage, UsageOwner, UsageReading, Usages,
+};

@@ -102,7 +102,7 @@ impl RateLimiters {
         let mut levels = Levels::new();
         let mut retry_after = None;
         for limit in limits {
-            let index = position(&mut all_spent, limit, now_ns);
+            let index = position(&mut all_spent, limit, now_ns, &charged);
             let debt_ns =
                 all_spent.get(index).map_or(0, |spent| spent.earned_back_ns.saturating_sub(now_ns));
             let (debt_ns, level) = match check(limit, debt_ns) {
@@ -129,7 +129,12 @@ impl RateLimiters {
 }
 
 /// Finds the state of a limit, converts it to the limit's present interval, or makes it.
-fn position(all_spent: &mut SmallVec<[Spent; 1]>, limit: &CompiledRateLimit, now_ns: u64) -> usize {
+fn position(
+    all_spent: &mut SmallVec<[Spent; 1]>,
+    limit: &CompiledRateLimit,
+    now_ns: u64,
+    in_use: &[(usize, u64)],
+) -> usize {
     let name = limit.spec.name();
     if let Some(index) = all_spent.iter().position(|spent| spent.name == *name) {
         if let Some(spent) = all_spent.get_mut(index) {
@@ -138,10 +143,13 @@ fn position(all_spent: &mut SmallVec<[Spent; 1]>, limit: &CompiledRateLimit, now
         return index;
     }
     // State of limits that are gone is dropped once it is all earned back, and not before: a limit
-    // that is removed and put back must not be full again. `MAX_RATE_LIMITS` names can be current;
-    // those need no clean-up, and their positions must not move while one request is checked.
+    // that is removed and put back must not be full again. What this request has already looked at
+    // stays where it is.
+    let is_stale = |(index, spent): &(usize, &Spent)| {
+        spent.earned_back_ns <= now_ns && !in_use.iter().any(|(used, _)| used == index)
+    };
     if all_spent.len() >= 2 * MAX_RATE_LIMITS
-        && let Some(stale) = all_spent.iter().position(|spent| spent.earned_back_ns <= now_ns)
+        && let Some((stale, _)) = all_spent.iter().enumerate().find(is_stale)
         && let Some(spent) = all_spent.get_mut(stale)
     {
         *spent = Spent::nothing(limit, now_ns);

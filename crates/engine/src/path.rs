@@ -5,6 +5,9 @@
 //! segments, encoded slashes, backslashes, encoded controls), and percent-encoded characters that
 //! need no encoding are decoded (RFC 3986, section 6.2.2.2) before anything looks at the path. The
 //! decoded form is what goes upstream.
+//!
+//! Some servers cut a segment's parameters off (`/reports;v=1` is then `/reports`), others do not. The
+//! path goes upstream with them; routes are found, and dot and empty segments refused, without.
 
 use std::borrow::Cow;
 
@@ -23,14 +26,29 @@ pub(crate) fn normalise(path: &str) -> Result<Cow<'_, str>, &'static str> {
         if path.contains('%') { Cow::Owned(decode_unreserved(path)?) } else { Cow::Borrowed(path) };
     let mut segments = decoded.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
-        match segment {
+        let is_end = segments.peek().is_none() && segment.is_empty();
+        match without_parameter(segment) {
             "." | ".." => return Err("the path contains a dot segment"),
-            "" if !is_last => return Err("the path contains an empty segment"),
+            "" if !is_end => return Err("the path contains an empty segment"),
             _ => {}
         }
     }
     Ok(decoded)
+}
+
+/// A path in normal form without the parameters of its segments: what routes are found by.
+pub(crate) fn without_parameters(path: &str) -> Cow<'_, str> {
+    if !path.contains(';') && !path.contains("%3B") {
+        return Cow::Borrowed(path);
+    }
+    let segments: Vec<_> = path.split('/').map(without_parameter).collect();
+    Cow::Owned(segments.join("/"))
+}
+
+/// What stands before the first `;`, encoded or not: servers differ in whether they decode first.
+fn without_parameter(segment: &str) -> &str {
+    let segment = segment.split_once(';').map_or(segment, |(segment, _)| segment);
+    segment.split_once("%3B").map_or(segment, |(segment, _)| segment)
 }
 
 /// RFC 3986 `pchar`, `/` and `%`. Bytes above ASCII, controls, spaces, quotes, `<>`, `#`, `\`, `^`,
@@ -106,6 +124,7 @@ mod tests {
         check("/a%20b%c3%a4", Some("/a%20b%C3%A4"));
         check("/%25", Some("/%25"));
         check("/...", Some("/..."));
+        check("/a;v=1/b;x", Some("/a;v=1/b;x"));
         for refused in [
             "",
             "a",
@@ -130,8 +149,28 @@ mod tests {
             "/a\n",
             "@evil/host",
             "/<a>",
+            "/..;/a",
+            "/a/..;x",
+            "/.;/a",
+            "/%2e%2e%3b/a",
+            "/;x/a",
+            "/a/;x",
+            "/%3b/a",
         ] {
             check(refused, None);
+        }
+    }
+
+    #[test]
+    fn routes_are_found_without_parameters() {
+        for (path, expected) in [
+            ("/reports", "/reports"),
+            ("/reports;x", "/reports"),
+            ("/reports;x=1;y/2026;z", "/reports/2026"),
+            ("/reports%3Bx", "/reports"),
+            ("/", "/"),
+        ] {
+            assert_eq!(without_parameters(path), expected);
         }
     }
 

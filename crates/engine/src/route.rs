@@ -159,8 +159,10 @@ fn cut(path: &str, depth: usize) -> &str {
     cut.strip_suffix('/').unwrap_or(cut)
 }
 
+/// `HEAD` is `GET` without the body (RFC 9110, section 9.3.2), and what guards one guards the other.
 fn accepts(methods: &BTreeSet<Method>, method: &str) -> bool {
-    methods.is_empty() || methods.iter().any(|accepted| accepted.as_str() == method)
+    let names = |method: &str| methods.iter().any(|accepted| accepted.as_str() == method);
+    methods.is_empty() || names(method) || (method == "HEAD" && names("GET"))
 }
 
 #[cfg(test)]

@@ -26,10 +26,14 @@ pub const LATENCY_BOUNDS_US: [u64; 12] = [
 
 const BUCKETS: usize = LATENCY_BOUNDS_US.len() + 1;
 
+/// How requests ended: the first digit of the status, or without an answer, because the client went
+/// away or broke the connection.
+pub const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+
 /// Counters of one tenant, or of several together.
 #[derive(Debug, Default)]
 pub struct Usage {
-    by_status_class: [AtomicU64; 5],
+    by_status_class: [AtomicU64; STATUS_CLASSES.len()],
     by_reason: [AtomicU64; Reason::ALL.len()],
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
@@ -59,7 +63,7 @@ impl Usage {
         self.started.fetch_add(1, Relaxed);
     }
 
-    /// Counts a request that has ended. Answers outside 100 to 599 count as 5xx: the client got none.
+    /// Counts a request that has ended.
     pub fn finish(&self, finished: &Finished) {
         let class = usize::from(finished.status / 100).wrapping_sub(1);
         add(self.by_status_class.get(class).or_else(|| self.by_status_class.last()), 1);
@@ -101,8 +105,8 @@ fn add(counter: Option<&AtomicU64>, count: u64) {
 /// The values of a [`Usage`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageReading {
-    /// Requests answered 1xx, 2xx, 3xx, 4xx, 5xx.
-    pub by_status_class: [u64; 5],
+    /// Requests by how they ended, in the order of [`STATUS_CLASSES`].
+    pub by_status_class: [u64; STATUS_CLASSES.len()],
     /// Requests refused, in the order of [`Reason::ALL`].
     pub by_reason: [u64; Reason::ALL.len()],
     /// Bytes of request bodies.
@@ -210,9 +214,9 @@ mod tests {
         let named = |tenant| UsageOwner::Tenant(TenantId::from_parts(0, tenant));
         assert_eq!(owners, [named(0), named(1), UsageOwner::Other, UsageOwner::Unresolved]);
         let (first, second, other) = (&readings[0].1, &readings[1].1, &readings[2].1);
-        assert_eq!(first.by_status_class, [0, 0, 0, 0, 2]);
+        assert_eq!(first.by_status_class, [0, 0, 0, 0, 0, 2]);
         assert_eq!(second.by_reason[Reason::Overloaded as usize], 2);
-        assert_eq!(other.by_status_class, [0, 6, 0, 0, 0]);
+        assert_eq!(other.by_status_class, [0, 6, 0, 0, 0, 0]);
         assert_eq!((other.request_bytes, other.response_bytes, other.in_flight), (60, 6, 3));
         // A duration on a bucket's bound belongs to that bucket, as Prometheus has it.
         assert_eq!(other.latency[1], 6);

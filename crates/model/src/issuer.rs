@@ -171,17 +171,47 @@ impl TryFrom<RawIssuer> for Issuer {
     }
 }
 
+/// Keeps the keys and nothing else: whatever stands beside them is of no use here and might be secret.
 fn inline(jwks: serde_json::Value, issuer: &str) -> Result<KeySource, Invalid> {
-    let is_set = jwks.get("keys").is_some_and(serde_json::Value::is_array);
-    if is_set && jwks.to_string().len() <= MAX_JWKS_BYTES {
-        Ok(KeySource::Inline(jwks))
-    } else {
-        Err(Invalid::new(
-            "issuer",
-            issuer,
-            "jwks is an object with an array `keys`, at most 64 KiB",
-        ))
+    let refused = |rule: &'static str| Invalid::new("issuer", issuer, rule);
+    if jwks.to_string().len() > MAX_JWKS_BYTES {
+        return Err(refused("jwks is at most 64 KiB"));
     }
+    let serde_json::Value::Object(mut members) = jwks else {
+        return Err(refused("jwks is an object with an array `keys`"));
+    };
+    let Some(serde_json::Value::Array(keys)) = members.remove("keys") else {
+        return Err(refused("jwks is an object with an array `keys`"));
+    };
+    if keys.iter().any(has_private_part) {
+        return Err(refused("jwks holds a private key; give the public one"));
+    }
+    let keys: Vec<_> = keys.into_iter().filter_map(known_members).collect();
+    Ok(KeySource::Inline(serde_json::json!({ "keys": keys })))
+}
+
+/// RFC 7518, sections 6.2.2 and 6.3.2; `k` of a symmetric key is another matter.
+fn has_private_part(key: &serde_json::Value) -> bool {
+    ["d", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|member| key.get(member).is_some())
+}
+
+/// The members that say what a key is and how it may be used, if they are plain text or a list of it.
+/// A key of a type that no algorithm here uses is left out.
+fn known_members(key: serde_json::Value) -> Option<serde_json::Value> {
+    const KNOWN: [&str; 10] = ["kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y"];
+    let serde_json::Value::Object(members) = key else { return None };
+    let key_type = members.get("kty")?.as_str()?.to_owned();
+    let is_symmetric = key_type == "oct";
+    let is_kept = |(name, value): &(String, serde_json::Value)| {
+        let is_known = KNOWN.contains(&name.as_str()) || (is_symmetric && name == "k");
+        is_known
+            && (value.is_string()
+                || value
+                    .as_array()
+                    .is_some_and(|list| list.iter().all(serde_json::Value::is_string)))
+    };
+    let is_usable = is_symmetric || ["RSA", "EC", "OKP"].contains(&key_type.as_str());
+    is_usable.then(|| members.into_iter().filter(is_kept).collect())
 }
 
 /// A first look only: whether the URL can be fetched, and may be, is for whoever fetches it.
@@ -189,10 +219,19 @@ fn jwks_url(url: String) -> Result<KeySource, Invalid> {
     let known = ["https://", "http://"]
         .iter()
         .any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
-    if known && url.len() <= MAX_URL_BYTES && url.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let authority = url.split('/').nth(2).unwrap_or_default();
+    if known
+        && !authority.contains('@')
+        && url.len() <= MAX_URL_BYTES
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
+    {
         Ok(KeySource::Url(url))
     } else {
-        Err(Invalid::new("jwks_url", &url, "write an http or https URL of at most 2048 bytes"))
+        Err(Invalid::new(
+            "jwks_url",
+            &url,
+            "write an http or https URL of at most 2048 bytes, without user name and password",
+        ))
     }
 }
 
@@ -218,6 +257,23 @@ impl From<Issuer> for RawIssuer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_keys_of_a_document_are_kept() {
+        let jwks = serde_json::json!({
+            "keys": [
+                {"kty": "OKP", "crv": "Ed25519", "x": "abc", "note": "secret", "x5c": [["secret"]]},
+                {"kty": "unheard-of", "secret": "secret"},
+                "secret",
+            ],
+            "backup": {"d": "secret"},
+        });
+        let KeySource::Inline(kept) = inline(jwks, "a").unwrap() else { panic!() };
+        assert_eq!(
+            kept,
+            serde_json::json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "abc"}]})
+        );
+    }
 
     fn check(changes: serde_json::Value, expected: Result<(), &str>) {
         let mut json = serde_json::json!({
@@ -258,5 +314,10 @@ mod tests {
         check(json!({"jwks_url": "https://a/"}), Err("either"));
         check(json!({"jwks": []}), Err("keys"));
         check(json!({"jwks": null, "jwks_url": "file:///etc/passwd"}), Err("http"));
+        check(
+            json!({"jwks": null, "jwks_url": "https://user:secret@id.acme.com/jwks"}),
+            Err("password"),
+        );
+        check(json!({"jwks": {"keys": [{"kty": "EC", "d": "secret"}]}}), Err("private"));
     }
 }

@@ -36,7 +36,7 @@ impl FromStr for PathPrefix {
 
     /// Only characters that need no percent-encoding are taken, so that a prefix has one spelling.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let rule = "start with `/`; segments of letters, digits and -._~!$&'()*+,;=:@, none of them empty, `.` or `..`";
+        let rule = "start with `/`; segments of letters, digits and -._~!$&'()*+,=:@, none of them empty, `.` or `..`";
         let refused = || Invalid::new("path prefix", text, rule);
         let rest = text.strip_prefix('/').ok_or_else(refused)?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -51,12 +51,13 @@ impl FromStr for PathPrefix {
     }
 }
 
-/// RFC 3986, section 3.3: `pchar` without percent-encoding.
+/// RFC 3986, section 3.3: `pchar` without percent-encoding, and without `;`, which begins a parameter
+/// that is not part of what routes are found by.
 fn is_segment(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..")
         && segment
             .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte))
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte))
 }
 
 /// A request method in upper case (RFC 9110, section 9).
@@ -123,7 +124,9 @@ pub struct RouteMatch {
     /// The start of the path.
     #[serde(default)]
     pub path_prefix: PathPrefix,
-    /// The methods; any, if empty.
+    /// The methods; any, if empty. `GET` includes `HEAD`. A request with another method goes on to the
+    /// next route that matches: to close a path for other methods, give it a route that demands what
+    /// they lack.
     #[serde(default)]
     pub methods: BTreeSet<Method>,
 }

@@ -13,6 +13,7 @@ const MAX_LABELS: usize = 64;
 const MAX_LABEL_NAME_BYTES: usize = 63;
 const MAX_LABEL_CHARACTERS: usize = 255;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
+const MAX_METADATA_DEPTH: usize = 16;
 
 /// A name: one line, not empty.
 pub(crate) fn name(pointer: &str, text: &str) -> Result<(), Error> {
@@ -55,7 +56,21 @@ pub(crate) fn metadata(metadata: &Map<String, Value>) -> Result<(), Error> {
     if bytes > MAX_METADATA_BYTES {
         return Err(Error::invalid("/metadata", "at most 16 KiB of JSON fit"));
     }
+    if !metadata.values().all(|value| is_shallow(value, MAX_METADATA_DEPTH)) {
+        return Err(Error::invalid("/metadata", "objects and lists may be nested 16 deep"));
+    }
     Ok(())
+}
+
+/// Metadata is stored inside a record, and a record inside an audit entry: what a parser of JSON just
+/// accepts by itself would be too deep to be read back there.
+fn is_shallow(value: &Value, levels: usize) -> bool {
+    match (value, levels) {
+        (Value::Array(_) | Value::Object(_), 0) => false,
+        (Value::Array(values), _) => values.iter().all(|value| is_shallow(value, levels - 1)),
+        (Value::Object(members), _) => members.values().all(|value| is_shallow(value, levels - 1)),
+        _ => true,
+    }
 }
 
 fn is_line(text: &str, characters: usize) -> bool {

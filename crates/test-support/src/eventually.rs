@@ -1,6 +1,6 @@
 //! Waiting for a condition, never for a time.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long anything may take on a loaded machine before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -17,4 +17,11 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
         }
         assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain: {what}");
     }
+}
+
+/// The time of day, in milliseconds since 1970.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    u64::try_from(since_1970.as_millis()).expect("it is before the year 500 million")
 }

@@ -13,7 +13,7 @@ mod platform;
 mod process;
 mod request;
 
-pub use eventually::{DEADLINE, eventually};
+pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
 pub use platform::{Platform, json};
 pub use process::{Process, binary};

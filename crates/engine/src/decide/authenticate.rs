@@ -117,7 +117,6 @@ pub(super) fn authenticate<'a>(
     let mut authenticating = Authenticating {
         table,
         now,
-        host_tenant,
         tenant: None,
         mismatch: false,
         caller: Caller::default(),
@@ -150,7 +149,6 @@ pub(super) fn authenticate<'a>(
 struct Authenticating<'a, 't, T> {
     table: &'a Table,
     now: Timestamp,
-    host_tenant: Option<&'a Arc<CompiledTenant>>,
     tenant: Option<&'a Arc<CompiledTenant>>,
     mismatch: bool,
     caller: Caller,
@@ -206,14 +204,9 @@ impl<'a, T: Trace> Authenticating<'a, '_, T> {
     /// Whether the text is a token of a trusted issuer; `false` if it is foreign.
     fn token(&mut self, text: &str) -> Result<bool, Denial> {
         let remembered = self.table.runtime().tokens.get(text, self.now);
-        let found = match remembered
-            .and_then(|token| self.tenant_of(&token).map(|tenant| (token, tenant)))
-        {
-            // A token that several issuers would accept was remembered under one of them, which need
-            // not be this host's.
-            Some((_, tenant)) if self.host_tenant.is_some_and(|host| host.id != tenant.id) => {
-                self.verify(text)?
-            }
+        let remembered =
+            remembered.and_then(|token| self.tenant_of(&token).map(|tenant| (token, tenant)));
+        let found = match remembered.filter(|found| self.is_unambiguous(found)) {
             Some(found) => Some(found),
             None => self.verify(text)?,
         };
@@ -230,10 +223,20 @@ impl<'a, T: Trace> Authenticating<'a, '_, T> {
         Ok(true)
     }
 
+    /// Whether a remembered token may be used. One that several issuers would accept was remembered
+    /// under one of them; it counts for the tenant that host or key names, or if there is only one
+    /// issuer of its name. Else the answer would depend on who used the token before.
+    fn is_unambiguous(&self, (token, tenant): &Verified<'_>) -> bool {
+        match self.tenant {
+            Some(named) => named.id == tenant.id,
+            None => self.table.issuers_named(token.issuer.spec().issuer()).len() == 1,
+        }
+    }
+
     /// Verifies a token with the issuers of its name; `None` if it is foreign.
     fn verify(&mut self, text: &str) -> Result<Option<Verified<'a>>, Denial> {
         let Ok(token) = Token::parse(text) else { return Ok(None) };
-        let candidates = candidates(self.table.issuers_named(token.issuer()), self.host_tenant);
+        let candidates = candidates(self.table.issuers_named(token.issuer()), self.tenant);
         if candidates.is_empty() {
             return Ok(None);
         }
@@ -308,15 +311,16 @@ impl<'a, T: Trace> Authenticating<'a, '_, T> {
     }
 }
 
-/// The issuers to try: the host tenant's own and the shared ones; without a host, or if there is none
-/// of these, all of the name (a token for another tenant must be told from a forged one).
+/// The issuers to try: those of the tenant that host or key names, and the shared ones; if neither
+/// names one, or there is none of these, all of the name (a token for another tenant must be told from
+/// a forged one).
 fn candidates<'i>(
     issuers: &'i [Arc<CompiledIssuer>],
-    host_tenant: Option<&Arc<CompiledTenant>>,
+    named: Option<&Arc<CompiledTenant>>,
 ) -> Vec<&'i Arc<CompiledIssuer>> {
-    let Some(host_tenant) = host_tenant else { return issuers.iter().collect() };
+    let Some(named) = named else { return issuers.iter().collect() };
     let is_near = |issuer: &&Arc<CompiledIssuer>| {
-        issuer.spec().tenant().is_none_or(|owner| owner == host_tenant.id)
+        issuer.spec().tenant().is_none_or(|owner| owner == named.id)
     };
     let near: Vec<_> = issuers.iter().filter(is_near).collect();
     if near.is_empty() { issuers.iter().collect() } else { near }

@@ -83,6 +83,20 @@ fn state_of_renamed_limits_is_bounded() {
     assert!(limiters.0.lock().len() <= 2 * MAX_RATE_LIMITS);
 }
 
+/// More limits than are kept without clean-up, all new at once: each is charged in its own place.
+#[test]
+fn many_limits_at_once_do_not_share_a_place() {
+    let limiters = RateLimiters::default();
+    for round in 0..20_u64 {
+        charge(&limiters, &[limit(&format!("old{round}"), 1, 1, 1)], AT(0)).unwrap();
+    }
+    let limits: Vec<_> = (0..16).map(|number| limit(&format!("n{number}"), 1, 3600, 1)).collect();
+    charge(&limiters, &limits, AT(60_000)).unwrap();
+    for limit in &limits {
+        assert!(charge(&limiters, std::slice::from_ref(limit), AT(60_000)).is_err(), "{limit:?}");
+    }
+}
+
 /// Eight threads, one limiter, a clock that only moves forward: exactly the burst and what the time
 /// that passed earned, whatever the interleaving.
 #[test]

@@ -36,6 +36,7 @@ fn the_most_specific_route_wins() {
     check(&routes, "a.b", "POST", "/reports/x", Some("reports-post"));
     check(&routes, "a.b", "GET", "/reports/2026/q1/x/y/z", Some("deep"));
     check(&routes, "a.b", "PUT", "/reports/2026/q1", Some("reports"));
+    check(&routes, "a.b", "HEAD", "/reports/2026/q1", Some("deep"));
     // A host that is named beats a longer path for any host.
     check(&routes, "www.acme.com", "GET", "/reports", Some("exact"));
     check(&routes, "x.acme.com", "GET", "/reports", Some("wild"));

@@ -234,7 +234,7 @@ async fn a_new_epoch_takes_the_place_of_the_old_one() {
     let mut control_plane = ControlPlane::start().await;
     let mut proxy = Proxy::start(options_with_file(control_plane.address, &path));
     let mut other = History::new(2);
-    other.set("plan", "other", Some("{}"));
+    other.set("tenant", "ten_other", Some("{}"));
     control_plane.request().await.accept().send(other.hello());
     let stream = control_plane.request().await.accept();
     stream.send(other.hello());

@@ -142,7 +142,7 @@ async fn another_epoch_is_taken_whole_even_at_a_lower_revision() {
     let (mut proxy, stream) = following(&mut control_plane, &history()).await;
     drop(stream);
     let mut other = History::new(2);
-    other.set("plan", "other", Some("{}"));
+    other.set("tenant", "ten_other", Some("{}"));
     let request = control_plane.request().await;
     assert!(request.query.position().is_some());
     let stream = request.accept();
@@ -155,6 +155,24 @@ async fn another_epoch_is_taken_whole_even_at_a_lower_revision() {
     let applied = proxy.at(1).await.applied.unwrap();
     assert_eq!(applied.position, other.position());
     assert_eq!(proxy.target.resources(), other.resources);
+}
+
+/// An empty state is what a control plane has that lost its store; whoever serves tenants keeps them.
+#[tokio::test]
+async fn a_control_plane_that_lost_everything_empties_no_proxy() {
+    let mut control_plane = ControlPlane::start().await;
+    let held = history();
+    let (proxy, stream) = following(&mut control_plane, &held).await;
+    drop(stream);
+    let mut empty = History::new(2);
+    empty.set("plan", "other", Some("{}"));
+    control_plane.request().await.accept().send(empty.hello());
+    let stream = control_plane.request().await.accept();
+    stream.send(empty.hello());
+    stream.send(empty.full());
+    // It comes back for something better, and serves what it had meanwhile.
+    control_plane.request().await;
+    assert_eq!(proxy.target.resources(), held.resources);
 }
 
 #[tokio::test]

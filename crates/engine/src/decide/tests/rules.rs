@@ -59,6 +59,12 @@ fn features_by_kill_switch_tenant_plan_and_default() {
         &tenant("acme", &json!({"features": {"reports": false}})),
     );
     reports(&off, "feature-disabled");
+    for path in ["/reports;x", "/reports;x/2026", "/reports%3bx", "/reports/"] {
+        get("acme.example", path).key("acme-1").check(&off, "feature-disabled");
+    }
+    for path in ["/x/..;/reports", "/x/%2e%2e%3b/reports", "/;x/reports"] {
+        get("acme.example", path).key("acme-1").check(&off, "bad-request");
+    }
     get("beta.example", "/reports").key("beta-1").check(&off, "beta reports");
     let plan = put(&table, ResourceKind::Plan, &json!({"id": "pro", "name": "Pro"}));
     reports(&plan, "feature-disabled");
@@ -270,7 +276,13 @@ fn one_name_trusted_by_two_tenants() {
     // The host says which; alternating, so that what is remembered for one is not used for the other.
     for _ in 0..2 {
         get("acme.example", "/").bearer(&token).check(&table, "acme all");
+        // Nobody says which, and it must not be who came last.
+        get("nobody.example", "/").bearer(&token).check(&table, "credential-invalid");
         get("beta.example", "/").bearer(&token).check(&table, "beta all");
+        get("nobody.example", "/").bearer(&token).check(&table, "credential-invalid");
+        // An API key says which as well as a host does.
+        get("nobody.example", "/").key("acme-1").bearer(&token).check(&table, "acme all");
+        get("nobody.example", "/").key("beta-1").bearer(&token).check(&table, "beta all");
     }
 }
 
