@@ -56,8 +56,11 @@ pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names((tenant, host)): Names<(String, String)>,
+    conditions: Conditions,
 ) -> Result<StatusCode, Failure> {
-    app.tenancy.remove_domain(&caller, &tenant.parse()?, &parsed(&host)?).await?;
+    app.tenancy
+        .remove_domain(&caller, &tenant.parse()?, &parsed(&host)?, &conditions.precondition)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -59,8 +59,11 @@ pub async fn delete_of_tenant(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names((tenant, id)): Names<(String, String)>,
+    conditions: Conditions,
 ) -> Result<StatusCode, Failure> {
-    app.tenancy.delete_issuer(&caller, Some(&tenant.parse()?), parsed(&id)?).await?;
+    app.tenancy
+        .delete_issuer(&caller, Some(&tenant.parse()?), parsed(&id)?, &conditions.precondition)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -99,8 +102,9 @@ pub async fn delete_shared(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names(id): Names<String>,
+    conditions: Conditions,
 ) -> Result<StatusCode, Failure> {
-    app.tenancy.delete_issuer(&caller, None, parsed(&id)?).await?;
+    app.tenancy.delete_issuer(&caller, None, parsed(&id)?, &conditions.precondition).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -63,8 +63,11 @@ pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names((tenant, id)): Names<(String, String)>,
+    conditions: Conditions,
 ) -> Result<StatusCode, Failure> {
-    app.tenancy.revoke_key(&caller, &tenant.parse()?, parsed(&id)?).await?;
+    app.tenancy
+        .revoke_key(&caller, &tenant.parse()?, parsed(&id)?, &conditions.precondition)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

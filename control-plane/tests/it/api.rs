@@ -29,6 +29,26 @@ async fn of_two_changes_of_one_revision_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_changed_since_is_not_deleted() {
+    let server = Server::with_acme().await;
+    let key = serde_json::from_value::<CreateApiKey>(json!({"name": "ci"})).unwrap();
+    let key = server.client.keys("acme").create(&key).await.unwrap().key;
+    let domain = serde_json::from_value(json!({"host": "two.example.com"})).unwrap();
+    let domain = server.client.domains("acme").create(&domain).await.unwrap();
+    for (path, revision) in [
+        (format!("/api/v1/tenants/acme/keys/{}", key.id), key.revision),
+        ("/api/v1/tenants/acme/domains/two.example.com".to_owned(), domain.revision),
+    ] {
+        let delete = async |revision: u64| {
+            let condition = format!("If-Match: \"{revision}\"\r\n");
+            server.send(&format!("DELETE {path}"), &condition, "").await.status
+        };
+        assert_eq!(delete(revision - 1).await, 412, "{path}");
+        assert_eq!(delete(revision).await, 204, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_lives_and_is_found() {
     let server = Server::with_acme().await;
     let tenants = server.client.tenants();

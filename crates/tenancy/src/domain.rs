@@ -3,7 +3,7 @@
 use tenantry_model::{Domain, DomainPattern, ResourceKind, TenantId};
 
 use crate::{
-    Caller, DomainRecord, Error, Listing, PageRequest, Tenancy, TenantRef, Versioned,
+    Caller, DomainRecord, Error, Listing, PageRequest, Precondition, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
     layout,
     tenant::not_deleted,
@@ -61,8 +61,9 @@ impl Tenancy {
         caller: &Caller,
         tenant: &TenantRef,
         host: &DomainPattern,
+        precondition: &Precondition,
     ) -> Result<(), Error> {
-        self.run(caller, &Remove { tenant, host }).await.map(drop)
+        self.run(caller, &Remove { tenant, host, precondition }).await.map(drop)
     }
 
     async fn domain_of(
@@ -117,6 +118,7 @@ impl Operation for Add<'_> {
 struct Remove<'a> {
     tenant: &'a TenantRef,
     host: &'a DomainPattern,
+    precondition: &'a Precondition,
 }
 
 impl Operation for Remove<'_> {
@@ -125,6 +127,7 @@ impl Operation for Remove<'_> {
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<()>, Error> {
         let owner = tenancy.tenant(self.tenant).await?.value.resource.id;
         let current = tenancy.domain_of(owner, self.host).await?;
+        self.precondition.check(current.revision)?;
         let (host, key) = (self.host.to_string(), layout::record(KIND, self.host));
         Ok(Draft::new("domain.remove", (KIND, &host), Some(owner), ())
             .before(&current.value)?

@@ -11,7 +11,7 @@ use tenantry_model::{
 };
 
 use crate::{
-    Caller, Error, IssuerRecord, Listing, PageRequest, Tenancy, TenantRef, Versioned,
+    Caller, Error, IssuerRecord, Listing, PageRequest, Precondition, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
     layout,
     tenant::not_deleted,
@@ -91,8 +91,9 @@ impl Tenancy {
         caller: &Caller,
         owner: IssuerOwner<'_>,
         id: IssuerId,
+        precondition: &Precondition,
     ) -> Result<(), Error> {
-        self.run(caller, &Delete { owner, id }).await.map(drop)
+        self.run(caller, &Delete { owner, id, precondition }).await.map(drop)
     }
 
     async fn issuer_owner(&self, owner: IssuerOwner<'_>) -> Result<Option<TenantId>, Error> {
@@ -164,6 +165,7 @@ impl Create<'_> {
 struct Delete<'a> {
     owner: IssuerOwner<'a>,
     id: IssuerId,
+    precondition: &'a Precondition,
 }
 
 impl Operation for Delete<'_> {
@@ -172,6 +174,7 @@ impl Operation for Delete<'_> {
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<()>, Error> {
         let owner = tenancy.issuer_owner(self.owner).await?;
         let current = tenancy.issuer_of(owner, self.id).await?;
+        self.precondition.check(current.revision)?;
         let (id, key) = (self.id.to_string(), layout::record(KIND, self.id));
         Ok(Draft::new("issuer.delete", (KIND, &id), owner, ())
             .before(&current.value)?

@@ -6,7 +6,7 @@ use tenantry_credentials::api_key::ApiKeySecret;
 use tenantry_model::{ApiKey, KeyId, ResourceKind, Scope, TenantId, Timestamp};
 
 use crate::{
-    ApiKeyRecord, Caller, Error, Listing, PageRequest, Tenancy, TenantRef, Versioned,
+    ApiKeyRecord, Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
     layout,
     tenant::not_deleted,
@@ -91,8 +91,9 @@ impl Tenancy {
         caller: &Caller,
         tenant: &TenantRef,
         id: KeyId,
+        precondition: &Precondition,
     ) -> Result<(), Error> {
-        self.run(caller, &Revoke { tenant, id }).await.map(drop)
+        self.run(caller, &Revoke { tenant, id, precondition }).await.map(drop)
     }
 
     async fn key_of(&self, owner: TenantId, id: KeyId) -> Result<Versioned<ApiKeyRecord>, Error> {
@@ -152,6 +153,7 @@ impl Operation for Create<'_> {
 struct Revoke<'a> {
     tenant: &'a TenantRef,
     id: KeyId,
+    precondition: &'a Precondition,
 }
 
 impl Operation for Revoke<'_> {
@@ -160,6 +162,7 @@ impl Operation for Revoke<'_> {
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<()>, Error> {
         let owner = tenancy.tenant(self.tenant).await?.value.resource.id;
         let current = tenancy.key_of(owner, self.id).await?;
+        self.precondition.check(current.revision)?;
         let (id, key) = (self.id.to_string(), layout::record(KIND, self.id));
         Ok(Draft::new("key.revoke", (KIND, &id), Some(owner), ())
             .before(&current.value)?

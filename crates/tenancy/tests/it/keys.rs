@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use tenantry_tenancy::{NewIssuer, NewKey, PageRequest};
+use tenantry_tenancy::{NewIssuer, NewKey, PageRequest, Precondition};
 
 use crate::platform::{Platform, caller, named};
 
@@ -44,8 +44,14 @@ async fn a_revoked_key_is_gone_with_its_index() {
     let key = NewKey { name: "ci".to_owned(), scopes: [].into(), expires_at: None };
     let created = platform.tenancy.create_key(&caller(), &named("acme"), key).await.unwrap();
     let id = created.value.record.resource.id;
-    assert!(platform.tenancy.revoke_key(&caller(), &named("globex"), id).await.is_err());
-    platform.tenancy.revoke_key(&caller(), &named("acme"), id).await.unwrap();
+    assert!(
+        platform
+            .tenancy
+            .revoke_key(&caller(), &named("globex"), id, &Precondition::None)
+            .await
+            .is_err()
+    );
+    platform.tenancy.revoke_key(&caller(), &named("acme"), id, &Precondition::None).await.unwrap();
     for (key, _) in platform.rows().await {
         let is_index = ["api_key/", "keydigest/", "of/"].iter().any(|kind| key.starts_with(kind));
         assert!(!is_index, "{key}");
@@ -70,7 +76,11 @@ async fn an_audit_entry_shows_no_secret() {
     let created = platform.tenancy.create_issuer(&caller(), Some(&tenant), issuer).await.unwrap();
     assert!(!created.value.shown_keys().unwrap().to_string().contains(secret));
     let id = created.value.resource.id();
-    platform.tenancy.delete_issuer(&caller(), Some(&tenant), id).await.unwrap();
+    platform
+        .tenancy
+        .delete_issuer(&caller(), Some(&tenant), id, &Precondition::None)
+        .await
+        .unwrap();
     let request = PageRequest::new(None, None).unwrap();
     let target = format!("issuer/{id}");
     let history = platform.tenancy.audit(Some(&target), &request).await.unwrap();
