@@ -29,7 +29,7 @@ pub(crate) fn explain(state: &ActiveState, request: &ExplainRequest, now: Now) -
         .map(|(stage, detail)| ExplainStep { stage: stage.as_str().to_owned(), detail })
         .collect();
     let mut response = ExplainResponse {
-        revision: state.position.revision.number(),
+        revision: state.position.revision.as_u64(),
         steps,
         ..ExplainResponse::default()
     };

@@ -84,12 +84,12 @@ impl Metrics {
         gauge(
             "snapshot_revision",
             "Revision that requests are decided by",
-            standing.applied.map(|applied| float(applied.position.revision.number())),
+            standing.applied.map(|applied| float(applied.position.revision.as_u64())),
         )?;
         gauge(
             "snapshot_acknowledged_revision",
             "Last revision the control plane took an ack of",
-            standing.acknowledged.map(|revision| float(revision.number())),
+            standing.acknowledged.map(|revision| float(revision.as_u64())),
         )?;
         gauge(
             "snapshot_refused_resources",

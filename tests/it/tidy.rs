@@ -13,7 +13,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
     ("tenantry-engine", &["model", "credentials"]),
     ("tenantry-distribution", &["model"]),
     ("tenantry-subscription", &["model", "distribution"]),
-    ("tenantry-store", &[]),
+    ("tenantry-store", &["model"]),
     ("tenantry-telemetry", &[]),
     ("tenantry-api", &["model"]),
     ("tenantry-tenancy", &["model", "credentials", "engine", "store"]),

@@ -21,7 +21,7 @@ fn body(node: Node, head: Option<Position>) -> ProxyBody {
     let connected = node.is_connected();
     let Node { name, last_seen_at, report, .. } = node;
     let lag = report.as_ref().zip(head).and_then(|(report, head)| {
-        let behind = head.revision.number().saturating_sub(report.revision.number());
+        let behind = head.revision.as_u64().saturating_sub(report.revision.as_u64());
         (report.epoch == head.epoch).then_some(behind)
     });
     let refused = report.iter().flat_map(|report| &report.refused).map(|refusal| RefusedResource {
@@ -35,7 +35,7 @@ fn body(node: Node, head: Option<Position>) -> ProxyBody {
         refused: refused.collect(),
         refused_total: report.as_ref().map_or(0, |report| report.refused_total),
         epoch: report.as_ref().map(|report| report.epoch.to_string()),
-        revision: report.as_ref().map(|report| report.revision.number()),
+        revision: report.as_ref().map(|report| report.revision.as_u64()),
         hash: report.as_ref().map(|report| report.hash.to_string()),
         applied_at: report.as_ref().map(|report| report.applied_at),
         tenants: report.as_ref().map(|report| report.tenants),

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use tenantry_distribution::{
-    Change as Resource, EncodeError, Ledger, Position, Removal, Revision, Update, UpdateKind,
+    Change as Resource, EncodeError, Ledger, Position, Removal, Update, UpdateKind,
 };
 use tenantry_store::{Change, ReadError, Store, WatchError, WatchItem};
 use tokio::{sync::watch, time};
@@ -70,7 +70,7 @@ async fn load_and_follow(
             ledger.apply(change);
         }
     }
-    let revision = Revision::new(status.head.as_u64());
+    let revision = status.head;
     let mut head = Position { epoch, revision, hash: ledger.hash() };
     tracing::info!(%revision, resources = ledger.resources(), "the state is loaded");
     distributor.replace(Some(Window::new(head)));
@@ -86,7 +86,6 @@ async fn load_and_follow(
                     WatchItem::Commit { rev, changes } => (rev, projected(&changes)),
                     WatchItem::Progress { rev } => (rev, Vec::new()),
                 };
-                let to = Revision::new(to.as_u64());
                 if to > head.revision {
                     changes.iter().for_each(|change| ledger.apply(change));
                     let next = Position { epoch, revision: to, hash: ledger.hash() };
@@ -96,7 +95,7 @@ async fn load_and_follow(
             }
             _ = check.tick() => {
                 // A commit that was not announced for a whole interval was lost.
-                let ahead = store.status().await.head.as_u64() > head.revision.number();
+                let ahead = store.status().await.head > head.revision;
                 if ahead && suspicion == Some(head.revision) {
                     return Err(Lost::Silent);
                 }

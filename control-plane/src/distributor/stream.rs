@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use tenantry_distribution::{
     Begin, EncodeError, Frame, Mark, Position, Removal, SubscribeQuery, UpdateKind,
 };
-use tenantry_store::{ReadError, Revision, StoreId};
+use tenantry_store::{ReadError, StoreId};
 use tokio::{sync::mpsc, time};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -97,7 +97,7 @@ impl Feed {
         let begin = Begin { kind, from: to, to, removal: Removal::Guarded };
         self.send(Frame::Begin(begin).encode()?).await?;
         let id = StoreId::from_bytes(at.epoch.to_u128().to_be_bytes());
-        let mut pages = Pages::new(&*self.app.store, id, Revision::new(to.number()));
+        let mut pages = Pages::new(&*self.app.store, id, to);
         while let Some(changes) = pages.next().await? {
             let mut lines = BytesMut::new();
             for change in changes {

@@ -66,7 +66,7 @@ impl Proxy {
 
     /// Reads on until this revision is held: the stream may have begun a moment before it.
     async fn until(&mut self, revision: u64) {
-        while self.assembler.held().is_none_or(|held| held.revision.number() < revision) {
+        while self.assembler.held().is_none_or(|held| held.revision.as_u64() < revision) {
             self.event().await;
         }
     }
@@ -92,10 +92,10 @@ async fn everything_then_each_change_then_signs_of_life() {
     let patch = json!({"auth": "jwt"});
     let patched = server.client.tenants().patch("acme", &patch, None).await.unwrap();
     let mut delta = proxy.update().await;
-    while delta.to.number() < patched.revision {
+    while delta.to.as_u64() < patched.revision {
         delta = proxy.update().await;
     }
-    assert_eq!((delta.kind, delta.to.number()), (UpdateKind::Delta, patched.revision));
+    assert_eq!((delta.kind, delta.to.as_u64()), (UpdateKind::Delta, patched.revision));
     assert!(delta.changes[0].json().unwrap().as_str().contains("jwt"));
     for _ in 0..2 {
         assert_eq!(proxy.event().await, Event::Confirmed);
@@ -147,7 +147,7 @@ async fn a_proxy_is_seen_with_what_it_says() {
     let proxies = server.client.proxies().await.unwrap().items;
     let seen = proxies.first().unwrap();
     assert!(seen.connected);
-    assert_eq!(seen.revision, Some(held.revision.number()));
+    assert_eq!(seen.revision, Some(held.revision.as_u64()));
     assert_eq!((seen.lag, seen.refused[0].id.as_str()), (Some(0), "pro"));
 
     let root = server.running.root_token.expose();

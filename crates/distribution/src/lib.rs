@@ -23,7 +23,7 @@
 //! could no longer be read with a pager).
 
 pub mod hex;
-pub mod revision;
+pub mod position;
 
 pub mod change;
 pub mod frame;
@@ -48,6 +48,7 @@ pub use frame::{
 pub use hex::{Epoch, StateHash};
 pub use ledger::Ledger;
 pub use node::NodeName;
+pub use position::Position;
 pub use report::{Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
-pub use revision::{Position, Revision};
+pub use tenantry_model::Revision;
 pub use update::Update;

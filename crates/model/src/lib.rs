@@ -10,6 +10,7 @@
 pub mod id;
 pub mod invalid;
 pub mod name;
+pub mod revision;
 pub mod timestamp;
 
 pub mod access;
@@ -40,6 +41,7 @@ pub use limits::{Limits, RateLimit, RateLimits};
 pub use name::{FeatureId, LimitName, PlanId, RouteId, Scope, Slug, UpstreamId};
 pub use plan::Plan;
 pub use resource::{Resource, ResourceKind, ResourceRef};
+pub use revision::Revision;
 pub use route::{Method, PathPrefix, Route, RouteMatch};
 pub use tenant::{Tenant, TenantState};
 pub use timestamp::Timestamp;

@@ -14,15 +14,16 @@ mod batch;
 mod cursor;
 mod embedded;
 mod error;
-mod revision;
 mod store;
+mod store_id;
 
 pub use batch::{Batch, Check, Limit, MAX_BATCH_BYTES, MAX_CHECKS, MAX_KEY_BYTES, MAX_OPS, Op};
 pub use cursor::{Cursor, CursorError};
 pub use embedded::{OpenError, OpenOptions, SledStore};
 pub use error::{CommitError, ReadError, WatchError};
-pub use revision::{Revision, StoreId, StoreIdError};
 pub use store::{
     Change, MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, ReadOnly, Row, Status, Store, WatchItem,
     WatchStream,
 };
+pub use store_id::{StoreId, StoreIdError};
+pub use tenantry_model::Revision;

@@ -82,7 +82,7 @@ async fn a_start_from_the_file_goes_on_with_deltas_and_records_them() {
         let stream = request.accept();
         stream.send(history.hello());
         let report = control_plane.report().await;
-        assert_eq!((report.revision.number(), report.refused_total), (round - 1, 1));
+        assert_eq!((report.revision.as_u64(), report.refused_total), (round - 1, 1));
         assert_eq!(proxy.progress.standing().confirmed_at, None);
         stream.send(history.heartbeat());
         proxy.until(|standing| standing.confirmed_at.is_some()).await;
@@ -219,7 +219,7 @@ async fn a_file_that_cannot_be_written_stops_nothing() {
     stream.send(history.hello());
     stream.send(history.full());
     assert_eq!(proxy.at(1).await.recorded, None);
-    assert_eq!(control_plane.report().await.revision.number(), 1);
+    assert_eq!(control_plane.report().await.revision.as_u64(), 1);
     // Once the place is there, the next update writes what is waiting.
     fs::create_dir(&missing).unwrap();
     stream.send(history.set("plan", "max", Some("{}")));

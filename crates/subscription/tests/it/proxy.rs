@@ -42,7 +42,7 @@ impl Memory {
 impl Target for Memory {
     fn apply(&self, update: &Update) -> Vec<Refusal> {
         let mut held = self.held.lock().unwrap();
-        held.applied.push((update.kind, update.to.number()));
+        held.applied.push((update.kind, update.to.as_u64()));
         if update.kind == UpdateKind::Full {
             held.resources.clear();
         }

@@ -21,7 +21,7 @@ async fn following(control_plane: &mut ControlPlane, history: &History) -> (Prox
     stream.send(history.hello());
     stream.send(history.full());
     proxy.at(history.revision).await;
-    assert_eq!(control_plane.report().await.revision.number(), history.revision);
+    assert_eq!(control_plane.report().await.revision.as_u64(), history.revision);
     (proxy, stream)
 }
 
@@ -59,7 +59,7 @@ async fn a_full_state_then_a_delta() {
     proxy.at(3).await;
     assert_eq!(proxy.target.resources(), history.resources);
     assert_eq!(proxy.target.applied(), [(UpdateKind::Full, 2), (UpdateKind::Delta, 3)]);
-    assert_eq!(control_plane.report().await.revision.number(), 3);
+    assert_eq!(control_plane.report().await.revision.as_u64(), 3);
     proxy.until(|standing| standing.acknowledged == Some(Revision::new(3))).await;
 }
 
@@ -77,7 +77,7 @@ async fn after_a_broken_line_it_goes_on_where_it_was() {
     let stream = request.accept();
     stream.send(history.hello());
     // It says again what it enforces, to a control plane that may have been restarted.
-    assert_eq!(control_plane.report().await.revision.number(), 2);
+    assert_eq!(control_plane.report().await.revision.as_u64(), 2);
     stream.send(delta);
     proxy.at(3).await;
     assert_eq!(proxy.target.applied(), [(UpdateKind::Full, 2), (UpdateKind::Delta, 3)]);
@@ -204,7 +204,7 @@ async fn what_is_refused_is_reported_until_it_is_healed() {
     let (mut proxy, stream) = following(&mut control_plane, &history).await;
     stream.send(history.set("plan", "max", Some(r#""bad""#)));
     let report = control_plane.report().await;
-    assert_eq!((report.revision.number(), report.refused_total), (3, 1));
+    assert_eq!((report.revision.as_u64(), report.refused_total), (3, 1));
     assert_eq!(report.refused[0].resource.to_string(), "plan/max");
     assert_eq!(report.refused[0].reason, "it is bad");
     // A kind of a newer control plane counts in the hash and is refused by name.
@@ -246,7 +246,7 @@ async fn a_report_is_sent_until_it_is_taken_and_holds_up_no_update() {
     control_plane.fail_reports(3);
     stream.send(history.set("plan", "max", Some("{}")));
     proxy.at(3).await;
-    assert_eq!(control_plane.report().await.revision.number(), 3);
+    assert_eq!(control_plane.report().await.revision.as_u64(), 3);
     proxy.until(|standing| standing.acknowledged == Some(Revision::new(3))).await;
 }
 

@@ -1,60 +1,9 @@
-//! Where a history stands, and which history it is.
+//! Which history a store holds.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-
-/// Number of one committed state. It only grows within one [`StoreId`], and is not dense: another
-/// implementation may share its counter with rows that are none of ours.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct Revision(u64);
-
-impl Revision {
-    /// Before the first commit; as the revision of a row, "the key is absent".
-    pub const ZERO: Self = Self(0);
-
-    /// Revision number `number`.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The plain number.
-    #[must_use]
-    pub const fn as_u64(self) -> u64 {
-        self.0
-    }
-
-    /// The number after this one, which is where a watch resumes.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        self.plus(1)
-    }
-
-    pub(crate) const fn plus(self, step: u64) -> Self {
-        Self(self.0.saturating_add(step))
-    }
-
-    pub(crate) const fn previous(self) -> Self {
-        Self(self.0.saturating_sub(1))
-    }
-}
-
-impl fmt::Display for Revision {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl From<u64> for Revision {
-    fn from(number: u64) -> Self {
-        Self(number)
-    }
-}
 
 /// Identity of one history. It changes when a store is restored or found to have gone back, and
 /// with it every revision a client remembers becomes meaningless. Written as 32 hex digits.
