@@ -6,3 +6,4 @@ pub mod conditions;
 pub mod failure;
 pub mod request;
 pub mod response;
+mod unique;

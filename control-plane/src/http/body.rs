@@ -11,7 +11,7 @@ use serde_json::error::Category;
 use tenantry_api::ProblemKind;
 use tenantry_tenancy::merge::pointer;
 
-use super::failure::Failure;
+use super::{failure::Failure, unique::UniqueMembers};
 
 /// A JSON body.
 pub struct Json<T>(pub T);
@@ -50,6 +50,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
         serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| malformed(&error))?;
         return Err(Failure::new(ProblemKind::Invalid, "the body is a JSON object").at(""));
     }
+    let parsed = parse_as(bytes)?;
+    parse_as::<UniqueMembers>(bytes)?;
+    Ok(parsed)
+}
+
+fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = pointer(error.path());

@@ -29,6 +29,14 @@ async fn every_bad_input_is_refused_with_its_place() {
         (TENANTS, tenant(r#","acces":{}"#), 422, "invalid", Some("/acces")),
         // serde does not say where the second one stands.
         (TENANTS, tenant(r#","slug":"c""#), 422, "invalid", Some("")),
+        (
+            "PATCH /api/v1/tenants/acme",
+            r#"{"name":"A","name":"B"}"#.to_owned(),
+            422,
+            "invalid",
+            Some(""),
+        ),
+        (TENANTS, tenant(r#","features":{"a":true,"a":false}"#), 422, "invalid", Some("/features")),
         (TENANTS, tenant("").replace("\"b\"", "\"B\""), 422, "invalid", Some("/slug")),
         (TENANTS, tenant("").replace("pro", "none"), 422, "invalid", Some("/plan")),
         (TENANTS, tenant(r#","domains":["a.b","1.2.3.4"]"#), 422, "invalid", Some("/domains/1")),
