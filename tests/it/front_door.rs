@@ -40,6 +40,7 @@ async fn what_is_ambiguous_is_refused_before_any_policy() {
         format!("GET /a/../b HTTP/1.1\r\n{head}\r\n"),
         format!("GET /a/%2e%2e/b HTTP/1.1\r\n{head}\r\n"),
         format!("GET //a HTTP/1.1\r\n{head}\r\n"),
+        format!("GET /a/..;x/b HTTP/1.1\r\n{head}\r\n"),
         format!("GET /a%2fb HTTP/1.1\r\n{head}\r\n"),
         format!("GET /a%00 HTTP/1.1\r\n{head}\r\n"),
         format!("GET / HTTP/1.1\r\n{head}X-API-Key: a\r\nX-API-Key: b\r\n\r\n"),
