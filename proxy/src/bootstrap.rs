@@ -4,7 +4,6 @@ use std::{
     net::SocketAddr,
     num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
-    time::Duration,
 };
 
 use clap::Parser;
@@ -156,12 +155,6 @@ impl Bootstrap {
         let mut bootstrap: Self = figment.extract().map_err(Box::new)?;
         bootstrap.node_token = token.map(NodeToken).or(bootstrap.node_token);
         Ok(bootstrap)
-    }
-
-    /// How long requests in progress may go on after the proxy was told to stop.
-    #[must_use]
-    pub fn shutdown_grace(&self) -> Duration {
-        Duration::from_secs(self.shutdown_grace_seconds)
     }
 }
 

@@ -63,7 +63,6 @@ impl Metrics {
         let now_ms = self.clock.now().unix.unix_ms();
         let current_since = standing.confirmed_at.or(standing.applied.map(|applied| applied.at));
         let age_ms = current_since.map(|at| now_ms.saturating_sub(at.unix_ms()));
-        let connected = i64::from(standing.link == Link::Open);
         let mut gauge = |name: &str, help: &str, value: Option<f64>| -> fmt::Result {
             let Some(value) = value else { return Ok(()) };
             let gauge = ConstGauge::new(value);
@@ -74,7 +73,7 @@ impl Metrics {
         gauge(
             "control_plane_connected",
             "Whether the stream from the control plane is open",
-            Some(if connected == 1 { 1.0 } else { 0.0 }),
+            Some(f64::from(u8::from(standing.link == Link::Open))),
         )?;
         gauge(
             "snapshot_age_seconds",

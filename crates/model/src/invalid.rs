@@ -26,10 +26,4 @@ impl Invalid {
         }
         Self { what, value: shown, rule: rule.into() }
     }
-
-    /// The rule that was broken.
-    #[must_use]
-    pub fn rule(&self) -> &str {
-        &self.rule
-    }
 }

@@ -28,12 +28,6 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole seconds since 1970-01-01T00:00:00Z.
-    #[must_use]
-    pub fn unix_seconds(self) -> u64 {
-        self.0 / 1000
-    }
-
     /// This time and a duration later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
