@@ -13,6 +13,7 @@ mod active;
 mod admin;
 mod clock;
 mod connect;
+mod connection;
 mod explain;
 mod facts;
 mod identity;

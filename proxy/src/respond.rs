@@ -36,6 +36,12 @@ impl From<&Denial> for Refusal {
     }
 }
 
+impl Refusal {
+    pub(crate) fn new(reason: Reason, detail: Option<&'static str>) -> Self {
+        Self { detail, ..Self::from(reason) }
+    }
+}
+
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
         let retry_after = matches!(reason, Reason::Overloaded | Reason::UpstreamUnavailable)
@@ -82,6 +88,20 @@ pub(crate) async fn refuse(
         session.write_response_body(Some(body), true).await?;
     }
     Ok(())
+}
+
+/// The whole answer to what never became a request, for a connection that closes after it.
+pub(crate) fn unparsed(refusal: &Refusal, request_id: RequestId) -> Vec<u8> {
+    let (content_type, body) = json(refusal, request_id);
+    let status = http::StatusCode::from_u16(refusal.reason.status()).unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\
+         cache-control: no-store\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or_default(),
+        body.len()
+    );
+    [head.as_bytes(), &body].concat()
 }
 
 fn json(refusal: &Refusal, request_id: RequestId) -> (&'static str, Bytes) {
