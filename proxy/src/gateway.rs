@@ -27,6 +27,7 @@ use crate::{
     connection::{Connection, trust::Trust},
     facts, identity,
     jwks::Jwks,
+    lifecycle::Lifecycle,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
 };
@@ -43,6 +44,7 @@ pub(crate) struct Gateway {
     pub(crate) connector: Connector,
     pub(crate) in_flight: InFlightBound,
     pub(crate) access_log: AccessLog,
+    pub(crate) lifecycle: Lifecycle,
 }
 
 /// Whether a line is logged per request.
@@ -193,10 +195,14 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
+        if self.lifecycle.is_closing() {
+            // The client is told not to come back on this connection.
+            session.set_keepalive(None);
+        }
         response.insert_header("x-request-id", passage.request_id.to_string())?;
         let rate_limit =
             passage.forward.as_ref().and_then(|forward| RateLimitHeaders::new(forward.limits()));

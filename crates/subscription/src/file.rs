@@ -114,10 +114,8 @@ impl LastKnownGood {
 
     /// Makes this the process that writes the file, if no other one is.
     fn lock(&mut self) -> Result<(), RecordError> {
-        let lock = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(suffixed(&self.path, ".lock"))?;
+        let lock =
+            OpenOptions::new().create(true).append(true).open(suffixed(&self.path, ".lock"))?;
         match lock.try_lock() {
             Ok(()) => self.lock = Some(lock),
             Err(TryLockError::WouldBlock) => return Err(RecordError::Locked),
