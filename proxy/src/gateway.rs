@@ -16,13 +16,16 @@ use pingora::{
     proxy::{FailToProxy, ProxyHttp, Session},
     upstreams::peer::HttpPeer,
 };
-use tenantry_engine::{Decision, Denial, Finished, Forward, Reason, Usage, decide};
+use tenantry_engine::{
+    CompiledRoute, CompiledTenant, Decision, Denial, Finished, Forward, Reason, Redirection, Usage,
+    decide,
+};
 
 use crate::{
     active::{Active, ActiveState},
     clock::Clock,
     connect::Connector,
-    facts, identity,
+    facts, filters, identity,
     jwks::Jwks,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
@@ -55,6 +58,7 @@ pub(crate) struct Passage {
     state: Option<Arc<ActiveState>>,
     started: Duration,
     forward: Option<Forward>,
+    redirection: Option<Redirection>,
     reason: Option<Reason>,
     usage: Option<Arc<Usage>>,
     request_bytes: u64,
@@ -72,6 +76,7 @@ impl ProxyHttp for Gateway {
             state: None,
             started: self.clock.now().monotonic,
             forward: None,
+            redirection: None,
             reason: None,
             usage: None,
             request_bytes: 0,
@@ -92,6 +97,9 @@ impl ProxyHttp for Gateway {
                 Decision::Forward(forward) => {
                     passage.admit(forward);
                     return Ok(false);
+                }
+                Decision::Redirect(redirection) => {
+                    return passage.redirect(session, redirection).await;
                 }
                 Decision::Deny(denial) => passage.refuse(&denial),
             },
@@ -166,6 +174,9 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
+        if let Some(forward) = &passage.forward {
+            filters::edit_response(&forward.route, response)?;
+        }
         response.insert_header("x-request-id", passage.request_id.to_string())?;
         let rate_limit =
             passage.forward.as_ref().and_then(|forward| RateLimitHeaders::new(forward.limits()));
@@ -232,19 +243,19 @@ impl Gateway {
 
 impl Passage {
     fn admit(&mut self, forward: Forward) {
-        if let Some(state) = &self.state {
-            let usages = &state.table.runtime().usages;
-            self.count(Arc::clone(forward.tenant.runtime().usage(forward.tenant.id(), usages)));
-        }
+        self.count_for(forward.tenant());
         self.forward = Some(forward);
     }
 
+    async fn redirect(&mut self, session: &mut Session, redirection: Redirection) -> Result<bool> {
+        self.count_for(redirection.admission.as_ref().map(|admission| &admission.tenant));
+        respond::redirect(session, &redirection, self.request_id).await?;
+        self.redirection = Some(redirection);
+        Ok(true)
+    }
+
     fn refuse(&mut self, denial: &Denial) -> Refusal {
-        if let (Some(state), Some(tenant)) = (&self.state, &denial.tenant) {
-            self.count(Arc::clone(
-                tenant.runtime().usage(tenant.id(), &state.table.runtime().usages),
-            ));
-        }
+        self.count_for(denial.tenant.as_ref());
         self.reason = Some(denial.reason);
         Refusal::from(denial)
     }
@@ -264,9 +275,24 @@ impl Passage {
         Some(usage)
     }
 
-    fn count(&mut self, usage: Arc<Usage>) {
-        usage.start();
-        self.usage = Some(usage);
+    /// What is nobody's is counted when it ends.
+    fn count_for(&mut self, tenant: Option<&Arc<CompiledTenant>>) {
+        if let (Some(state), Some(tenant)) = (&self.state, tenant) {
+            let usage = tenant.runtime().usage(tenant.id(), &state.table.runtime().usages);
+            usage.start();
+            self.usage = Some(Arc::clone(usage));
+        }
+    }
+
+    /// The tenant and the route, once they are decided.
+    fn taken(&self) -> (Option<&CompiledTenant>, Option<&CompiledRoute>) {
+        match (&self.forward, &self.redirection) {
+            (Some(forward), _) => (forward.tenant().map(AsRef::as_ref), Some(&forward.route)),
+            (None, Some(Redirection { admission, route, .. })) => {
+                (admission.as_ref().map(|admission| &*admission.tenant), Some(route))
+            }
+            (None, None) => (None, None),
+        }
     }
 }
 
@@ -291,14 +317,15 @@ fn blame(error: &Error) -> Option<Reason> {
 
 fn log(session: &Session, error: Option<&Error>, passage: &Passage, finished: &Finished) {
     let facts = facts::of(session);
+    let (tenant, route) = passage.taken();
     tracing::info!(
         target: "tenantry::access",
         request_id = %passage.request_id,
         client = %facts.client,
         method = facts.method,
         path = facts.path,
-        tenant = passage.forward.as_ref().map(|forward| forward.tenant.slug().as_str()),
-        route = passage.forward.as_ref().map(|forward| forward.route.id().as_str()),
+        tenant = tenant.map(|tenant| tenant.slug().as_str()),
+        route = route.map(|route| route.id().as_str()),
         status = finished.status,
         reason = finished.reason.map(Reason::as_str),
         request_bytes = finished.request_bytes,

@@ -15,6 +15,7 @@ mod clock;
 mod connect;
 mod explain;
 mod facts;
+mod filters;
 mod identity;
 mod jwks;
 mod listener;
