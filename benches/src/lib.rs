@@ -73,7 +73,11 @@ fn shared_resources() -> Result<Vec<Resource>, Failure> {
             ResourceKind::Plan,
             json!({"id": "pro", "name": "Pro", "limits": {"requests": [limit]}, "features": ["reports"]}),
         )?,
-        Resource::Upstream(Upstream { id: "main".parse()?, endpoints: vec![endpoint].try_into()? }),
+        Resource::Upstream(Upstream {
+            id: "main".parse()?,
+            endpoints: vec![endpoint].try_into()?,
+            region: None,
+        }),
         resource(ResourceKind::Route, json!({"id": "all", "upstream": "main"}))?,
         resource(
             ResourceKind::Route,
@@ -94,6 +98,7 @@ fn tenant(number: u32) -> Result<Tenant, Failure> {
         access: tenantry_model::Access::default(),
         features: std::collections::BTreeMap::default(),
         limits: tenantry_model::Limits::default(),
+        region: None,
     })
 }
 
@@ -181,6 +186,7 @@ pub fn facts<'a>(
             authorization: single(authorization),
             ..HeaderFacts::default()
         },
+        all_headers: &(),
     }
 }
 

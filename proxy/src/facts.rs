@@ -14,6 +14,7 @@ pub(crate) fn of(session: &Session, client: IpAddr) -> RequestFacts<'_> {
         method: request.method.as_str(),
         path: path(request),
         headers: headers(request),
+        all_headers: &request.headers,
     }
 }
 

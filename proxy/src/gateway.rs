@@ -17,7 +17,10 @@ use pingora::{
     proxy::{FailToProxy, ProxyHttp, Session},
     upstreams::peer::HttpPeer,
 };
-use tenantry_engine::{Decision, Denial, Finished, Forward, Reason, Usage, decide};
+use tenantry_engine::{
+    CompiledRoute, CompiledTenant, Decision, Denial, Finished, Forward, Reason, Redirection, Usage,
+    decide,
+};
 
 use crate::{
     active::{Active, ActiveState},
@@ -25,7 +28,7 @@ use crate::{
     clock::Clock,
     connect::Connector,
     connection::{Connection, trust::Trust},
-    facts, identity,
+    facts, filters, identity,
     jwks::Jwks,
     lifecycle::Lifecycle,
     request_id::{RequestId, RequestIds},
@@ -65,6 +68,7 @@ pub(crate) struct Passage {
     state: Option<Arc<ActiveState>>,
     started: Duration,
     forward: Option<Forward>,
+    redirection: Option<Redirection>,
     reason: Option<Reason>,
     usage: Option<Arc<Usage>>,
     request_bytes: u64,
@@ -85,6 +89,7 @@ impl ProxyHttp for Gateway {
             state: None,
             started: self.clock.now().monotonic,
             forward: None,
+            redirection: None,
             reason: None,
             usage: None,
             request_bytes: 0,
@@ -116,6 +121,9 @@ impl ProxyHttp for Gateway {
                     Decision::Forward(forward) => {
                         passage.admit(forward);
                         return Ok(false);
+                    }
+                    Decision::Redirect(redirection) => {
+                        return passage.redirect(session, redirection).await;
                     }
                     Decision::Deny(denial) => passage.refuse(&denial),
                 }
@@ -203,6 +211,9 @@ impl ProxyHttp for Gateway {
             // The client is told not to come back on this connection.
             session.set_keepalive(None);
         }
+        if let Some(forward) = &passage.forward {
+            filters::edit_response(&forward.route, response)?;
+        }
         response.insert_header("x-request-id", passage.request_id.to_string())?;
         let rate_limit =
             passage.forward.as_ref().and_then(|forward| RateLimitHeaders::new(forward.limits()));
@@ -269,19 +280,19 @@ impl Gateway {
 
 impl Passage {
     fn admit(&mut self, forward: Forward) {
-        if let Some(state) = &self.state {
-            let usages = &state.table.runtime().usages;
-            self.count(Arc::clone(forward.tenant.runtime().usage(forward.tenant.id(), usages)));
-        }
+        self.count_for(forward.tenant());
         self.forward = Some(forward);
     }
 
+    async fn redirect(&mut self, session: &mut Session, redirection: Redirection) -> Result<bool> {
+        self.count_for(redirection.admission.as_ref().map(|admission| &admission.tenant));
+        respond::redirect(session, &redirection, self.request_id).await?;
+        self.redirection = Some(redirection);
+        Ok(true)
+    }
+
     fn refuse(&mut self, denial: &Denial) -> Refusal {
-        if let (Some(state), Some(tenant)) = (&self.state, &denial.tenant) {
-            self.count(Arc::clone(
-                tenant.runtime().usage(tenant.id(), &state.table.runtime().usages),
-            ));
-        }
+        self.count_for(denial.tenant.as_ref());
         self.reason = Some(denial.reason);
         Refusal::from(denial)
     }
@@ -301,9 +312,24 @@ impl Passage {
         Some(usage)
     }
 
-    fn count(&mut self, usage: Arc<Usage>) {
-        usage.start();
-        self.usage = Some(usage);
+    /// What is nobody's is counted when it ends.
+    fn count_for(&mut self, tenant: Option<&Arc<CompiledTenant>>) {
+        if let (Some(state), Some(tenant)) = (&self.state, tenant) {
+            let usage = tenant.runtime().usage(tenant.id(), &state.table.runtime().usages);
+            usage.start();
+            self.usage = Some(Arc::clone(usage));
+        }
+    }
+
+    /// The tenant and the route, once they are decided.
+    fn taken(&self) -> (Option<&CompiledTenant>, Option<&CompiledRoute>) {
+        match (&self.forward, &self.redirection) {
+            (Some(forward), _) => (forward.tenant().map(AsRef::as_ref), Some(&forward.route)),
+            (None, Some(Redirection { admission, route, .. })) => {
+                (admission.as_ref().map(|admission| &*admission.tenant), Some(route))
+            }
+            (None, None) => (None, None),
+        }
     }
 }
 
@@ -338,14 +364,15 @@ fn blame(error: &Error) -> Option<Reason> {
 
 fn log(session: &Session, error: Option<&Error>, passage: &Passage, finished: &Finished) {
     let facts = facts::of(session, passage.client);
+    let (tenant, route) = passage.taken();
     tracing::info!(
         target: "tenantry::access",
         request_id = %passage.request_id,
         client = %facts.client,
         method = facts.method,
         path = facts.path,
-        tenant = passage.forward.as_ref().map(|forward| forward.tenant.slug().as_str()),
-        route = passage.forward.as_ref().map(|forward| forward.route.id().as_str()),
+        tenant = tenant.map(|tenant| tenant.slug().as_str()),
+        route = route.map(|route| route.id().as_str()),
         status = finished.status,
         reason = finished.reason.map(Reason::as_str),
         request_bytes = finished.request_bytes,

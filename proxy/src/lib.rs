@@ -16,6 +16,7 @@ mod connect;
 mod connection;
 mod explain;
 mod facts;
+mod filters;
 mod identity;
 mod jwks;
 mod lifecycle;

@@ -131,6 +131,7 @@ mod tests {
             method: "GET",
             path: "/",
             headers,
+            all_headers: &(),
         };
         match (guard(&facts), expected) {
             (Ok(guarded), Ok((host, length))) => {

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, num::NonZeroU16, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, UpstreamId, host::is_dns_name};
+use crate::{Invalid, RegionId, UpstreamId, host::is_dns_name};
 
 /// The most endpoints in one upstream.
 pub const MAX_ENDPOINTS: usize = 256;
@@ -99,6 +99,9 @@ pub struct Upstream {
     pub id: UpstreamId,
     /// Its servers.
     pub endpoints: Endpoints,
+    /// Where its servers stand; a tenant of another region is never sent to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
 }
 
 /// One to [`MAX_ENDPOINTS`] endpoints with different addresses.
