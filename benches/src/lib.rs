@@ -98,6 +98,7 @@ fn tenant(number: u32) -> Result<Tenant, Failure> {
         access: tenantry_model::Access::default(),
         features: std::collections::BTreeMap::default(),
         limits: tenantry_model::Limits::default(),
+        client_ca_pem: None,
         region: None,
     })
 }
@@ -178,6 +179,7 @@ pub fn facts<'a>(
     RequestFacts {
         client: std::net::IpAddr::from([192, 0, 2, 7]),
         sni: None,
+        client_certificate: None,
         method: "GET",
         path: "/reports/2026",
         headers: HeaderFacts {

@@ -20,6 +20,7 @@ use crate::{
     addresses::Addresses,
     compaction,
     distributor::{self, Distributor, Nodes},
+    master_key,
     metrics::Metrics,
     router,
     token::Token,
@@ -58,6 +59,14 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
         /// What the system said.
+        source: io::Error,
+    },
+    /// The master key cannot be used.
+    #[error("cannot use the master key{}: {source}", from(file.as_deref()))]
+    MasterKey {
+        /// Where it is, if it is in a file.
+        file: Option<PathBuf>,
+        /// What is wrong with it.
         source: io::Error,
     },
     /// The store cannot be opened.
@@ -106,6 +115,11 @@ impl App {
         let store = open(&data_dir, &bootstrap, &random).await?;
         let root_token = token(bootstrap.root_token, data_dir.join("root-token"), &random)?;
         let node_token = token(bootstrap.node_token, data_dir.join("node-token"), &random)?;
+        let master_keys = master_key::load(
+            bootstrap.master_key.as_ref(),
+            bootstrap.master_key_file.as_deref(),
+        )
+        .map_err(|source| StartError::MasterKey { file: bootstrap.master_key_file, source })?;
         let api = listen("API", bootstrap.api_addr).await?;
         let distribution = listen("distribution", bootstrap.distribution_addr).await?;
         let addresses = Addresses {
@@ -117,7 +131,8 @@ impl App {
         let shared: Arc<dyn Store> = Arc::<SledStore>::clone(&store);
         let heartbeat = Duration::from_secs(u64::from(bootstrap.heartbeat_seconds.get()));
         let app = Arc::new(Self {
-            tenancy: Tenancy::new(Arc::clone(&shared), Arc::clone(&clock), random.fork()),
+            tenancy: Tenancy::new(Arc::clone(&shared), Arc::clone(&clock), random.fork())
+                .with_master_keys(master_keys),
             store: Arc::clone(&shared),
             distributor: Arc::new(Distributor::new()),
             nodes: Arc::new(Nodes::new()),
@@ -184,6 +199,10 @@ impl Running {
         }
         tracing::info!("stopped");
     }
+}
+
+fn from(file: Option<&Path>) -> String {
+    file.map_or_else(String::new, |file| format!(" in {}", file.display()))
 }
 
 fn create_private(path: &Path) -> Result<(), StartError> {

@@ -14,11 +14,11 @@ use figment::{
 use serde::{Deserialize, Serialize};
 use tenantry_telemetry::LogFormat;
 
-use crate::token::Token;
+use crate::{master_key::MasterKeyText, token::Token};
 
 const DEFAULTS: &str = include_str!("../../config/control-plane.toml");
 const PREFIX: &str = "TENANTRY_";
-const TEXTS: [&str; 7] = [
+const TEXTS: [&str; 9] = [
     "data_dir",
     "api_addr",
     "distribution_addr",
@@ -26,6 +26,8 @@ const TEXTS: [&str; 7] = [
     "log_format",
     "root_token",
     "node_token",
+    "master_key",
+    "master_key_file",
 ];
 const NUMBERS: [&str; 4] =
     ["heartbeat_seconds", "shutdown_seconds", "store_cache_mib", "kept_revisions"];
@@ -58,6 +60,12 @@ pub struct Bootstrap {
     /// The token of proxies; if none, the one in `node-token`.
     #[serde(default)]
     pub node_token: Option<Token>,
+    /// The master keys that secrets are sealed under, as text.
+    #[serde(default)]
+    pub master_key: Option<MasterKeyText>,
+    /// The file with the master keys.
+    #[serde(default)]
+    pub master_key_file: Option<PathBuf>,
 }
 
 /// The control plane of Tenantry: the API, and the distribution of its state to proxies.
@@ -72,6 +80,10 @@ pub struct Arguments {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
+    /// The file with the master keys that secrets are sealed under.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_key_file: Option<PathBuf>,
     /// Where the API listens [default: 127.0.0.1:7070].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 pub mod documents;
 pub mod tenants;
 
+pub mod certificates;
 pub mod domains;
 pub mod issuers;
 pub mod keys;

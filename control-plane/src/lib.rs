@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod bootstrap;
+pub mod master_key;
 pub mod random;
 pub mod token;
 

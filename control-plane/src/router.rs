@@ -15,7 +15,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     app::App,
     controllers::{
-        audit, distribution, documents, domains, health, issuers, keys, proxies, tenants,
+        audit, certificates, distribution, documents, domains, health, issuers, keys, proxies,
+        tenants,
     },
     http::{auth, failure, request},
     metrics,
@@ -62,6 +63,11 @@ pub fn api(app: Arc<App>) -> Router {
         )
         .route("/api/v1/issuers", get(issuers::list_shared).post(issuers::create_shared))
         .route("/api/v1/issuers/{id}", get(issuers::get_shared).delete(issuers::delete_shared))
+        .route("/api/v1/certificates", get(certificates::list).post(certificates::create))
+        .route(
+            "/api/v1/certificates/{id}",
+            get(certificates::get).put(certificates::replace).delete(certificates::delete),
+        )
         .route("/api/v1/proxies", get(proxies::list))
         .route("/api/v1/audit", get(audit::list))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));

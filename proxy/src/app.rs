@@ -17,13 +17,13 @@ use tenantry_telemetry::init_tracing;
 use crate::{
     active::Active,
     admin::Admin,
-    bootstrap::{Bootstrap, Flags},
+    bootstrap::{Bootstrap, Flags, Hidden},
     clock::Clock,
     connect::Connector,
     connection::{
         places::Places,
         refusals::Refusals,
-        service::{Door, DoorService},
+        service::{Door, DoorService, Speaks},
         trust::Trust,
     },
     gateway::{AccessLog, Gateway, InFlightBound},
@@ -35,6 +35,8 @@ use crate::{
     listener::{Bound, Listening},
     metrics::Metrics,
     request_id::RequestIds,
+    secrets::{Secrets, master_keys},
+    tls::TlsAcceptor,
 };
 
 const LAST_KNOWN_GOOD: &str = "last-known-good.ndjson";
@@ -55,7 +57,12 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         token_cache_bytes: bootstrap.token_cache_bytes,
         seed,
     }));
-    let active = Arc::new(Active::new(Table::new(runtime, seed)));
+    let master_key_file = bootstrap.master_key_file.as_deref();
+    let master_keys =
+        master_keys(bootstrap.master_key.as_ref().map(Hidden::expose), master_key_file)?;
+    let secrets = Arc::new(Secrets::new(master_keys));
+    let table = Table::new(runtime, seed);
+    let active = Arc::new(Active::new(table, seed, Arc::clone(&secrets)));
     let subscription = subscribe(&bootstrap, &active)?;
     let progress = subscription.progress();
     let ready = subscription.progress();
@@ -66,12 +73,14 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
 
     let (predecessor, mut inherited) = ask_predecessor(flags, &bootstrap.proxy_data_dir)?;
     let clients = Bound::new(bootstrap.proxy_addr, "clients", &mut inherited)?;
+    let tls_clients = Bound::new(bootstrap.proxy_tls_addr, "tls-clients", &mut inherited)?;
     let admin = Bound::new(bootstrap.proxy_admin_addr, "admin", &mut inherited)?;
     let mut sockets = Sockets::default();
     sockets.add("clients", clients.listener())?;
+    sockets.add("tls-clients", tls_clients.listener())?;
     sockets.add("admin", admin.listener())?;
-    publish_addresses(&bootstrap.proxy_data_dir, &clients, &admin)?;
-    tracing::info!(proxy = %clients.address(), proxy_admin = %admin.address(), "listening");
+    publish_addresses(&bootstrap.proxy_data_dir, &clients, &tls_clients, &admin)?;
+    tracing::info!(proxy = %clients.address(), proxy_tls = %tls_clients.address(), proxy_admin = %admin.address(), "listening");
 
     let mut server = Server::new_with_opt_and_conf(None, configuration(&bootstrap));
     server.bootstrap();
@@ -101,8 +110,10 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         bounds: bounds.clone(),
         http2: bootstrap.http2,
         clock,
+        tls: TlsAcceptor::new(Arc::clone(&active), secrets, bootstrap.tls)?,
     };
-    server.add_service(DoorService::new(door, vec![clients], lifecycle.clone()));
+    let listeners = vec![(clients, Speaks::Plain), (tls_clients, Speaks::Tls)];
+    server.add_service(DoorService::new(door, listeners, lifecycle.clone()));
 
     let metrics = Arc::new(Metrics { active: Arc::clone(&active), progress, places, clock });
     let app = Admin { active: Arc::clone(&active), metrics, clock, lifecycle: lifecycle.clone() };
@@ -204,8 +215,17 @@ fn host_name() -> String {
 }
 
 /// Tells other programs which ports were taken: written whole or not at all.
-fn publish_addresses(directory: &Path, clients: &Bound, admin: &Bound) -> anyhow::Result<()> {
-    let json = serde_json::json!({"proxy": clients.address(), "proxy_admin": admin.address()});
+fn publish_addresses(
+    directory: &Path,
+    clients: &Bound,
+    tls_clients: &Bound,
+    admin: &Bound,
+) -> anyhow::Result<()> {
+    let json = serde_json::json!({
+        "proxy": clients.address(),
+        "proxy_tls": tls_clients.address(),
+        "proxy_admin": admin.address(),
+    });
     let (file, unfinished) =
         (directory.join(ADDRESSES), directory.join(format!("{ADDRESSES}.new")));
     let write = || {

@@ -16,6 +16,8 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use crate::tls::{MinimumVersion, TlsOptions};
+
 /// The defaults, as an operator would write them.
 const DEFAULTS: &str = include_str!("../../config/proxy.toml");
 
@@ -31,6 +33,10 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_addr: Option<SocketAddr>,
+    /// Where clients that speak TLS connect; port 0 takes a free one.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_tls_addr: Option<SocketAddr>,
     /// Where metrics, health and explain are served.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +49,10 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_token_file: Option<PathBuf>,
+    /// The file with the master keys that sealed secrets are opened with.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_key_file: Option<PathBuf>,
     /// Where the last-known-good file is kept.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,13 +74,18 @@ pub struct Flags {
 #[expect(missing_docs, reason = "config/proxy.toml describes each key where operators read it")]
 pub struct Bootstrap {
     pub proxy_addr: SocketAddr,
+    pub proxy_tls_addr: SocketAddr,
     pub proxy_admin_addr: SocketAddr,
     pub distribution_url: String,
     #[serde(default)]
     pub node: Option<String>,
     #[serde(default)]
-    pub node_token: Option<NodeToken>,
+    pub node_token: Option<Hidden>,
     pub node_token_file: PathBuf,
+    #[serde(default)]
+    pub master_key: Option<Hidden>,
+    #[serde(default)]
+    pub master_key_file: Option<PathBuf>,
     pub proxy_data_dir: PathBuf,
     pub threads: usize,
     pub max_in_flight: NonZeroUsize,
@@ -85,6 +100,7 @@ pub struct Bootstrap {
     pub http2: Http2Bounds,
     pub upstream: UpstreamBounds,
     pub jwks: JwksBounds,
+    pub tls: TlsOptions,
 }
 
 /// Bounds on talking to upstreams.
@@ -109,33 +125,36 @@ pub struct JwksBounds {
     pub refresh_interval_seconds: NonZeroU64,
 }
 
-/// The node token; never shown.
+/// A secret of this process, such as the node token; never shown.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
-pub struct NodeToken(String);
+pub struct Hidden(String);
 
-impl NodeToken {
-    /// The token itself, to authenticate with.
+impl Hidden {
+    /// The secret itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-impl std::fmt::Debug for NodeToken {
+impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("NodeToken(..)")
+        f.write_str("Hidden(..)")
     }
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 20] = [
+const ENVIRONMENT: [&str; 24] = [
     "proxy_addr",
+    "proxy_tls_addr",
     "proxy_admin_addr",
     "distribution_url",
     "node",
     "node_token",
     "node_token_file",
+    "master_key",
+    "master_key_file",
     "proxy_data_dir",
     "threads",
     "max_in_flight",
@@ -150,6 +169,7 @@ const ENVIRONMENT: [&str; 20] = [
     "http2",
     "upstream",
     "jwks",
+    "tls",
 ];
 
 impl Bootstrap {
@@ -163,11 +183,12 @@ impl Bootstrap {
             figment = figment.merge(Toml::file_exact(config));
         }
         // Figment reads numbers out of the environment; a token of digits must stay text.
-        let token =
-            Env::prefixed("TENANTRY_").only(&["node_token"]).iter().next().map(|(_, token)| token);
+        let text =
+            |key: &str| Env::prefixed("TENANTRY_").only(&[key]).iter().next().map(|(_, text)| text);
         let figment = figment.merge(environment()).merge(Serialized::defaults(flags));
         let mut bootstrap: Self = figment.extract().map_err(Box::new)?;
-        bootstrap.node_token = token.map(NodeToken).or(bootstrap.node_token);
+        bootstrap.node_token = text("node_token").map(Hidden).or(bootstrap.node_token);
+        bootstrap.master_key = text("master_key").map(Hidden).or(bootstrap.master_key);
         Ok(bootstrap)
     }
 }
@@ -178,7 +199,7 @@ fn environment() -> Env {
         let top = key.as_str().split("__").next().unwrap_or_default();
         ENVIRONMENT.iter().any(|known| top.eq_ignore_ascii_case(known))
     };
-    Env::prefixed("TENANTRY_").filter(is_ours).ignore(&["node_token"]).split("__")
+    Env::prefixed("TENANTRY_").filter(is_ours).ignore(&["node_token", "master_key"]).split("__")
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! A connection passes through here in this order:
 //! 1. [`service`] accepts it, if there is a place for it ([`places`]);
 //! 2. [`opening`] reads the PROXY header, where the peer must send one;
-//! 3. [`http1`] or [`http2`] reads requests from it and hands each to pingora.
+//! 3. where TLS is spoken, [`tls`](crate::tls) performs the handshake;
+//! 4. [`http1`] or [`http2`] reads requests from it and hands each to pingora.
 //!
 //! What is known of the connection travels with it as a [`Connection`], which the gateway finds in the
 //! session's digest.
@@ -22,11 +23,15 @@ use std::{net::SocketAddr, sync::Arc};
 
 use pingora::{http::ResponseHeader, protocols::raw_connect::ProxyDigest, proxy::Session};
 
+use crate::tls::TlsFacts;
+
 /// What is known of a client's connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// Who connected to us, or to the proxy in front of us if that says so in a PROXY header.
     pub(crate) client: SocketAddr,
+    /// What the TLS handshake settled, if there was one.
+    pub(crate) tls: Option<TlsFacts>,
     /// Counts it against the bounds for as long as it lives.
     _place: places::Place,
 }

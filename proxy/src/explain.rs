@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName};
 use tenantry_api::explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
 use tenantry_engine::{
-    Decision, Explanation, HeaderFacts, LimitLevel, Now, Redirection, RequestFacts,
+    Decision, Explanation, HeaderFacts, LimitLevel, Now, Redirection, RequestFacts, VerifiedClient,
 };
 
 use crate::active::ActiveState;
@@ -29,6 +29,7 @@ pub(crate) fn explain(state: &ActiveState, request: &ExplainRequest, now: Now) -
     let facts = RequestFacts {
         client: request.from_ip,
         sni: request.sni.as_deref(),
+        client_certificate: verified_client(state, request),
         method: &request.method,
         path: request.path.split_once('?').map_or(request.path.as_str(), |(path, _)| path),
         headers: HeaderFacts::collect(
@@ -73,6 +74,17 @@ pub(crate) fn explain(state: &ActiveState, request: &ExplainRequest, now: Now) -
         }
     }
     response
+}
+
+/// What a client certificate would prove, if one is to be supposed.
+fn verified_client<'a>(
+    state: &'a ActiveState,
+    request: &ExplainRequest,
+) -> Option<VerifiedClient<'a>> {
+    let name = request.sni.as_ref().unwrap_or(&request.host).to_ascii_lowercase();
+    let name = name.split_once(':').map_or(name.as_str(), |(name, _)| name);
+    let tenant = state.table.tenant_of_host(name).filter(|_| request.client_certificate)?;
+    tenant.client_ca().map(|authorities| VerifiedClient { tenant: tenant.id(), authorities })
 }
 
 fn limit_left(level: LimitLevel<'_>) -> LimitLeft {

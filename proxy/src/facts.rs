@@ -5,12 +5,16 @@ use std::net::IpAddr;
 use pingora::{http::RequestHeader, proxy::Session};
 use tenantry_engine::{HeaderFacts, RequestFacts, Single};
 
+use crate::{connection::Connection, tls::TlsFacts};
+
 /// Collects the facts.
 pub(crate) fn of(session: &Session, client: IpAddr) -> RequestFacts<'_> {
     let request = session.req_header();
+    let tls = Connection::of(session).and_then(|connection| connection.tls.as_ref());
     RequestFacts {
         client,
-        sni: None,
+        sni: tls.and_then(|tls| tls.server_name.as_deref()),
+        client_certificate: tls.and_then(TlsFacts::verified_client),
         method: request.method.as_str(),
         path: path(request),
         headers: headers(request),

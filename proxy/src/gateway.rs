@@ -33,6 +33,7 @@ use crate::{
     lifecycle::Lifecycle,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
+    tls::TlsFacts,
 };
 
 /// What all requests share.
@@ -105,7 +106,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         if let Some(connection) = Connection::of(session) {
             passage.client = self.trust.client(connection, session.req_header());
-            passage.is_https = self.trust.is_https(connection, false, session.req_header());
+            passage.is_https = self.trust.is_https(connection, session.req_header());
         }
         session.set_read_timeout(Some(seconds(self.bounds.body_timeout_seconds)));
         session.set_write_timeout(Some(seconds(self.bounds.response_timeout_seconds)));
@@ -364,11 +365,17 @@ fn blame(error: &Error) -> Option<Reason> {
 
 fn log(session: &Session, error: Option<&Error>, passage: &Passage, finished: &Finished) {
     let facts = facts::of(session, passage.client);
+    let tls = Connection::of(session).and_then(|connection| connection.tls.as_ref());
+    let identity = tls.and_then(TlsFacts::client_identity);
     let (tenant, route) = passage.taken();
     tracing::info!(
         target: "tenantry::access",
         request_id = %passage.request_id,
         client = %facts.client,
+        tls = tls.and_then(TlsFacts::version),
+        tls_cipher = tls.and_then(TlsFacts::cipher),
+        client_certificate = identity.map(|identity| identity.subject.as_str()),
+        client_certificate_sha256 = identity.map(|identity| identity.fingerprint.as_str()),
         method = facts.method,
         path = facts.path,
         tenant = tenant.map(|tenant| tenant.slug().as_str()),

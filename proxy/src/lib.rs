@@ -24,3 +24,5 @@ mod listener;
 mod metrics;
 mod request_id;
 mod respond;
+mod secrets;
+mod tls;

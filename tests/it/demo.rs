@@ -9,7 +9,13 @@ use tenantry_test_support::{Process, binary, eventually};
 fn up(directory: &TempDir, more: &[&str]) -> Process {
     let data = directory.path().join("data").display().to_string();
     let mut arguments = vec!["up", "--data-dir", &data];
-    for port in ["--proxy-addr", "--proxy-admin-addr", "--api-addr", "--distribution-addr"] {
+    for port in [
+        "--proxy-addr",
+        "--proxy-tls-addr",
+        "--proxy-admin-addr",
+        "--api-addr",
+        "--distribution-addr",
+    ] {
         arguments.extend([port, "127.0.0.1:0"]);
     }
     arguments.extend(more);

@@ -17,3 +17,4 @@ mod observability;
 mod start;
 mod survival;
 mod tidy;
+mod tls;

@@ -7,22 +7,25 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const MAX_LINES: usize = 500;
 
 /// Which packages of the workspace each may depend on (directly, tests aside).
-const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 19] = [
     ("tenantry-model", &[]),
     ("tenantry-credentials", &["model"]),
-    ("tenantry-engine", &["model", "credentials"]),
+    ("tenantry-sharded-map", &[]),
+    ("tenantry-engine", &["model", "credentials", "sharded-map"]),
+    ("tenantry-certs", &["model", "sharded-map"]),
     ("tenantry-distribution", &["model"]),
     ("tenantry-subscription", &["model", "distribution"]),
     ("tenantry-wire", &[]),
     ("tenantry-store", &["model"]),
     ("tenantry-telemetry", &[]),
     ("tenantry-api", &["model"]),
-    ("tenantry-tenancy", &["model", "credentials", "engine", "store"]),
+    ("tenantry-tenancy", &["model", "credentials", "certs", "engine", "store"]),
     (
         "tenantry-proxy",
         &[
             "model",
             "credentials",
+            "certs",
             "engine",
             "wire",
             "distribution",
@@ -43,22 +46,26 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
 ];
 
 /// Outside packages that only one package may name.
-const ONLY_IN: [(&str, &str); 6] = [
+const ONLY_IN: [(&str, &str); 8] = [
     ("pingora", "tenantry-proxy"),
     ("axum", "tenantry-control-plane"),
     ("sled", "tenantry-store"),
     ("governor", "tenantry-engine"),
     ("ring", "tenantry-credentials"),
+    ("x509-parser", "tenantry-certs"),
+    ("tokio-rustls", "tenantry-proxy"),
     ("clap_complete", "tenantry-cli"),
 ];
 
 /// Pure packages name nothing that does I/O, runs tasks or draws randomness.
-const PURE: [&str; 5] = [
+const PURE: [&str; 7] = [
     "tenantry-model",
     "tenantry-credentials",
+    "tenantry-certs",
     "tenantry-engine",
     "tenantry-wire",
     "tenantry-distribution",
+    "tenantry-sharded-map",
 ];
 const IMPURE: [&str; 7] = ["tokio", "reqwest", "hyper", "axum", "pingora", "rand", "tracing"];
 

@@ -139,12 +139,24 @@ fn new_tenant(request: CreateTenant) -> NewTenant {
         access,
         features,
         limits,
+        client_ca_pem,
         labels,
         metadata,
         region,
     } = request;
-    let spec =
-        TenantSpec { slug, name, plan, auth, access, features, limits, labels, metadata, region };
+    let spec = TenantSpec {
+        slug,
+        name,
+        plan,
+        auth,
+        access,
+        features,
+        limits,
+        client_ca_pem,
+        labels,
+        metadata,
+        region,
+    };
     NewTenant { spec, domains }
 }
 
@@ -157,16 +169,30 @@ fn spec(request: ReplaceTenant) -> TenantSpec {
         access,
         features,
         limits,
+        client_ca_pem,
         labels,
         metadata,
         region,
     } = request;
-    TenantSpec { slug, name, plan, auth, access, features, limits, labels, metadata, region }
+    TenantSpec {
+        slug,
+        name,
+        plan,
+        auth,
+        access,
+        features,
+        limits,
+        client_ca_pem,
+        labels,
+        metadata,
+        region,
+    }
 }
 
 fn body(record: Versioned<TenantRecord>) -> TenantBody {
     let Versioned { value, revision } = record;
-    let Tenant { id, slug, state, plan, auth, access, features, limits, region } = value.resource;
+    let Tenant { id, slug, state, plan, auth, access, features, limits, region, client_ca_pem } =
+        value.resource;
     TenantBody {
         id,
         slug,
@@ -177,6 +203,7 @@ fn body(record: Versioned<TenantRecord>) -> TenantBody {
         access,
         features,
         limits,
+        client_ca_pem,
         labels: value.labels,
         metadata: value.metadata,
         region,

@@ -72,6 +72,10 @@ impl From<Error> for Failure {
             Error::DomainTaken { pointer, .. } => {
                 Self::new(ProblemKind::DomainTaken, detail).at(pointer)
             }
+            Error::CertificateTaken { pointer, .. } => {
+                Self::new(ProblemKind::CertificateTaken, detail).at(pointer)
+            }
+            Error::NoMasterKey => Self::new(ProblemKind::NoMasterKey, detail),
             Error::IdTaken { .. } => Self::new(ProblemKind::IdTaken, detail).at("/id"),
             Error::InUse { .. } => Self::new(ProblemKind::InUse, detail),
             Error::InvalidState { .. } => Self::new(ProblemKind::InvalidState, detail),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod api;
+mod certificates;
 mod distribution;
 mod inputs;
 mod server;

@@ -13,6 +13,9 @@ use tokio::{
     net::TcpStream,
 };
 
+/// 32 bytes that are the same.
+const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+
 struct FixedClock;
 
 impl Clock for FixedClock {
@@ -50,14 +53,18 @@ impl Server {
     }
 
     pub(crate) async fn start_in(directory: tempfile::TempDir) -> Self {
-        let any = Some("127.0.0.1:0".parse().unwrap());
-        let arguments = Arguments {
-            data_dir: Some(directory.path().to_owned()),
-            api_addr: any,
-            distribution_addr: any,
-            ..Arguments::default()
-        };
-        let environment = [("TENANTRY_HEARTBEAT_SECONDS".to_owned(), "1".to_owned())];
+        let arguments = arguments(&directory);
+        Self::start_with(directory, arguments, &[("TENANTRY_MASTER_KEY", MASTER_KEY)]).await
+    }
+
+    async fn start_with(
+        directory: tempfile::TempDir,
+        arguments: Arguments,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let environment = environment.iter().chain(&[("TENANTRY_HEARTBEAT_SECONDS", "1")]);
+        let environment =
+            environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let bootstrap = Bootstrap::load(&arguments, environment).unwrap();
         let random = Random::new(StdRng::seed_from_u64(1));
         let running = App::start(bootstrap, Arc::new(FixedClock), random).await.unwrap();
@@ -68,7 +75,18 @@ impl Server {
 
     /// With the plan `pro` and the tenant `acme`.
     pub(crate) async fn with_acme() -> Self {
-        let server = Self::start().await;
+        Self::start().await.and_acme().await
+    }
+
+    /// The same, and nothing to seal secrets with.
+    pub(crate) async fn without_master_key() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments = arguments(&directory);
+        Self::start_with(directory, arguments, &[]).await.and_acme().await
+    }
+
+    async fn and_acme(self) -> Self {
+        let server = self;
         let plan: Plan = serde_json::from_str(r#"{"id":"pro","name":"Pro"}"#).unwrap();
         server.client.plans().create(&plan).await.unwrap();
         server.create_tenant("acme", &["acme.example.com"]).await;
@@ -87,6 +105,16 @@ impl Server {
         let headers =
             format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n{headers}");
         exchange(self.running.api, line, &headers, body).await
+    }
+}
+
+fn arguments(directory: &tempfile::TempDir) -> Arguments {
+    let any = Some("127.0.0.1:0".parse().unwrap());
+    Arguments {
+        data_dir: Some(directory.path().to_owned()),
+        api_addr: any,
+        distribution_addr: any,
+        ..Arguments::default()
     }
 }
 

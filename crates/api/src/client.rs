@@ -4,6 +4,7 @@
 //! `client.tenants().suspend("acme", "unpaid")`, `client.plans().list(&query)`. It repeats nothing on its own: only the caller knows
 //! whether a request may be sent twice.
 
+mod certificates;
 mod collections;
 mod send;
 mod tenants;
@@ -13,6 +14,7 @@ use std::fmt;
 use reqwest::Method;
 use tenantry_model::{Feature, Plan, Route, Upstream};
 
+pub use certificates::Certificates;
 pub use collections::{Documents, Domains, Issuers, Keys};
 pub use tenants::Tenants;
 
@@ -126,6 +128,12 @@ impl Client {
     #[must_use]
     pub fn shared_issuers(&self) -> Issuers<'_> {
         Issuers::shared(self)
+    }
+
+    /// `/api/v1/certificates`.
+    #[must_use]
+    pub fn certificates(&self) -> Certificates<'_> {
+        Certificates::new(self)
     }
 
     /// `GET /api/v1/proxies`.

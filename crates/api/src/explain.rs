@@ -31,6 +31,10 @@ pub struct ExplainRequest {
     /// The TLS server name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sni: Option<String>,
+    /// As if a client certificate had been verified when the connection was made, for the tenant of the
+    /// TLS server name or, without one, of the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_certificate: bool,
     /// Other headers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,

@@ -15,6 +15,7 @@ pub mod document;
 pub mod tenant;
 
 pub mod api_key;
+pub mod certificate;
 pub mod domain;
 pub mod issuer;
 
@@ -26,6 +27,7 @@ pub mod client;
 
 pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey};
 pub use audit::{AuditEntryBody, AuditQuery};
+pub use certificate::{CertificateBody, CertificateQuery, CreateCertificate, ReplaceCertificate};
 pub use client::{Client, ClientError};
 pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};

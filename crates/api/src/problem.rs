@@ -112,6 +112,8 @@ problems! {
     SlugTaken, "slug-taken", 409, "The slug is taken";
     /// The domain belongs to a tenant.
     DomainTaken, "domain-taken", 409, "The domain is taken";
+    /// There is a certificate for the name, or a default one, already.
+    CertificateTaken, "certificate-taken", 409, "There is a certificate for this";
     /// The identifier is in use.
     IdTaken, "id-taken", 409, "The identifier is taken";
     /// Something refers to it.
@@ -132,6 +134,8 @@ problems! {
     Internal, "internal", 500, "The control plane failed";
     /// Not now.
     Unavailable, "unavailable", 503, "The control plane cannot do this now";
+    /// Secrets cannot be sealed.
+    NoMasterKey, "no-master-key", 503, "There is no master key";
     /// The write may or may not have been made.
     OutcomeUnknown, "outcome-unknown", 503, "It is not known whether the change was made";
     /// The disk is full.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_model::{
-    Access, AuthRequirement, DomainPattern, FeatureId, Limits, PlanId, RegionId, Slug, TenantId,
-    TenantState, Timestamp,
+    Access, AuthRequirement, CertificatePem, DomainPattern, FeatureId, Limits, PlanId, RegionId,
+    Slug, TenantId, TenantState, Timestamp,
 };
 
 /// `POST /api/v1/tenants`.
@@ -34,6 +34,10 @@ pub struct CreateTenant {
     /// Limits in place of the plan's.
     #[serde(default)]
     pub limits: Limits,
+    /// The authorities that its clients' certificates must come from, as PEM; a client certificate is
+    /// required if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca_pem: Option<CertificatePem>,
     /// Short texts to find and group tenants by.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -58,6 +62,7 @@ impl CreateTenant {
             access: Access::default(),
             features: BTreeMap::new(),
             limits: Limits::default(),
+            client_ca_pem: None,
             labels: BTreeMap::new(),
             metadata: Map::new(),
             region: None,
@@ -88,6 +93,10 @@ pub struct ReplaceTenant {
     /// Limits in place of the plan's.
     #[serde(default)]
     pub limits: Limits,
+    /// The authorities that its clients' certificates must come from, as PEM; a client certificate is
+    /// required if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca_pem: Option<CertificatePem>,
     /// Short texts to find and group tenants by.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -128,6 +137,10 @@ pub struct TenantBody {
     pub features: BTreeMap<FeatureId, bool>,
     /// Limits in place of the plan's.
     pub limits: Limits,
+    /// The authorities that its clients' certificates must come from, as PEM; a client certificate is
+    /// required if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca_pem: Option<CertificatePem>,
     /// Short texts to find and group tenants by.
     pub labels: BTreeMap<String, String>,
     /// Whatever the operator keeps with it.

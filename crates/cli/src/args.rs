@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        audit::ListAudit, document::Verb, domain::DomainVerb, feature::FeatureFields,
-        issuer::IssuerVerb, key::KeyVerb, plan::PlanFields, proxy::ProxyVerb, route::RouteFields,
-        tenant::TenantVerb, upstream::UpstreamFields,
+        audit::ListAudit, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
+        feature::FeatureFields, issuer::IssuerVerb, key::KeyVerb, plan::PlanFields,
+        proxy::ProxyVerb, route::RouteFields, tenant::TenantVerb, upstream::UpstreamFields,
     },
     explain::Explain,
     up::{RunChild, Up},
@@ -106,6 +106,9 @@ pub(crate) enum ApiCommand {
     /// JWT issuers, of one tenant or of all
     #[command(subcommand)]
     Issuer(IssuerVerb),
+    /// TLS certificates, of a tenant or of the platform
+    #[command(subcommand)]
+    Certificate(CertificateVerb),
     /// Proxies, and what each enforces
     #[command(subcommand)]
     Proxy(ProxyVerb),

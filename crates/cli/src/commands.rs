@@ -7,6 +7,7 @@ pub(crate) mod plan;
 pub(crate) mod route;
 pub(crate) mod upstream;
 
+pub(crate) mod certificate;
 pub(crate) mod domain;
 pub(crate) mod issuer;
 pub(crate) mod key;
@@ -32,6 +33,7 @@ pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answe
         ApiCommand::Route(verb) => document::run("route", verb, client.routes(), session).await,
         ApiCommand::Domain(verb) => domain::run(verb, session).await,
         ApiCommand::Key(verb) => key::run(verb, session).await,
+        ApiCommand::Certificate(verb) => certificate::run(verb, session).await,
         ApiCommand::Issuer(verb) => issuer::run(verb, session).await,
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,

@@ -37,6 +37,9 @@ pub(crate) struct Explain {
     /// The TLS server name
     #[arg(long, value_name = "HOST")]
     sni: Option<String>,
+    /// As if the client had shown the certificate that the tenant of the TLS name asks for
+    #[arg(long)]
+    client_certificate: bool,
     /// Another header NAME=VALUE; may be repeated
     #[arg(long = "header", value_name = "HEADER", value_parser = value::pair)]
     headers: Vec<(String, String)>,
@@ -55,6 +58,7 @@ pub(crate) async fn run(explain: &Explain, connection: &Connection) -> Result<An
         jwt: explain.jwt.clone(),
         from_ip: explain.from_ip,
         sni: explain.sni.clone(),
+        client_certificate: explain.client_certificate,
         headers: explain.headers.iter().cloned().collect(),
     };
     let proxy_admin = session::proxy_admin(explain.proxy_admin.as_deref(), &connection.data_dir);

@@ -42,6 +42,9 @@ pub(crate) struct Up {
     /// Where clients connect; port 0 takes a free one [default: 0.0.0.0:8080]
     #[arg(long, value_name = "ADDRESS")]
     proxy_addr: Option<SocketAddr>,
+    /// Where clients that speak TLS connect [default: 0.0.0.0:8443]
+    #[arg(long, value_name = "ADDRESS")]
+    proxy_tls_addr: Option<SocketAddr>,
     /// Where the proxy serves metrics, health and explain [default: 127.0.0.1:7080]
     #[arg(long, value_name = "ADDRESS")]
     proxy_admin_addr: Option<SocketAddr>,

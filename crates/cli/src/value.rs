@@ -140,6 +140,11 @@ fn text_of(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
+/// The text of a file.
+pub(crate) fn text_file(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use tenantry_model::AuthRequirement;

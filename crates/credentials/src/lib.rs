@@ -1,4 +1,5 @@
-//! API keys and JSON Web Tokens: what they look like, and whether one is genuine.
+//! API keys and JSON Web Tokens: what they look like, and whether one is genuine; and how secrets are
+//! sealed where they are stored.
 //!
 //! Pure: no I/O, no async, no clock, no global and no randomness of its own. Keys, randomness and
 //! `now` are passed in, so the same call always gives the same answer and everything here can be
@@ -12,6 +13,7 @@
 
 pub mod api_key;
 pub mod jwt;
+pub mod sealing;
 
 #[cfg(any(test, feature = "signing"))]
 pub mod signing;

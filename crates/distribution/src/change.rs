@@ -180,7 +180,7 @@ mod tests {
             let name = ResourceName::from(ResourceRef { kind, id: "x".to_owned() });
             assert_eq!(name.known_kind(), Some(kind));
         }
-        let name = ResourceName { kind: "certificate".to_owned(), id: "x".to_owned() };
+        let name = ResourceName { kind: "unheard-of".to_owned(), id: "x".to_owned() };
         assert!(matches!(Change::new(name, None), Change::Unknown { json: None, .. }));
     }
 }

@@ -81,8 +81,16 @@ impl<'a, T: Trace> Deciding<'a, T> {
         if let Some(route) = shared.filter(|route| route.is_exempt()) {
             return self.exempt(route, guarded);
         }
+        // Before any credential is looked at, so that nobody without a certificate can try them out;
+        // and again below, because a credential may name a tenant where the host names none.
+        if let Some(tenant) = host_tenant {
+            self.client_certificate(tenant)?;
+        }
         let (tenant, caller) =
             authenticate(self.table, self.facts, self.now.unix, host_tenant, self.trace)?;
+        if host_tenant.is_none() {
+            self.client_certificate(tenant)?;
+        }
         let verdict = self.authorise(tenant, &caller)?;
         let plan = self.state(tenant)?;
         self.access(tenant, verdict)?;
@@ -150,6 +158,25 @@ impl<'a, T: Trace> Deciding<'a, T> {
             }
         }
         Ok(tenant)
+    }
+
+    /// A tenant with authorities of its own is reached only over connections on which a certificate
+    /// of these very authorities was verified for this very tenant, however the request names it.
+    fn client_certificate(&mut self, tenant: &Arc<CompiledTenant>) -> Result<(), Denial> {
+        let Some(authorities) = &tenant.client_ca else { return Ok(()) };
+        let verified = self.facts.client_certificate;
+        if verified.is_some_and(|verified| {
+            verified.tenant == tenant.id && verified.authorities.is(authorities)
+        }) {
+            let what = format_args!("a client certificate was verified for {}", tenant.slug);
+            self.trace.note(Stage::Authenticate, what);
+            return Ok(());
+        }
+        self.trace.note(
+            Stage::Authenticate,
+            format_args!("{} needs a client certificate, verified on this connection", tenant.slug),
+        );
+        Err(Denial::new(Reason::ClientCertificateRequired).of(tenant))
     }
 
     /// Whether the caller has proven what the tenant asks for.

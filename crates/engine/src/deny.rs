@@ -73,6 +73,8 @@ reasons! {
     CredentialInvalid, 401, Client, "credential-invalid", "The credential is not valid";
     /// The credential was good once.
     CredentialExpired, 401, Client, "credential-expired", "The credential has expired";
+    /// The tenant asks for a client certificate, and the connection was made without one for it.
+    ClientCertificateRequired, 403, Client, "client-certificate-required", "A client certificate is required";
     /// Host, key and token name different tenants.
     TenantMismatch, 403, Client, "tenant-mismatch", "The credential is not for this host";
     /// The tenant is suspended.

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, time::Duration};
 
-use tenantry_model::Timestamp;
+use tenantry_model::{CertificatePem, TenantId, Timestamp};
 
 /// The two clocks of a decision, read once per request by the caller.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,8 @@ pub struct RequestFacts<'a> {
     pub client: IpAddr,
     /// The TLS server name, if the connection has one.
     pub sni: Option<&'a str>,
+    /// The client certificate that was verified when the connection was made, if one was.
+    pub client_certificate: Option<VerifiedClient<'a>>,
     /// The request method.
     pub method: &'a str,
     /// The path of the request target, without the query, as it was sent.
@@ -54,6 +56,16 @@ impl HeaderLookup for http::HeaderMap {
     fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.get_all(name).iter().any(|value| test(value.as_bytes()))
     }
+}
+
+/// For whom, and by which authorities, a connection's client certificate was verified. It says
+/// nothing to any other tenant, and nothing once the tenant's authorities have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifiedClient<'a> {
+    /// The tenant whose TLS name the connection was made for.
+    pub tenant: TenantId,
+    /// The authorities that the tenant had then.
+    pub authorities: &'a CertificatePem,
 }
 
 /// A header that may stand once.

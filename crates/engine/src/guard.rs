@@ -128,6 +128,7 @@ mod tests {
         let facts = RequestFacts {
             client: [127, 0, 0, 1].into(),
             sni: None,
+            client_certificate: None,
             method: "GET",
             path: "/",
             headers,

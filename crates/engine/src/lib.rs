@@ -20,7 +20,6 @@ mod path;
 mod rewrite;
 mod route;
 mod runtime;
-mod sharded_map;
 mod split;
 mod tenant;
 mod token_cache;
@@ -32,7 +31,7 @@ pub use decide::{
     explain,
 };
 pub use deny::{Blame, Reason};
-pub use facts::{HeaderFacts, HeaderLookup, Now, RequestFacts, Single};
+pub use facts::{HeaderFacts, HeaderLookup, Now, RequestFacts, Single, VerifiedClient};
 pub use issuer::CompiledIssuer;
 pub use limiter::{CompiledRateLimit, Level};
 pub use network_set::NetworkSet;

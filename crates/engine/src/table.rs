@@ -18,6 +18,7 @@ use siphasher::sip128::SipHasher13;
 use tenantry_model::{
     IssuerId, KeyDigest, KeyId, KeySource, PlanId, RouteId, Slug, TenantId, UpstreamId,
 };
+use tenantry_sharded_map::ShardedMap;
 
 pub use apply::{Applied, Change, Refused, check};
 
@@ -26,7 +27,6 @@ use crate::{
     issuer::CompiledIssuer,
     route::Routes,
     runtime::Runtime,
-    sharded_map::ShardedMap,
     tenant::{CompiledKey, CompiledPlan, CompiledTenant},
     upstream::CompiledUpstream,
 };
@@ -115,7 +115,8 @@ impl Table {
     }
 
     /// The tenant that owns a host: by its exact name, else by a wildcard over its first label.
-    pub(crate) fn tenant_of_host(&self, host: &str) -> Option<&Arc<CompiledTenant>> {
+    #[must_use]
+    pub fn tenant_of_host(&self, host: &str) -> Option<&Arc<CompiledTenant>> {
         let owner = self.domains.get(&self.host_hash(host)).or_else(|| {
             let (_, parent) = host.split_once('.')?;
             self.domains.get(&self.wildcard_hash(parent))

@@ -9,8 +9,8 @@ use std::{
 };
 
 use tenantry_model::{
-    Access, AccessMode, AuthRequirement, FeatureId, KeyId, Limits, Plan, PlanId, RegionId, Scope,
-    Slug, Tenant, TenantId, TenantState, Timestamp,
+    Access, AccessMode, AuthRequirement, CertificatePem, FeatureId, KeyId, Limits, Plan, PlanId,
+    RegionId, Scope, Slug, Tenant, TenantId, TenantState, Timestamp,
 };
 
 use crate::{
@@ -30,6 +30,7 @@ pub struct CompiledTenant {
     pub(crate) access: Option<Arc<CompiledAccess>>,
     pub(crate) overrides: Option<Arc<Overrides>>,
     pub(crate) routes: Option<Arc<Routes>>,
+    pub(crate) client_ca: Option<CertificatePem>,
     pub(crate) runtime: Arc<TenantRuntime>,
 }
 
@@ -49,6 +50,7 @@ impl CompiledTenant {
             access: CompiledAccess::new(&tenant.access).map(Arc::new),
             overrides: Overrides::new(tenant.features, &tenant.limits).map(Arc::new),
             routes,
+            client_ca: tenant.client_ca_pem,
             runtime,
         }
     }
@@ -69,6 +71,12 @@ impl CompiledTenant {
     #[must_use]
     pub fn plan(&self) -> &PlanId {
         &self.plan
+    }
+
+    /// The authorities its clients' certificates must come from, if it asks for certificates.
+    #[must_use]
+    pub fn client_ca(&self) -> Option<&CertificatePem> {
+        self.client_ca.as_ref()
     }
 
     /// What outlives this table.

@@ -90,6 +90,10 @@ prefixed_id!(
     /// An issuer's identifier: `iss_` and a ULID.
     IssuerId, "iss_", "issuer id"
 );
+prefixed_id!(
+    /// A certificate's identifier: `crt_` and a ULID.
+    CertificateId, "crt_", "certificate id"
+);
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,10 @@ use crate::{Invalid, IssuerId, TenantId};
 /// The largest JWKS document, in bytes of JSON.
 pub const MAX_JWKS_BYTES: usize = 64 * 1024;
 const MAX_URL_BYTES: usize = 2048;
+/// The secret of a symmetric JWK (RFC 7518, section 6.4.1), and what stands in its place where it is
+/// sealed.
+const SECRET: &str = "k";
+const SEALED_SECRET: &str = "sealed_k";
 
 /// A JWS signature algorithm (RFC 7518, section 3.1; RFC 8037 for EdDSA).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,6 +126,46 @@ impl Issuer {
     pub fn keys(&self) -> &KeySource {
         &self.keys
     }
+
+    /// What its secrets are sealed for: a sealed secret is good for no other issuer.
+    #[must_use]
+    pub fn sealing_context(id: IssuerId) -> String {
+        format!("issuer/{id}")
+    }
+
+    /// With every shared secret sealed: the member `k` of a key becomes `sealed_k`.
+    ///
+    /// # Errors
+    /// What sealing ends in.
+    pub fn sealed<E>(self, seal: impl FnMut(&str) -> Result<String, E>) -> Result<Self, E> {
+        self.with_secrets(SECRET, SEALED_SECRET, seal)
+    }
+
+    /// With every sealed secret opened. Secrets that were never sealed stay as they are.
+    ///
+    /// # Errors
+    /// What opening ends in.
+    pub fn opened<E>(self, open: impl FnMut(&str) -> Result<String, E>) -> Result<Self, E> {
+        self.with_secrets(SEALED_SECRET, SECRET, open)
+    }
+
+    fn with_secrets<E>(
+        mut self,
+        from: &str,
+        to: &str,
+        mut change: impl FnMut(&str) -> Result<String, E>,
+    ) -> Result<Self, E> {
+        let KeySource::Inline(jwks) = &mut self.keys else { return Ok(self) };
+        let keys = jwks.get_mut("keys").and_then(serde_json::Value::as_array_mut);
+        for key in keys.into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
+            if let Some(secret) = key.get(from).and_then(serde_json::Value::as_str) {
+                let changed = change(secret)?;
+                key.remove(from);
+                key.insert(to.to_owned(), changed.into());
+            }
+        }
+        Ok(self)
+    }
 }
 
 impl TryFrom<RawIssuer> for Issuer {
@@ -203,7 +247,8 @@ fn known_members(key: serde_json::Value) -> Option<serde_json::Value> {
     let key_type = members.get("kty")?.as_str()?.to_owned();
     let is_symmetric = key_type == "oct";
     let is_kept = |(name, value): &(String, serde_json::Value)| {
-        let is_known = KNOWN.contains(&name.as_str()) || (is_symmetric && name == "k");
+        let is_known = KNOWN.contains(&name.as_str())
+            || (is_symmetric && [SECRET, SEALED_SECRET].contains(&name.as_str()));
         is_known
             && (value.is_string()
                 || value
@@ -273,6 +318,24 @@ mod tests {
             kept,
             serde_json::json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "abc"}]})
         );
+    }
+
+    #[test]
+    fn secrets_are_sealed_and_opened_where_they_stand() {
+        let issuer: Issuer = serde_json::from_value(serde_json::json!({
+            "id": IssuerId::from_parts(1, 1), "issuer": "https://id.acme.com/", "audiences": ["api"],
+            "algorithms": ["HS256"], "tenant_claim": "tenant",
+            "jwks": {"keys": [{"kty": "oct", "k": "secret"}, {"kty": "oct", "kid": "old", "k": "older"}]},
+        }))
+        .unwrap();
+        let reverse = |text: &str| Ok::<_, ()>(text.chars().rev().collect::<String>());
+        let sealed = issuer.clone().sealed(reverse).unwrap();
+        let text = serde_json::to_string(&sealed).unwrap();
+        assert!(text.contains(r#""sealed_k":"terces""#) && !text.contains("secret"), "{text}");
+        assert_eq!(serde_json::from_str::<Issuer>(&text).unwrap(), sealed);
+        assert_eq!(sealed.clone().opened(reverse).unwrap(), issuer);
+        assert_eq!(issuer.clone().opened(reverse).unwrap(), issuer, "never sealed");
+        assert_eq!(sealed.opened(|_| Err(())), Err(()));
     }
 
     fn check(changes: serde_json::Value, expected: Result<(), &str>) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{ApiKey, Domain, Feature, Issuer, Plan, Route, Tenant, Upstream};
+use crate::{ApiKey, Certificate, Domain, Feature, Issuer, Plan, Route, Tenant, Upstream};
 
 /// The kinds of resources, in an order in which each stands after what it refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,11 +19,12 @@ pub enum ResourceKind {
     Domain,
     ApiKey,
     Issuer,
+    Certificate,
 }
 
 impl ResourceKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Feature,
         Self::Plan,
         Self::Upstream,
@@ -32,6 +33,7 @@ impl ResourceKind {
         Self::Domain,
         Self::ApiKey,
         Self::Issuer,
+        Self::Certificate,
     ];
 
     /// The kind as it is written in JSON.
@@ -46,6 +48,7 @@ impl ResourceKind {
             Self::Domain => "domain",
             Self::ApiKey => "api_key",
             Self::Issuer => "issuer",
+            Self::Certificate => "certificate",
         }
     }
 }
@@ -85,6 +88,7 @@ pub enum Resource {
     Domain(Domain),
     ApiKey(ApiKey),
     Issuer(Issuer),
+    Certificate(Certificate),
 }
 
 impl Resource {
@@ -105,6 +109,7 @@ impl Resource {
             ResourceKind::Domain => Self::Domain(parse(json)?),
             ResourceKind::ApiKey => Self::ApiKey(parse(json)?),
             ResourceKind::Issuer => Self::Issuer(parse(json)?),
+            ResourceKind::Certificate => Self::Certificate(parse(json)?),
         })
     }
 
@@ -122,6 +127,7 @@ impl Resource {
             Self::Domain(domain) => serde_json::to_vec(domain),
             Self::ApiKey(api_key) => serde_json::to_vec(api_key),
             Self::Issuer(issuer) => serde_json::to_vec(issuer),
+            Self::Certificate(certificate) => serde_json::to_vec(certificate),
         }
     }
 
@@ -137,6 +143,7 @@ impl Resource {
             Self::Domain(_) => ResourceKind::Domain,
             Self::ApiKey(_) => ResourceKind::ApiKey,
             Self::Issuer(_) => ResourceKind::Issuer,
+            Self::Certificate(_) => ResourceKind::Certificate,
         }
     }
 
@@ -152,6 +159,7 @@ impl Resource {
             Self::Domain(domain) => domain.host.to_string(),
             Self::ApiKey(api_key) => api_key.id.to_string(),
             Self::Issuer(issuer) => issuer.id().to_string(),
+            Self::Certificate(certificate) => certificate.id.to_string(),
         };
         ResourceRef { kind: self.kind(), id }
     }

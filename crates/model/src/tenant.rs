@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, AuthRequirement, FeatureId, Limits, PlanId, RegionId, Slug, TenantId};
+use crate::{
+    Access, AuthRequirement, CertificatePem, FeatureId, Limits, PlanId, RegionId, Slug, TenantId,
+};
 
 /// Whether a tenant's requests are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -55,6 +57,10 @@ pub struct Tenant {
     /// Limits in place of the plan's.
     #[serde(default)]
     pub limits: Limits,
+    /// The authorities that its clients' certificates must come from. If there are any, every request
+    /// must come over a connection on which such a certificate was verified for this tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca_pem: Option<CertificatePem>,
     /// Where its requests may be served: by upstreams of this region and those of none. Anywhere, if
     /// it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

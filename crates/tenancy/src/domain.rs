@@ -55,7 +55,8 @@ impl Tenancy {
     /// Takes a domain from its tenant; anyone may have it then.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also if it is another tenant's.
+    /// [`Error::NotFound`], also if it is another tenant's; [`Error::InUse`] if a certificate of the
+    /// tenant names it, which would then be shown for a name that another tenant may take.
     pub async fn remove_domain(
         &self,
         caller: &Caller,
@@ -129,7 +130,9 @@ impl Operation for Remove<'_> {
         let current = tenancy.domain_of(owner, self.host).await?;
         self.precondition.check(current.revision)?;
         let (host, key) = (self.host.to_string(), layout::record(KIND, self.host));
+        let used = Error::InUse { kind: "domain", id: host.clone(), user: "certificate" };
         Ok(Draft::new("domain.remove", (KIND, &host), Some(owner), ())
+            .none_under(layout::references(KIND, self.host), used)
             .before(&current.value)?
             .unchanged(key.clone(), current.revision)
             .delete(key)

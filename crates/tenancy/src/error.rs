@@ -27,6 +27,19 @@ pub enum Error {
         /// Where in the request it stands.
         pointer: String,
     },
+    /// A certificate of the same owner's kind is there for this.
+    #[error("there is already a certificate for {what}; replace or delete that one")]
+    CertificateTaken {
+        /// A domain, or the default.
+        what: String,
+        /// Where in the request it stands.
+        pointer: &'static str,
+    },
+    /// A secret cannot be sealed.
+    #[error(
+        "there is no master key to seal it with: set TENANTRY_MASTER_KEY or master_key_file for the control plane and for every proxy, and restart them"
+    )]
+    NoMasterKey,
     /// The identifier is in use.
     #[error("there is already a {kind} {id}")]
     IdTaken {

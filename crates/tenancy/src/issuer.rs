@@ -132,7 +132,14 @@ impl Operation for Create<'_> {
         let tenant = owner.as_ref().map(|owner| owner.value.resource.id);
         let now = tenancy.now();
         let id = IssuerId::from_parts(now.unix_ms(), tenancy.identifiers.random());
-        let resource = self.compiled(id, tenant)?;
+        let mut resource = self.compiled(id, tenant)?;
+        // Without a master key a shared secret is kept as it is: what was possible before there were
+        // master keys stays so.
+        if !tenancy.master_keys.is_empty() {
+            let context = Issuer::sealing_context(id);
+            resource =
+                resource.sealed(|secret| tenancy.sealed(secret, &context).map(String::from))?;
+        }
         let record = IssuerRecord { resource, created_at: now };
         let (id, json) = (id.to_string(), encoded("issuer", &record)?);
         let mut draft = Draft::new("issuer.create", (KIND, &id), tenant, record)

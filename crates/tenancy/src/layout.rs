@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `{kind}/{id}` | the record of a resource; `kind` as [`ResourceKind`] writes it |
 //! | `slug/{slug}` | the id of the tenant that has it |
+//! | `certname/{tenant}/{domain}` | the id of the certificate that names it (`-`: one of the platform) |
+//! | `certdefault` | the id of the default certificate |
 //! | `keydigest/{digest}` | the id of the API key that has it |
 //! | `ref/{kind}/{id}/{kind}/{id}` | empty; the second refers to the first, which cannot be removed |
 //! | `of/{tenant}/{kind}/{id}` | empty; the second belongs to the tenant (`-`: to all of them) |
@@ -14,11 +16,14 @@
 
 use std::fmt::Display;
 
-use tenantry_model::{KeyDigest, ResourceKind, Slug, TenantId};
+use tenantry_model::{DomainPattern, KeyDigest, ResourceKind, Slug, TenantId};
 use ulid::Ulid;
 
 /// All audit entries.
 pub(crate) const AUDIT: &str = "audit/";
+
+/// Which certificate is the default.
+pub(crate) const CERTIFICATE_DEFAULT: &str = "certdefault";
 
 /// The record of a resource.
 #[must_use]
@@ -34,6 +39,13 @@ pub fn records(kind: ResourceKind) -> String {
 
 pub(crate) fn slug(slug: &Slug) -> String {
     format!("slug/{slug}")
+}
+
+pub(crate) fn certificate_name(owner: Option<TenantId>, domain: &DomainPattern) -> String {
+    match owner {
+        Some(tenant) => format!("certname/{tenant}/{domain}"),
+        None => format!("certname/-/{domain}"),
+    }
 }
 
 pub(crate) fn key_digest(digest: &KeyDigest) -> String {

@@ -30,6 +30,7 @@ pub mod projection;
 pub mod record;
 
 pub mod audit;
+pub mod certificate;
 pub mod document;
 pub mod domain;
 pub mod issuer;
@@ -43,12 +44,15 @@ mod tenancy;
 mod text;
 
 pub use audit::AuditEntry;
+pub use certificate::CertificateSpec;
 pub use context::{Caller, Clock, Precondition};
 pub use document::Document;
 pub use error::{Error, StoreFault};
 pub use issuer::NewIssuer;
 pub use key::{CreatedKey, NewKey};
 pub use listing::{Listing, PageRequest};
-pub use record::{ApiKeyRecord, DomainRecord, IssuerRecord, Record, TenantRecord, Versioned};
+pub use record::{
+    ApiKeyRecord, CertificateRecord, DomainRecord, IssuerRecord, Record, TenantRecord, Versioned,
+};
 pub use tenancy::Tenancy;
 pub use tenant::{NewTenant, TenantFilter, TenantRef, TenantSpec};

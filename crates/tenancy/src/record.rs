@@ -1,10 +1,12 @@
 //! What is stored: a resource, and what only people need to know about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tenantry_model::{ApiKey, Domain, Issuer, KeySource, Tenant, Timestamp};
+use tenantry_model::{
+    ApiKey, Certificate, Domain, DomainPattern, Issuer, KeySource, Tenant, Timestamp,
+};
 use tenantry_store::Revision;
 
 /// The largest record, as JSON. A commit holds the record and its audit entry, and the store takes
@@ -15,6 +17,8 @@ pub const MAX_RECORD_BYTES: usize = 640 * 1024;
 const HIDDEN: &str = "[hidden]";
 /// The private members of a JWK (RFC 7518, section 6).
 const SECRET_JWK_MEMBERS: [&str; 8] = ["k", "d", "p", "q", "dp", "dq", "qi", "oth"];
+/// What stands in place of `k` where it is sealed. It is shown as if it were not.
+const SEALED: &str = "sealed_k";
 
 /// A value, and the revision that last wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +92,26 @@ pub struct IssuerRecord {
     pub created_at: Timestamp,
 }
 
+/// A certificate; its key is sealed. What the leaf says is kept beside it, so that nobody has to read
+/// the chain again to show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateRecord {
+    /// What a proxy enforces.
+    pub resource: Certificate,
+    /// All names of the leaf.
+    pub names: BTreeSet<DomainPattern>,
+    /// From when on the leaf is valid.
+    pub not_before: Timestamp,
+    /// Until when the leaf is valid.
+    pub not_after: Timestamp,
+    /// The SHA-256 digest of the leaf.
+    pub fingerprint: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+}
+
 impl IssuerRecord {
     /// The inline keys, if there are any, without their secrets.
     #[must_use]
@@ -112,14 +136,24 @@ pub(crate) fn masked(record: &impl Serialize) -> Result<Value, serde_json::Error
     if let Some(jwks) = shown.pointer_mut("/resource/jwks") {
         mask_keys(jwks);
     }
+    if let Some(Value::Object(resource)) = shown.get_mut("resource")
+        && resource.contains_key("chain_pem")
+    {
+        resource.insert("key".to_owned(), HIDDEN.into());
+    }
     Ok(shown)
 }
 
 fn mask_keys(jwks: &mut Value) {
     let keys = jwks.get_mut("keys").and_then(Value::as_array_mut);
-    for (name, value) in keys.into_iter().flatten().filter_map(Value::as_object_mut).flatten() {
-        if SECRET_JWK_MEMBERS.contains(&name.as_str()) {
-            *value = HIDDEN.into();
+    for key in keys.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if let Some(sealed) = key.remove(SEALED) {
+            key.insert("k".to_owned(), sealed);
+        }
+        for (name, value) in key {
+            if SECRET_JWK_MEMBERS.contains(&name.as_str()) {
+                *value = HIDDEN.into();
+            }
         }
     }
 }

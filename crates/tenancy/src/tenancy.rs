@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::CryptoRng;
 use serde::de::DeserializeOwned;
+use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{ResourceKind, TenantId, Timestamp};
 use tenantry_store::{CommitError, Revision, Row, Store};
 
@@ -21,6 +22,7 @@ const MAX_ATTEMPTS: usize = 16;
 pub struct Tenancy {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) identifiers: Identifiers,
+    pub(crate) master_keys: MasterKeys,
     clock: Arc<dyn Clock>,
 }
 
@@ -32,7 +34,14 @@ impl Tenancy {
         clock: Arc<dyn Clock>,
         random: Box<dyn CryptoRng + Send>,
     ) -> Self {
-        Self { store, identifiers: Identifiers::new(random), clock }
+        let (identifiers, master_keys) = (Identifiers::new(random), MasterKeys::none());
+        Self { store, identifiers, master_keys, clock }
+    }
+
+    /// With master keys to seal secrets under. Without any, secrets that must be sealed are refused.
+    #[must_use]
+    pub fn with_master_keys(self, master_keys: MasterKeys) -> Self {
+        Self { master_keys, ..self }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -19,9 +19,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tenantry_certs::{AuthorityError, client_authorities, provider};
 use tenantry_model::{
-    Access, AuthRequirement, DomainPattern, FeatureId, Limits, PlanId, RegionId, ResourceKind,
-    Slug, Tenant, TenantId, TenantState,
+    Access, AuthRequirement, CertificatePem, DomainPattern, FeatureId, Limits, PlanId, RegionId,
+    ResourceKind, Slug, Tenant, TenantId, TenantState,
 };
 
 use crate::{
@@ -75,6 +76,8 @@ pub struct TenantSpec {
     pub features: BTreeMap<FeatureId, bool>,
     #[serde(default)]
     pub limits: Limits,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca_pem: Option<CertificatePem>,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     #[serde(default)]
@@ -124,19 +127,37 @@ impl TenantFilter {
 impl TenantSpec {
     fn of(record: &TenantRecord) -> Self {
         let TenantRecord { resource, name, labels, metadata, .. } = record.clone();
-        let Tenant { slug, plan, auth, access, features, limits, region, .. } = resource;
-        Self { slug, name, plan, auth, access, features, limits, labels, metadata, region }
+        let Tenant { slug, plan, auth, access, features, limits, region, client_ca_pem, .. } =
+            resource;
+        Self {
+            slug,
+            name,
+            plan,
+            auth,
+            access,
+            features,
+            limits,
+            client_ca_pem,
+            labels,
+            metadata,
+            region,
+        }
     }
 
     fn check(&self) -> Result<(), Error> {
         text::name("/name", &self.name)?;
         text::labels(&self.labels)?;
-        text::metadata(&self.metadata)
+        text::metadata(&self.metadata)?;
+        let authorities =
+            self.client_ca_pem.as_ref().map(|pem| client_authorities(pem, &provider()));
+        let unusable = |error: AuthorityError| Error::invalid("/client_ca_pem", error.to_string());
+        authorities.transpose().map(drop).map_err(unusable)
     }
 
     fn tenant(&self, id: TenantId, state: TenantState) -> Tenant {
-        let Self { slug, plan, auth, access, features, limits, region, .. } = self.clone();
-        Tenant { id, slug, state, plan, auth, access, features, limits, region }
+        let Self { slug, plan, auth, access, features, limits, region, client_ca_pem, .. } =
+            self.clone();
+        Tenant { id, slug, state, plan, auth, access, features, limits, region, client_ca_pem }
     }
 }
 

@@ -7,16 +7,20 @@
     reason = "this crate is part of tests: it fails them with a message, and reads the real clock and environment"
 )]
 
+mod certificates;
 mod eventually;
 mod origin;
 mod platform;
 mod process;
 mod raw;
 mod request;
+mod tls;
 
+pub use certificates::{Authority, Issued};
 pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
 pub use platform::{Platform, json};
 pub use process::{Process, binary};
 pub use raw::{RawAnswer, RawConnection};
 pub use request::{Answer, Request};
+pub use tls::TlsClient;

@@ -14,6 +14,9 @@ use tenantry_model::{Plan, Route, Upstream};
 
 use crate::{Origin, Process, Request, eventually};
 
+/// 32 bytes that are the same; a key of tests alone.
+const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+
 /// Turns JSON into any type of the API; panics if it does not fit.
 #[must_use]
 pub fn json<T: serde::de::DeserializeOwned>(json: Value) -> T {
@@ -31,6 +34,7 @@ pub struct Platform {
     api: SocketAddr,
     distribution: SocketAddr,
     clients: SocketAddr,
+    tls_clients: SocketAddr,
     admin: SocketAddr,
     http: reqwest::Client,
     /// Environment of the proxy.
@@ -57,6 +61,7 @@ impl Platform {
             api: unknown,
             distribution: unknown,
             clients: unknown,
+            tls_clients: unknown,
             admin: unknown,
             http: http_client(),
             settings: settings
@@ -96,8 +101,12 @@ impl Platform {
             "--distribution-addr".to_owned(),
             self.distribution.to_string(),
         ];
-        let process =
-            Process::start("tenantry-control-plane", &arguments, &[], self.directory.path());
+        let process = Process::start(
+            "tenantry-control-plane",
+            &arguments,
+            &[("TENANTRY_MASTER_KEY", MASTER_KEY)],
+            self.directory.path(),
+        );
         let process = self.control_plane.insert(process);
         let addresses = published_addresses(process, &published).await;
         self.api = address(&addresses, "api");
@@ -124,6 +133,8 @@ impl Platform {
         let mut arguments = vec![
             "--proxy-addr".to_owned(),
             self.clients.to_string(),
+            "--proxy-tls-addr".to_owned(),
+            self.tls_clients.to_string(),
             "--proxy-admin-addr".to_owned(),
             self.admin.to_string(),
             "--distribution-url".to_owned(),
@@ -140,12 +151,14 @@ impl Platform {
             ("TENANTRY_SHUTDOWN_GRACE_SECONDS", "0"),
             ("TENANTRY_THREADS", "2"),
             ("TENANTRY_JWKS__COOL_DOWN_SECONDS", "1"),
+            ("TENANTRY_MASTER_KEY", MASTER_KEY),
         ];
         env.extend(self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let process = Process::start("tenantry-proxy", &arguments, &env, self.directory.path());
         let process = self.proxy.insert(process);
         let addresses = published_addresses(process, &published).await;
         self.clients = address(&addresses, "proxy");
+        self.tls_clients = address(&addresses, "proxy_tls");
         self.admin = address(&addresses, "proxy_admin");
         self.ready(self.admin).await;
     }
@@ -198,6 +211,12 @@ impl Platform {
     #[must_use]
     pub fn clients(&self) -> SocketAddr {
         self.clients
+    }
+
+    /// Where clients that speak TLS connect.
+    #[must_use]
+    pub fn tls_clients(&self) -> SocketAddr {
+        self.tls_clients
     }
 
     /// A file in the platform's directory.

@@ -34,6 +34,10 @@ impl Request {
         Self { builder: builder.header("host", host) }
     }
 
+    pub(crate) fn of(builder: reqwest::RequestBuilder) -> Self {
+        Self { builder }
+    }
+
     /// Adds a header.
     pub fn header(self, name: &str, value: &str) -> Self {
         Self { builder: self.builder.header(name, value) }

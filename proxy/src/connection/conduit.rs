@@ -3,7 +3,7 @@
 use std::{
     future::Future as _,
     io,
-    os::fd::AsRawFd as _,
+    os::fd::{AsRawFd as _, RawFd},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -22,6 +22,7 @@ use tokio::{
     net::TcpStream,
     time::Sleep,
 };
+use tokio_rustls::server::TlsStream;
 
 use super::{Connection, rewound::Rewound};
 use crate::clock::Clock;
@@ -30,12 +31,23 @@ use crate::clock::Clock;
 #[derive(Debug)]
 pub(crate) enum Transport {
     Plain(Rewound<TcpStream>),
+    Tls(Box<TlsStream<Rewound<TcpStream>>>),
+}
+
+impl Transport {
+    fn socket(&self) -> RawFd {
+        match self {
+            Self::Plain(stream) => stream.inner().as_raw_fd(),
+            Self::Tls(stream) => stream.get_ref().0.inner().as_raw_fd(),
+        }
+    }
 }
 
 macro_rules! on_transport {
     ($transport:expr, $stream:ident => $does:expr) => {
         match $transport {
             Transport::Plain($stream) => $does,
+            Transport::Tls($stream) => $does,
         }
     };
 }
@@ -79,8 +91,7 @@ const MAX_AHEAD: usize = 4096;
 
 impl Conduit {
     pub(crate) fn new(transport: Transport, connection: &Arc<Connection>) -> pingora::Result<Self> {
-        let socket = on_transport!(&transport, stream => stream.inner().as_raw_fd());
-        let socket = SocketDigest::from_raw_fd(socket);
+        let socket = SocketDigest::from_raw_fd(transport.socket());
         // Pingora would ask the kernel for them.
         let address = |address| Some(pingora::protocols::l4::socket::SocketAddr::Inet(address));
         let _ = socket.peer_addr.set(address(connection.client));
@@ -294,7 +305,7 @@ impl Shutdown for Conduit {
 
 impl UniqueID for Conduit {
     fn id(&self) -> i32 {
-        on_transport!(&self.transport, stream => stream.inner().as_raw_fd())
+        self.transport.socket()
     }
 }
 

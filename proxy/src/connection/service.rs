@@ -34,6 +34,7 @@ use crate::{
     lifecycle::Lifecycle,
     listener::Bound,
     respond::{self, Refusal},
+    tls::{Protocol, TlsAcceptor},
 };
 
 /// What all connections share.
@@ -45,17 +46,25 @@ pub(crate) struct Door {
     pub(crate) bounds: ConnectionBounds,
     pub(crate) http2: Http2Bounds,
     pub(crate) clock: Clock,
+    pub(crate) tls: TlsAcceptor,
+}
+
+/// What is spoken on a listener from the first byte on, after a PROXY header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Plain,
+    Tls,
 }
 
 /// The service that clients connect to.
 pub(crate) struct DoorService {
     door: Arc<Door>,
-    listeners: Vec<Bound>,
+    listeners: Vec<(Bound, Speaks)>,
     lifecycle: Lifecycle,
 }
 
 impl DoorService {
-    pub(crate) fn new(door: Door, listeners: Vec<Bound>, lifecycle: Lifecycle) -> Self {
+    pub(crate) fn new(door: Door, listeners: Vec<(Bound, Speaks)>, lifecycle: Lifecycle) -> Self {
         Self { door: Arc::new(door), listeners, lifecycle }
     }
 }
@@ -74,13 +83,14 @@ impl ServiceWithDependents for DoorService {
         let _ = self.lifecycle.opening_clients().wait_for(|open| *open).await;
         let closing = self.lifecycle.closing_clients();
         let accepting = TaskTracker::new();
-        for bound in self.listeners.drain(..) {
+        for (bound, speaks) in self.listeners.drain(..) {
             let address = bound.address();
             match TcpListener::from_std(bound.into_listener()) {
                 Ok(listener) => {
                     let (door, connections) =
                         (Arc::clone(&self.door), self.lifecycle.connections());
-                    accepting.spawn(accept(door, listener, connections.clone(), closing.clone()));
+                    let (connections, closing) = (connections.clone(), closing.clone());
+                    accepting.spawn(accept(door, (listener, speaks), connections, closing));
                 }
                 Err(error) => tracing::error!(%address, %error, "cannot accept connections"),
             }
@@ -102,7 +112,7 @@ impl ServiceWithDependents for DoorService {
 /// Accepts until the process is told to stop.
 async fn accept(
     door: Arc<Door>,
-    listener: TcpListener,
+    (listener, speaks): (TcpListener, Speaks),
     connections: TaskTracker,
     shutdown: ShutdownWatch,
 ) {
@@ -117,7 +127,9 @@ async fn accept(
             Ok((stream, peer)) => {
                 let Ok(place) = door.places.enter() else { continue };
                 let (door, shutdown) = (Arc::clone(&door), shutdown.clone());
-                connections.spawn(async move { door.open(stream, peer, place, &shutdown).await });
+                connections.spawn(async move {
+                    door.open((stream, speaks), peer, place, &shutdown).await;
+                });
             }
             Err(error) => pause(&error).await,
         }
@@ -142,7 +154,7 @@ impl Door {
     /// Opens a connection and serves it. What fails before the first request has nobody to be told.
     async fn open(
         self: &Arc<Self>,
-        stream: TcpStream,
+        stream: (TcpStream, Speaks),
         peer: SocketAddr,
         place: Place,
         shutdown: &ShutdownWatch,
@@ -158,7 +170,7 @@ impl Door {
 
     async fn prepare(
         &self,
-        stream: TcpStream,
+        (stream, speaks): (TcpStream, Speaks),
         peer: SocketAddr,
         place: Place,
     ) -> io::Result<(Box<Conduit>, Protocol)> {
@@ -175,14 +187,21 @@ impl Door {
         } else {
             place.of_client(client.ip()).map_err(|full| io::Error::other(format!("{full:?}")))?
         };
-        let connection = Arc::new(Connection { client, _place: place });
-        let conduit =
-            Conduit::new(Transport::Plain(stream), &connection).map_err(io::Error::other)?;
+        let (transport, tls) = match speaks {
+            Speaks::Plain => (Transport::Plain(stream), None),
+            Speaks::Tls => {
+                let (stream, facts) = self.tls.accept(stream).await.map_err(io::Error::other)?;
+                (Transport::Tls(Box::new(stream)), Some(facts))
+            }
+        };
+        let agreed = tls.as_ref().map(|facts| facts.protocol);
+        let connection = Arc::new(Connection { client, tls, _place: place });
+        let conduit = Conduit::new(transport, &connection).map_err(io::Error::other)?;
         let mut conduit = Box::new(conduit);
-        let protocol = if self.http2.plaintext {
-            Protocol::detect(&mut conduit).await?
-        } else {
-            Protocol::Http1
+        let protocol = match agreed {
+            Some(protocol) => protocol,
+            None if self.http2.plaintext => detect(&mut conduit).await?,
+            None => Protocol::Http1,
         };
         Ok((conduit, protocol))
     }
@@ -199,26 +218,17 @@ impl Door {
     }
 }
 
-/// What is spoken on a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
-    Http1,
-    Http2,
-}
-
-impl Protocol {
-    /// HTTP/2 with prior knowledge begins with bytes that no HTTP/1 request begins with (RFC 9113,
-    /// section 3.4).
-    async fn detect(conduit: &mut Conduit) -> io::Result<Self> {
-        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-        let mut bytes = BytesMut::with_capacity(PREFACE.len());
-        while bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes) {
-            if conduit.read_buf(&mut bytes).await? == 0 {
-                break;
-            }
+/// HTTP/2 with prior knowledge begins with bytes that no HTTP/1 request begins with (RFC 9113,
+/// section 3.4).
+async fn detect(conduit: &mut Conduit) -> io::Result<Protocol> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut bytes = BytesMut::with_capacity(PREFACE.len());
+    while bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes) {
+        if conduit.read_buf(&mut bytes).await? == 0 {
+            break;
         }
-        let protocol = if bytes.starts_with(PREFACE) { Self::Http2 } else { Self::Http1 };
-        conduit.unread(bytes);
-        Ok(protocol)
     }
+    let is_http2 = bytes.starts_with(PREFACE);
+    conduit.unread(bytes);
+    Ok(if is_http2 { Protocol::Http2 } else { Protocol::Http1 })
 }

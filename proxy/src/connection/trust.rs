@@ -46,18 +46,13 @@ impl Trust {
     }
 
     /// Whether the client spoke TLS: with us, or with a trusted proxy in front of us that says so.
-    pub(crate) fn is_https(
-        &self,
-        connection: &Connection,
-        is_tls: bool,
-        request: &RequestHeader,
-    ) -> bool {
+    pub(crate) fn is_https(&self, connection: &Connection, request: &RequestHeader) -> bool {
         let told = request.headers.get("x-forwarded-proto").map(http::HeaderValue::as_bytes);
         match told {
             Some(scheme) if self.forwards(connection.client.ip()) => {
                 scheme.eq_ignore_ascii_case(b"https")
             }
-            _ => is_tls,
+            _ => connection.tls.is_some(),
         }
     }
 }

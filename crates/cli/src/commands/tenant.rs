@@ -113,6 +113,12 @@ pub(crate) struct TenantFields {
     features: Vec<FeatureOverride>,
     #[command(flatten)]
     limits: LimitFlags,
+    /// A PEM file with the authorities its clients' certificates must come from; makes one required
+    #[arg(long, value_name = "FILE", value_parser = value::text_file)]
+    client_ca: Option<String>,
+    /// Require no client certificate any more
+    #[arg(long, conflicts_with = "client_ca")]
+    no_client_ca: bool,
     /// A label KEY=VALUE to find it by; may be repeated
     #[arg(long = "label", value_name = "LABEL", value_parser = value::pair)]
     labels: Vec<(String, String)>,
@@ -134,6 +140,8 @@ impl TenantFields {
             body.set_within("features", feature.as_str(), Some(setting));
         }
         self.limits.write(body);
+        body.set("client_ca_pem", self.client_ca.as_ref());
+        body.set("client_ca_pem", self.no_client_ca.then_some(Value::Null));
         body.set("region", self.region.as_ref());
         for (key, text) in &self.labels {
             body.set_within("labels", key, Some(text));

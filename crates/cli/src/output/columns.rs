@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use tenantry_api::{
-    ApiKeyBody, AuditEntryBody, DocumentBody, DomainBody, IssuerBody, ProxyBody, TenantBody,
+    ApiKeyBody, AuditEntryBody, CertificateBody, DocumentBody, DomainBody, IssuerBody, ProxyBody,
+    TenantBody,
 };
 use tenantry_model::{
     Feature, Limits, Plan, RegionId, Route, RouteMatch, RouteTenancy, Target, Upstream,
@@ -131,6 +132,22 @@ impl Columns for IssuerBody {
             list(self.algorithms.iter().map(word)),
             self.tenant_claim.clone().unwrap_or_default(),
             self.jwks_url.clone().unwrap_or_else(|| "inline".to_owned()),
+        ]
+    }
+}
+
+impl Columns for CertificateBody {
+    const NAMES: &'static [&'static str] =
+        &["ID", "DOMAINS", "DEFAULT", "NOT AFTER", "FINGERPRINT", "TENANT"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            list(&self.domains),
+            if self.default { "yes" } else { "" }.to_owned(),
+            self.not_after.to_string(),
+            self.fingerprint.get(..16).unwrap_or_default().to_owned(),
+            self.tenant.map_or_else(String::new, |tenant| tenant.to_string()),
         ]
     }
 }

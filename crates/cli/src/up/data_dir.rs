@@ -7,12 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
 use super::UpError;
 use crate::session::ADDRESSES;
 
 const LOCK: &str = "up.lock";
+const MASTER_KEY: &str = "master-key";
 
 /// A data directory that this process alone uses.
 #[derive(Debug)]
@@ -78,6 +80,27 @@ impl DataDir {
         write().map_err(|error| self.unusable(error))
     }
 
+    /// The file of master keys, made now if there is none: for its owner alone, and never written again,
+    /// because what was sealed under a key opens with no other.
+    pub(crate) fn master_key(&self) -> Result<PathBuf, UpError> {
+        let path = self.path.join(MASTER_KEY);
+        let make = || {
+            let key = STANDARD.encode(rand::random::<[u8; 32]>());
+            let beside = self.path.join(format!("{MASTER_KEY}.new"));
+            let mut options = OpenOptions::new();
+            let mut file =
+                options.create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
+            writeln!(file, "{key}")?;
+            file.sync_all()?;
+            fs::rename(&beside, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        if !path.exists() {
+            make().map_err(|error| self.unusable(error))?;
+        }
+        Ok(path)
+    }
+
     fn unusable(&self, source: io::Error) -> UpError {
         UpError::DataDir { path: self.path.clone(), source }
     }
@@ -97,6 +120,19 @@ mod tests {
         assert!(directory.has(ADDRESSES), "the other process's addresses stay");
         drop(directory);
         assert!(!DataDir::open(&path).unwrap().has(ADDRESSES));
+    }
+
+    #[test]
+    fn the_master_key_is_made_once_and_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let parent = tempfile::tempdir().unwrap();
+        let directory = DataDir::open(parent.path()).unwrap();
+        let path = directory.master_key().unwrap();
+        let key = fs::read_to_string(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert!(tenantry_credentials::sealing::MasterKeys::from_file(&key, mode).is_ok());
+        assert_eq!(directory.master_key().unwrap(), path);
+        assert_eq!(fs::read_to_string(&path).unwrap(), key);
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Progress {
     pub(super) fn ready(&mut self, data_dir: &Path, addresses: &Addresses, demo: Option<&Guide>) {
         let mut rows = vec![
             row("clients", addresses.proxy.url(), "tenantry-proxy"),
+            row("clients, TLS", addresses.proxy_tls.tls_url(), "with uploaded certificates"),
             row("proxy admin", addresses.proxy_admin.url(), "/metrics /healthz /readyz /explain"),
             row("API", addresses.api.url(), "/api/v1 /metrics /healthz /readyz"),
             row("distribution", addresses.distribution.url(), "to proxies"),

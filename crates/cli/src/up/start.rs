@@ -31,6 +31,7 @@ const NODE_TOKEN: &str = "node-token";
 #[derive(Debug, Serialize)]
 pub(super) struct Addresses {
     pub(super) proxy: Bound,
+    pub(super) proxy_tls: Bound,
     pub(super) proxy_admin: Bound,
     pub(super) api: Bound,
     pub(super) distribution: Bound,
@@ -52,6 +53,11 @@ impl Bound {
         }
         format!("http://{address}")
     }
+
+    /// The same, where TLS is spoken.
+    pub(super) fn tls_url(self) -> String {
+        self.url().replacen("http", "https", 1)
+    }
 }
 
 #[derive(Deserialize)]
@@ -63,6 +69,7 @@ struct ControlPlaneAddresses {
 #[derive(Deserialize)]
 struct ProxyAddresses {
     proxy: Bound,
+    proxy_tls: Bound,
     proxy_admin: Bound,
 }
 
@@ -77,9 +84,11 @@ pub(super) async fn start(
     directory.remove(CONTROL_PLANE)?;
     directory.remove(&format!("{PROXY_DIR}/{PROXY}"))?;
 
+    let master_key = directory.master_key()?;
+
     progress.begin("starting control plane");
     let began = now();
-    processes.start(Program::ControlPlane, control_plane(up, path))?;
+    processes.start(Program::ControlPlane, control_plane(up, path, &master_key))?;
     let file = path.join(CONTROL_PLANE);
     let awaited = ready::<ControlPlaneAddresses>(&file, |addresses| addresses.api);
     let ControlPlaneAddresses { api, distribution } = processes.while_alive(awaited).await?;
@@ -87,28 +96,31 @@ pub(super) async fn start(
 
     progress.begin("starting proxy");
     let began = now();
-    processes.start(Program::Proxy, proxy(up, path, distribution))?;
+    processes.start(Program::Proxy, proxy(up, path, distribution, &master_key))?;
     let file = path.join(PROXY_DIR).join(PROXY);
     let awaited = ready::<ProxyAddresses>(&file, |addresses| addresses.proxy_admin);
-    let ProxyAddresses { proxy, proxy_admin } = processes.while_alive(awaited).await?;
+    let ProxyAddresses { proxy, proxy_tls, proxy_admin } = processes.while_alive(awaited).await?;
     progress.end(&since(began));
-    Ok(Addresses { proxy, proxy_admin, api, distribution })
+    Ok(Addresses { proxy, proxy_tls, proxy_admin, api, distribution })
 }
 
-fn control_plane(up: &Up, data_dir: &Path) -> Vec<OsString> {
+fn control_plane(up: &Up, data_dir: &Path, master_key: &Path) -> Vec<OsString> {
     let mut arguments = Arguments::default();
+    arguments.add("--master-key-file", Some(master_key));
     arguments.add("--data-dir", Some(data_dir));
     arguments.add("--api-addr", up.api_addr.map(|address| address.to_string()));
     arguments.add("--distribution-addr", up.distribution_addr.map(|address| address.to_string()));
     arguments.0
 }
 
-fn proxy(up: &Up, data_dir: &Path, distribution: Bound) -> Vec<OsString> {
+fn proxy(up: &Up, data_dir: &Path, distribution: Bound, master_key: &Path) -> Vec<OsString> {
     let mut arguments = Arguments::default();
+    arguments.add("--master-key-file", Some(master_key));
     arguments.add("--proxy-data-dir", Some(data_dir.join(PROXY_DIR)));
     arguments.add("--node-token-file", Some(data_dir.join(NODE_TOKEN)));
     arguments.add("--distribution-url", Some(distribution.url()));
     arguments.add("--proxy-addr", up.proxy_addr.map(|address| address.to_string()));
+    arguments.add("--proxy-tls-addr", up.proxy_tls_addr.map(|address| address.to_string()));
     arguments.add("--proxy-admin-addr", up.proxy_admin_addr.map(|address| address.to_string()));
     arguments.0
 }

@@ -62,7 +62,8 @@ pub fn check(resource: &Resource) -> Result<(), String> {
         | Resource::Tenant(_)
         | Resource::Route(_)
         | Resource::Domain(_)
-        | Resource::ApiKey(_) => Ok(()),
+        | Resource::ApiKey(_)
+        | Resource::Certificate(_) => Ok(()),
     }
 }
 
@@ -147,6 +148,8 @@ impl Builder<'_> {
             }
             Resource::ApiKey(api_key) => self.put_key(api_key),
             Resource::Issuer(issuer) => self.put_issuer(issuer),
+            // Nothing is decided by it: it is for whoever makes the connections.
+            Resource::Certificate(_) => {}
         }
     }
 
@@ -176,6 +179,7 @@ impl Builder<'_> {
             }
             ResourceKind::ApiKey => self.delete_key(id.parse().ok()),
             ResourceKind::Issuer => self.delete_issuer(id.parse().ok()),
+            ResourceKind::Certificate => {}
         }
     }
 

@@ -42,14 +42,14 @@ async fn record(path: &Path) -> History {
     stream.send(history.hello());
     stream.send(history.full());
     stream.send(history.set("plan", "max", Some("{}")));
-    stream.send(history.set("certificate", "c", Some("[]")));
+    stream.send(history.set("unheard-of", "c", Some("[]")));
     proxy.at(4).await;
     proxy.stop().await;
     history
 }
 
 fn known(history: &History) -> std::collections::BTreeMap<(String, String), String> {
-    let known = history.resources.iter().filter(|((kind, _), _)| kind != "certificate");
+    let known = history.resources.iter().filter(|((kind, _), _)| kind != "unheard-of");
     known.map(|(key, json)| (key.clone(), json.clone())).collect()
 }
 

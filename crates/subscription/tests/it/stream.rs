@@ -208,13 +208,13 @@ async fn what_is_refused_is_reported_until_it_is_healed() {
     assert_eq!(report.refused[0].resource.to_string(), "plan/max");
     assert_eq!(report.refused[0].reason, "it is bad");
     // A kind of a newer control plane counts in the hash and is refused by name.
-    stream.send(history.set("certificate", "c", Some("[]")));
+    stream.send(history.set("unheard-of", "c", Some("[]")));
     let report = control_plane.report().await;
     let refused: Vec<_> = report.refused.iter().map(|one| one.resource.to_string()).collect();
-    assert_eq!(refused, ["plan/max", "certificate/c"]);
+    assert_eq!(refused, ["plan/max", "unheard-of/c"]);
     assert_eq!(proxy.at(4).await.applied.unwrap().refused, 2);
     assert_eq!(proxy.progress.standing().acknowledged, Some(Revision::new(2)));
-    stream.send(history.set("certificate", "c", None));
+    stream.send(history.set("unheard-of", "c", None));
     assert_eq!(control_plane.report().await.refused_total, 1);
     stream.send(history.set("plan", "max", Some("{}")));
     assert!(control_plane.report().await.is_ack());

@@ -191,6 +191,7 @@ pub(super) async fn enforced(proxy_admin: &str, revision: u64) {
         jwt: None,
         from_ip: std::net::Ipv4Addr::LOCALHOST.into(),
         sni: None,
+        client_certificate: false,
         headers: BTreeMap::new(),
     };
     loop {
@@ -212,11 +213,24 @@ fn replacement(wanted: &CreateTenant) -> ReplaceTenant {
         access,
         features,
         limits,
+        client_ca_pem,
         labels,
         metadata,
         region,
     } = wanted.clone();
-    ReplaceTenant { slug, name, plan, auth, access, features, limits, labels, metadata, region }
+    ReplaceTenant {
+        slug,
+        name,
+        plan,
+        auth,
+        access,
+        features,
+        limits,
+        client_ca_pem,
+        labels,
+        metadata,
+        region,
+    }
 }
 
 fn written(found: TenantBody) -> ReplaceTenant {
@@ -228,12 +242,25 @@ fn written(found: TenantBody) -> ReplaceTenant {
         access,
         features,
         limits,
+        client_ca_pem,
         labels,
         metadata,
         region,
         ..
     } = found;
-    ReplaceTenant { slug, name, plan, auth, access, features, limits, labels, metadata, region }
+    ReplaceTenant {
+        slug,
+        name,
+        plan,
+        auth,
+        access,
+        features,
+        limits,
+        client_ca_pem,
+        labels,
+        metadata,
+        region,
+    }
 }
 
 #[cfg(test)]

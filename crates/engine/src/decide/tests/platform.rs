@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tenantry_credentials::{api_key::ApiKeySecret, signing::SigningKey};
-use tenantry_model::{IssuerId, KeyId, Resource, ResourceKind, TenantId, Timestamp};
+use tenantry_model::{
+    CertificatePem, IssuerId, KeyId, Resource, ResourceKind, TenantId, Timestamp,
+};
 
 use super::super::*;
-use crate::{Change, HeaderFacts, Runtime, RuntimeOptions, trace::Explanation};
+use crate::{Change, HeaderFacts, Runtime, RuntimeOptions, VerifiedClient, trace::Explanation};
 
 pub(super) const NOW_SECONDS: u64 = 1_800_000_000;
 
@@ -122,6 +124,7 @@ pub(super) fn platform() -> Table {
 pub(super) struct Request {
     pub(super) client: std::net::IpAddr,
     pub(super) sni: Option<String>,
+    pub(super) client_certificate: Option<(TenantId, CertificatePem)>,
     pub(super) method: &'static str,
     pub(super) path: String,
     pub(super) headers: Vec<(&'static str, String)>,
@@ -131,6 +134,7 @@ pub(super) fn get(host: &str, path: &str) -> Request {
     Request {
         client: [192, 0, 2, 1].into(),
         sni: None,
+        client_certificate: None,
         method: "GET",
         path: path.into(),
         headers: vec![("host", host.into())],
@@ -165,6 +169,10 @@ impl Request {
         then(&RequestFacts {
             client: self.client,
             sni: self.sni.as_deref(),
+            client_certificate: self
+                .client_certificate
+                .as_ref()
+                .map(|(tenant, authorities)| VerifiedClient { tenant: *tenant, authorities }),
             method: self.method,
             path: &self.path,
             headers,

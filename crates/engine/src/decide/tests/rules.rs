@@ -33,6 +33,43 @@ fn the_tls_name_must_be_of_the_same_tenant() {
 }
 
 #[test]
+fn a_client_certificate_must_be_verified_for_this_very_tenant() {
+    let authorities = |name: &str| format!("-----BEGIN CERTIFICATE-----{name}");
+    let changed = |table: &Table, slug: &str, name: &str| {
+        let json = tenant(slug, &json!({"client_ca_pem": authorities(name)}));
+        put(table, ResourceKind::Tenant, &json)
+    };
+    let table = changed(&platform(), "acme", "one");
+    let over = |slug: &str, name: &str, request: Request| {
+        let certificate = (tenant_id(slug), authorities(name).parse().unwrap());
+        Request { client_certificate: Some(certificate), ..request }
+    };
+    let required = "client-certificate-required";
+    let acme = || get("acme.example", "/").key("acme-1");
+    acme().check(&table, required);
+    over("acme", "one", acme()).check(&table, "acme all");
+    over("acme", "two", acme()).check(&table, required);
+    over("beta", "one", acme()).check(&table, required);
+    // The same authorities at both tenants make no certificate good for both.
+    let both = changed(&table, "beta", "one");
+    over("acme", "one", get("beta.example", "/").key("beta-1")).check(&both, required);
+    over("beta", "one", get("beta.example", "/").key("beta-1")).check(&both, "beta all");
+    // However the tenant is named: a key alone, or a token alone, at a host of nobody.
+    get("nobody.example", "/").key("acme-1").check(&table, required);
+    get("nobody.example", "/").bearer(&token(&claims("acme", &json!({})))).check(&table, required);
+    over("acme", "one", get("nobody.example", "/").key("acme-1")).check(&table, "acme all");
+    // Credentials cannot be tried out without a certificate.
+    get("acme.example", "/").key("acme-old").check(&table, required);
+    get("acme.example", "/").check(&table, required);
+    // A connection outlives neither a change of the authorities nor, without a certificate, their
+    // being set; and what was verified for one tenant does no harm at another that does not ask.
+    over("acme", "one", acme()).check(&changed(&table, "acme", "two"), required);
+    over("acme", "one", get("beta.example", "/").key("beta-1")).check(&table, "beta all");
+    let misdirected = Request { sni: Some("acme.example".into()), ..get("beta.example", "/") };
+    over("acme", "one", misdirected.key("beta-1")).check(&table, "misdirected");
+}
+
+#[test]
 fn a_route_may_ask_for_more_and_never_for_less() {
     let table = platform();
     let table = put(&table, ResourceKind::Tenant, &tenant("acme", &json!({"auth": "none"})));

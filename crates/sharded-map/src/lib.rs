@@ -23,7 +23,7 @@ type Branch<K, V> = Vec<Arc<Shard<K, V>>>;
 
 /// A map with structural sharing; see the module's page.
 #[derive(Debug)]
-pub(crate) struct ShardedMap<K, V> {
+pub struct ShardedMap<K, V> {
     spine: Arc<Vec<Arc<Branch<K, V>>>>,
     hasher: FixedState,
     len: usize,
@@ -44,7 +44,8 @@ fn path(hash: u64) -> (usize, usize) {
 
 impl<K: Clone + Eq + Hash, V: Clone> ShardedMap<K, V> {
     /// An empty map. The seed is secret where keys come from clients.
-    pub(crate) fn new(seed: u64) -> Self {
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         // All shards of an empty map are the same one; each becomes its own when first written.
         let shard = Arc::new(HashTable::new());
         let branch = Arc::new(std::iter::repeat_n(shard, FAN_OUT).collect());
@@ -53,12 +54,19 @@ impl<K: Clone + Eq + Hash, V: Clone> ShardedMap<K, V> {
     }
 
     /// The number of entries.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The value of a key.
-    pub(crate) fn get<Q>(&self, key: &Q) -> Option<&V>
+    pub fn get<Q>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -70,7 +78,7 @@ impl<K: Clone + Eq + Hash, V: Clone> ShardedMap<K, V> {
     }
 
     /// Sets the value of a key and returns the one it had.
-    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let hash = self.hasher.hash_one(&key);
         let hasher = self.hasher.clone();
         let shard = self.shard_mut(hash)?;
@@ -83,7 +91,7 @@ impl<K: Clone + Eq + Hash, V: Clone> ShardedMap<K, V> {
     }
 
     /// Removes a key and returns the value it had.
-    pub(crate) fn remove<Q>(&mut self, key: &Q) -> Option<V>
+    pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -99,7 +107,7 @@ impl<K: Clone + Eq + Hash, V: Clone> ShardedMap<K, V> {
     }
 
     /// Every entry, in no particular order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.spine
             .iter()
             .flat_map(|branch| branch.iter())
