@@ -13,6 +13,7 @@ mod front_door;
 mod identity;
 mod keys_by_url;
 mod lifecycle;
+mod limits;
 mod observability;
 mod start;
 mod survival;
