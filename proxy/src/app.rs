@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use pingora::{
     apps::http_app::HttpServer,
-    proxy::http_proxy_service_with_name,
+    proxy::http_proxy,
     server::{RunArgs, Server, ShutdownWatch, configuration::ServerConf},
     services::{
         background::{BackgroundService, background_service},
@@ -23,6 +23,12 @@ use crate::{
     bootstrap::{Bootstrap, Flags},
     clock::Clock,
     connect::Connector,
+    connection::{
+        places::Places,
+        refusals::Refusals,
+        service::{Door, DoorService},
+        trust::Trust,
+    },
     gateway::{AccessLog, Gateway, InFlightBound},
     jwks::Jwks,
     listener::{Bound, Prebound},
@@ -64,20 +70,34 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
 
     let mut server = Server::new_with_opt_and_conf(None, configuration(&bootstrap));
     server.bootstrap();
+    let bounds = &bootstrap.connections;
+    let trust = Trust::new(&bounds.trusted_proxies, &bounds.proxy_protocol_from);
+    let places = Arc::new(Places::new(bounds.max.get(), bounds.max_per_client.get()));
+    let request_ids = Arc::new(RequestIds::new(rand::random()));
+    let access_log = if bootstrap.access_log { AccessLog::On } else { AccessLog::Off };
     let gateway = Gateway {
         active: Arc::clone(&active),
         clock,
-        request_ids: RequestIds::new(rand::random()),
+        request_ids: Arc::clone(&request_ids),
+        trust: trust.clone(),
+        bounds: bounds.clone(),
         jwks: Arc::clone(&jwks),
         connector: Connector::new(bootstrap.upstream),
         in_flight: InFlightBound::new(bootstrap.max_in_flight.get()),
-        access_log: if bootstrap.access_log { AccessLog::On } else { AccessLog::Off },
+        access_log,
     };
-    let mut service = http_proxy_service_with_name(&server.configuration, gateway, "proxy");
-    service.add_tcp(&clients.address().to_string());
-    server.add_service(Prebound::new(service, clients));
+    let door = Door {
+        proxy: Arc::new(http_proxy(&server.configuration, gateway)),
+        refusals: Refusals { active: Arc::clone(&active), request_ids, access_log },
+        places: Arc::clone(&places),
+        trust,
+        bounds: bounds.clone(),
+        http2: bootstrap.http2,
+        clock,
+    };
+    server.add_service(DoorService::new(door, vec![clients]));
 
-    let metrics = Arc::new(Metrics { active: Arc::clone(&active), progress, clock });
+    let metrics = Arc::new(Metrics { active: Arc::clone(&active), progress, places, clock });
     let app = HttpServer::new_app(Admin { active: Arc::clone(&active), metrics, clock });
     let mut service = Service::new("admin".to_owned(), app);
     service.add_tcp(&admin.address().to_string());

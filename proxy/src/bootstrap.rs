@@ -1,11 +1,14 @@
 //! The bootstrap config: what one proxy process needs before it has a snapshot.
 
+mod bounds;
+
 use std::{
     net::SocketAddr,
     num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
 };
 
+pub use bounds::{ConnectionBounds, Http2Bounds};
 use clap::Parser;
 use figment::{
     Figment,
@@ -72,6 +75,8 @@ pub struct Bootstrap {
     pub access_log: bool,
     pub log_filter: String,
     pub log_format: String,
+    pub connections: ConnectionBounds,
+    pub http2: Http2Bounds,
     pub upstream: UpstreamBounds,
     pub jwks: JwksBounds,
 }
@@ -118,7 +123,7 @@ impl std::fmt::Debug for NodeToken {
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 17] = [
+const ENVIRONMENT: [&str; 19] = [
     "proxy_addr",
     "proxy_admin_addr",
     "distribution_url",
@@ -134,6 +139,8 @@ const ENVIRONMENT: [&str; 17] = [
     "access_log",
     "log_filter",
     "log_format",
+    "connections",
+    "http2",
     "upstream",
     "jwks",
 ];

@@ -1,6 +1,7 @@
 //! One request, phase by phase. Each method is what its phase is for, and no more.
 
 use std::{
+    net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -23,10 +24,13 @@ use tenantry_engine::{
 
 use crate::{
     active::{Active, ActiveState},
+    bootstrap::ConnectionBounds,
     clock::Clock,
     connect::Connector,
+    connection::{Connection, trust::Trust},
     facts, filters, identity,
     jwks::Jwks,
+    redirect,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
 };
@@ -36,7 +40,9 @@ use crate::{
 pub(crate) struct Gateway {
     pub(crate) active: Arc<Active>,
     pub(crate) clock: Clock,
-    pub(crate) request_ids: RequestIds,
+    pub(crate) request_ids: Arc<RequestIds>,
+    pub(crate) trust: Trust,
+    pub(crate) bounds: ConnectionBounds,
     pub(crate) jwks: Arc<Jwks>,
     pub(crate) connector: Connector,
     pub(crate) in_flight: InFlightBound,
@@ -54,6 +60,9 @@ pub(crate) enum AccessLog {
 #[derive(Debug)]
 pub(crate) struct Passage {
     request_id: RequestId,
+    /// Whose request it is, after proxies in front were taken into account.
+    client: IpAddr,
+    is_https: bool,
     /// The state it is decided by, from beginning to end.
     state: Option<Arc<ActiveState>>,
     started: Duration,
@@ -73,6 +82,9 @@ impl ProxyHttp for Gateway {
     fn new_ctx(&self) -> Passage {
         Passage {
             request_id: self.request_ids.next(),
+            // In no list that allows anything but everything.
+            client: Ipv4Addr::UNSPECIFIED.into(),
+            is_https: false,
             state: None,
             started: self.clock.now().monotonic,
             forward: None,
@@ -85,7 +97,17 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn early_request_filter(&self, _: &mut Session, passage: &mut Passage) -> Result<()> {
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        if let Some(connection) = Connection::of(session) {
+            passage.client = self.trust.client(connection, session.req_header());
+            passage.is_https = self.trust.is_https(connection, false, session.req_header());
+        }
+        session.set_read_timeout(Some(seconds(self.bounds.body_timeout_seconds)));
+        session.set_write_timeout(Some(seconds(self.bounds.response_timeout_seconds)));
         passage.state = self.active.load();
         passage.place = self.in_flight.enter();
         Ok(())
@@ -93,16 +115,18 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         let refusal = match (&passage.state, &passage.place) {
-            (Some(state), Some(_)) => match self.decide(session, &Arc::clone(state)).await {
-                Decision::Forward(forward) => {
-                    passage.admit(forward);
-                    return Ok(false);
+            (Some(state), Some(_)) => {
+                match self.decide(session, passage.client, &Arc::clone(state)).await {
+                    Decision::Forward(forward) => {
+                        passage.admit(forward);
+                        return Ok(false);
+                    }
+                    Decision::Redirect(redirection) => {
+                        return passage.redirect(session, redirection).await;
+                    }
+                    Decision::Deny(denial) => passage.refuse(&denial),
                 }
-                Decision::Redirect(redirection) => {
-                    return passage.redirect(session, redirection).await;
-                }
-                Decision::Deny(denial) => passage.refuse(&denial),
-            },
+            }
             _ => passage.refuse_unready(),
         };
         respond::refuse(session, &refusal, passage.request_id).await?;
@@ -117,16 +141,23 @@ impl ProxyHttp for Gateway {
         passage: &mut Passage,
     ) -> Result<()> {
         passage.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
-        let max = passage.forward.as_ref().and_then(|forward| forward.max_body_bytes);
         // What flows through a WebSocket is not the body of a request.
-        if max.is_some_and(|max| passage.request_bytes > max) && !session.was_upgraded() {
-            passage.reason = Some(Reason::BodyTooLarge);
-            return Error::e_explain(
-                ErrorType::HTTPStatus(Reason::BodyTooLarge.status()),
-                "body over the tenant's limit",
-            );
+        if session.was_upgraded() {
+            return Ok(());
         }
-        Ok(())
+        let max = passage.forward.as_ref().and_then(|forward| forward.max_body_bytes);
+        let max = max.unwrap_or(u64::MAX).min(self.bounds.body_bytes.get());
+        let elapsed = self.clock.now().monotonic.saturating_sub(passage.started);
+        let reason = if passage.request_bytes > max {
+            Reason::BodyTooLarge
+        } else if elapsed > self.bounds.body_may_take(passage.request_bytes) && !is_stream(session)
+        {
+            Reason::RequestTimeout
+        } else {
+            return Ok(());
+        };
+        passage.reason = Some(reason);
+        Error::e_explain(ErrorType::HTTPStatus(reason.status()), "body too large or too slow")
     }
 
     async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
@@ -150,7 +181,8 @@ impl ProxyHttp for Gateway {
             table: &state.table,
             forward,
             request_id: passage.request_id,
-            client: facts::client(session),
+            client: passage.client,
+            is_https: passage.is_https,
             host: session.req_header().headers.get(http::header::HOST).cloned(),
         };
         identity::apply(&outgoing, request)
@@ -229,8 +261,8 @@ impl ProxyHttp for Gateway {
 
 impl Gateway {
     /// Decides, and once more if a token was refused for a key that could be fetched meanwhile.
-    async fn decide(&self, session: &Session, state: &ActiveState) -> Decision {
-        let facts = facts::of(session);
+    async fn decide(&self, session: &Session, client: IpAddr, state: &ActiveState) -> Decision {
+        let facts = facts::of(session, client);
         let decision = decide(&state.table, &facts, self.clock.now(), &mut ());
         if let Decision::Deny(Denial { keys_wanted: Some(issuer), .. }) = &decision
             && self.jwks.refresh(issuer).await
@@ -249,7 +281,7 @@ impl Passage {
 
     async fn redirect(&mut self, session: &mut Session, redirection: Redirection) -> Result<bool> {
         self.count_for(redirection.admission.as_ref().map(|admission| &admission.tenant));
-        respond::redirect(session, &redirection, self.request_id).await?;
+        redirect::answer(session, &redirection, self.request_id).await?;
         self.redirection = Some(redirection);
         Ok(true)
     }
@@ -296,6 +328,16 @@ impl Passage {
     }
 }
 
+/// Messages of a gRPC call come when there is something to say.
+fn is_stream(session: &Session) -> bool {
+    let content_type = session.req_header().headers.get(http::header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+fn seconds(seconds: std::num::NonZeroU64) -> Duration {
+    Duration::from_secs(seconds.get())
+}
+
 /// Who broke the request, if it was not the client.
 fn blame(error: &Error) -> Option<Reason> {
     match (error.esource(), error.etype()) {
@@ -316,7 +358,7 @@ fn blame(error: &Error) -> Option<Reason> {
 }
 
 fn log(session: &Session, error: Option<&Error>, passage: &Passage, finished: &Finished) {
-    let facts = facts::of(session);
+    let facts = facts::of(session, passage.client);
     let (tenant, route) = passage.taken();
     tracing::info!(
         target: "tenantry::access",

@@ -29,6 +29,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) forward: &'a Forward,
     pub(crate) request_id: RequestId,
     pub(crate) client: std::net::IpAddr,
+    /// Whether the client spoke TLS, with us or with a trusted proxy in front.
+    pub(crate) is_https: bool,
     /// The client's `Host`, as it was sent.
     pub(crate) host: Option<http::HeaderValue>,
 }
@@ -51,7 +53,7 @@ pub(crate) fn apply(outgoing: &Outgoing<'_>, request: &mut RequestHeader) -> pin
         introduce(outgoing.table, admission, request)?;
     }
     request.insert_header("x-forwarded-for", outgoing.client.to_string())?;
-    request.insert_header("x-forwarded-proto", "http")?;
+    request.insert_header("x-forwarded-proto", if outgoing.is_https { "https" } else { "http" })?;
     if let Some(host) = &outgoing.host {
         request.insert_header("x-forwarded-host", host.clone())?;
     }

@@ -36,6 +36,10 @@ impl Bound {
         Ok(Self { listener, address })
     }
 
+    pub(crate) fn into_listener(self) -> TcpListener {
+        self.listener
+    }
+
     /// The address, with the port that was taken.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

@@ -1,13 +1,19 @@
 //! Everything that only whole processes can show, and what holds the code base together.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helper functions too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking, in their helper functions too"
+)]
 
 mod changes;
+mod connections;
 mod demo;
 mod durability;
 mod front_door;
 mod identity;
 mod keys_by_url;
 mod observability;
+mod routes;
 mod start;
 mod survival;
 mod tidy;

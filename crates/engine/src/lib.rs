@@ -35,6 +35,7 @@ pub use deny::{Blame, Reason};
 pub use facts::{HeaderFacts, HeaderLookup, Now, RequestFacts, Single};
 pub use issuer::CompiledIssuer;
 pub use limiter::{CompiledRateLimit, Level};
+pub use network_set::NetworkSet;
 pub use route::CompiledRoute;
 pub use runtime::{InFlight, Runtime, RuntimeOptions, TenantRuntime};
 pub use table::{Applied, Change, Refused, Table, check};

@@ -11,10 +11,12 @@ mod eventually;
 mod origin;
 mod platform;
 mod process;
+mod raw;
 mod request;
 
 pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
 pub use platform::{Platform, json};
 pub use process::{Process, binary};
+pub use raw::{RawAnswer, RawConnection};
 pub use request::{Answer, Request};
