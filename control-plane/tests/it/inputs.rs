@@ -121,7 +121,7 @@ async fn every_bad_input_is_refused_with_its_place() {
             r#"{"id":"r","upstream":"u","response_headers":{"set":{"x":"a\r\nb"}}}"#.to_owned(),
             422,
             "invalid",
-            Some("/response_headers/set"),
+            Some("/response_headers/set/x"),
         ),
         (
             ROUTES,
