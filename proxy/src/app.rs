@@ -1,6 +1,6 @@
 //! The composition root: puts the process together and runs it.
 
-use std::{fs, io::Write as _, path::Path, sync::Arc};
+use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -8,10 +8,7 @@ use pingora::{
     apps::http_app::HttpServer,
     proxy::http_proxy,
     server::{RunArgs, Server, ShutdownWatch, configuration::ServerConf},
-    services::{
-        background::{BackgroundService, background_service},
-        listening::Service,
-    },
+    services::background::{BackgroundService, background_service},
 };
 use tenantry_engine::{Runtime, RuntimeOptions, Table};
 use tenantry_subscription::{BearerToken, Options, Subscription};
@@ -31,10 +28,13 @@ use crate::{
     },
     gateway::{AccessLog, Gateway, InFlightBound},
     jwks::Jwks,
-    listener::{Bound, Prebound},
+    lifecycle::{
+        Ending, Lifecycle,
+        handover::{Predecessor, SOCKET, Sockets},
+    },
+    listener::{Bound, Listening},
     metrics::Metrics,
     request_id::RequestIds,
-    shutdown::Signals,
 };
 
 const LAST_KNOWN_GOOD: &str = "last-known-good.ndjson";
@@ -58,18 +58,24 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let active = Arc::new(Active::new(Table::new(runtime, seed)));
     let subscription = subscribe(&bootstrap, &active)?;
     let progress = subscription.progress();
+    let ready = subscription.progress();
     let jwks = Arc::new(
         Jwks::new(bootstrap.jwks, clock)
             .context("the client that fetches keys cannot be set up")?,
     );
 
-    let clients = Bound::new(bootstrap.proxy_addr, "clients")?;
-    let admin = Bound::new(bootstrap.proxy_admin_addr, "admin")?;
+    let (predecessor, mut inherited) = ask_predecessor(flags, &bootstrap.proxy_data_dir)?;
+    let clients = Bound::new(bootstrap.proxy_addr, "clients", &mut inherited)?;
+    let admin = Bound::new(bootstrap.proxy_admin_addr, "admin", &mut inherited)?;
+    let mut sockets = Sockets::default();
+    sockets.add("clients", clients.listener())?;
+    sockets.add("admin", admin.listener())?;
     publish_addresses(&bootstrap.proxy_data_dir, &clients, &admin)?;
     tracing::info!(proxy = %clients.address(), proxy_admin = %admin.address(), "listening");
 
     let mut server = Server::new_with_opt_and_conf(None, configuration(&bootstrap));
     server.bootstrap();
+    let lifecycle = Lifecycle::new(predecessor.is_some());
     let bounds = &bootstrap.connections;
     let trust = Trust::new(&bounds.trusted_proxies, &bounds.proxy_protocol_from);
     let places = Arc::new(Places::new(bounds.max.get(), bounds.max_per_client.get()));
@@ -85,6 +91,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         connector: Connector::new(bootstrap.upstream),
         in_flight: InFlightBound::new(bootstrap.max_in_flight.get()),
         access_log,
+        lifecycle: lifecycle.clone(),
     };
     let door = Door {
         proxy: Arc::new(http_proxy(&server.configuration, gateway)),
@@ -95,20 +102,25 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         http2: bootstrap.http2,
         clock,
     };
-    server.add_service(DoorService::new(door, vec![clients]));
+    server.add_service(DoorService::new(door, vec![clients], lifecycle.clone()));
 
     let metrics = Arc::new(Metrics { active: Arc::clone(&active), progress, places, clock });
-    let app = HttpServer::new_app(Admin { active: Arc::clone(&active), metrics, clock });
-    let mut service = Service::new("admin".to_owned(), app);
-    service.add_tcp(&admin.address().to_string());
-    service.threads = Some(1);
-    server.add_service(Prebound::new(service, admin));
+    let app = Admin { active: Arc::clone(&active), metrics, clock, lifecycle: lifecycle.clone() };
+    server.add_service(Listening::new(HttpServer::new_app(app), admin, lifecycle.closing_admin()));
 
     let mut following =
         background_service("subscription", Following::new(subscription, jwks, active));
     following.threads = Some(1);
     server.add_service(following);
-    server.run(RunArgs { shutdown_signal: Box::new(Signals) });
+    let ending = Ending {
+        lifecycle,
+        delay: Duration::from_secs(bootstrap.shutdown_delay_seconds),
+        deadline: Duration::from_secs(bootstrap.shutdown_grace_seconds),
+        handover: bootstrap.proxy_data_dir.join(SOCKET),
+        predecessor: predecessor.map(|predecessor| (predecessor, ready)).into(),
+        sockets: sockets.into(),
+    };
+    server.run(RunArgs { shutdown_signal: Box::new(ending) });
     Ok(())
 }
 
@@ -138,6 +150,24 @@ impl BackgroundService for Following {
             () = Arc::clone(&self.jwks).keep_fresh(Arc::clone(&self.active)) => {}
         }
     }
+}
+
+/// With `--upgrade`, the sockets of the process that serves now.
+fn ask_predecessor(
+    flags: &Flags,
+    directory: &Path,
+) -> anyhow::Result<(Option<Predecessor>, Sockets)> {
+    if !flags.upgrade {
+        return Ok((None, Sockets::default()));
+    }
+    let path = directory.join(SOCKET);
+    let (predecessor, sockets) = Predecessor::ask(&path).with_context(|| {
+        format!(
+            "there is no proxy to take over from at {}; start without --upgrade",
+            path.display()
+        )
+    })?;
+    Ok((Some(predecessor), sockets))
 }
 
 fn subscribe(bootstrap: &Bootstrap, active: &Arc<Active>) -> anyhow::Result<Subscription<Active>> {
@@ -190,7 +220,8 @@ fn configuration(bootstrap: &Bootstrap) -> ServerConf {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     ServerConf {
         threads: if bootstrap.threads == 0 { processors } else { bootstrap.threads },
-        grace_period_seconds: Some(bootstrap.shutdown_grace_seconds),
+        // By then all connections are done, or cut.
+        grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
         max_retries: bootstrap.upstream.connect_attempts.get(),
         ..ServerConf::default()

@@ -30,6 +30,7 @@ use crate::{
     connection::{Connection, trust::Trust},
     facts, filters, identity,
     jwks::Jwks,
+    lifecycle::Lifecycle,
     redirect,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
@@ -47,6 +48,7 @@ pub(crate) struct Gateway {
     pub(crate) connector: Connector,
     pub(crate) in_flight: InFlightBound,
     pub(crate) access_log: AccessLog,
+    pub(crate) lifecycle: Lifecycle,
 }
 
 /// Whether a line is logged per request.
@@ -202,10 +204,14 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
+        if self.lifecycle.is_closing() {
+            // The client is told not to come back on this connection.
+            session.set_keepalive(None);
+        }
         if let Some(forward) = &passage.forward {
             filters::edit_response(&forward.route, response)?;
         }

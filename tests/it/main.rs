@@ -12,6 +12,7 @@ mod durability;
 mod front_door;
 mod identity;
 mod keys_by_url;
+mod lifecycle;
 mod observability;
 mod routes;
 mod start;

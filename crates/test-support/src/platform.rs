@@ -107,9 +107,21 @@ impl Platform {
 
     /// Starts the proxy, on the addresses it had if it ran before.
     pub async fn start_proxy(&mut self) {
+        self.launch_proxy(&[]).await;
+    }
+
+    /// Starts a successor that takes over from the running proxy, and returns the one that served until
+    /// now.
+    pub async fn upgrade_proxy(&mut self) -> Process {
+        let predecessor = self.take_proxy();
+        self.launch_proxy(&["--upgrade"]).await;
+        predecessor
+    }
+
+    async fn launch_proxy(&mut self, more: &[&str]) {
         let published = self.path("data/proxy/addresses.json");
         let _ = fs::remove_file(&published);
-        let arguments = [
+        let mut arguments = vec![
             "--proxy-addr".to_owned(),
             self.clients.to_string(),
             "--proxy-admin-addr".to_owned(),
@@ -123,6 +135,7 @@ impl Platform {
             "--node".to_owned(),
             "edge-1".to_owned(),
         ];
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         let mut env = vec![
             ("TENANTRY_SHUTDOWN_GRACE_SECONDS", "0"),
             ("TENANTRY_THREADS", "2"),

@@ -31,6 +31,7 @@ use crate::{
     bootstrap::{ConnectionBounds, Http2Bounds},
     clock::Clock,
     gateway::Gateway,
+    lifecycle::Lifecycle,
     listener::Bound,
     respond::{self, Refusal},
 };
@@ -50,11 +51,12 @@ pub(crate) struct Door {
 pub(crate) struct DoorService {
     door: Arc<Door>,
     listeners: Vec<Bound>,
+    lifecycle: Lifecycle,
 }
 
 impl DoorService {
-    pub(crate) fn new(door: Door, listeners: Vec<Bound>) -> Self {
-        Self { door: Arc::new(door), listeners }
+    pub(crate) fn new(door: Door, listeners: Vec<Bound>, lifecycle: Lifecycle) -> Self {
+        Self { door: Arc::new(door), listeners, lifecycle }
     }
 }
 
@@ -63,28 +65,29 @@ impl ServiceWithDependents for DoorService {
     async fn start_service(
         &mut self,
         _: Option<ListenFds>,
-        shutdown: ShutdownWatch,
+        _: ShutdownWatch,
         _: usize,
         ready: ServiceReadyNotifier,
     ) {
-        let connections = TaskTracker::new();
+        ready.notify_ready();
+        // Fails only if the process is at its end.
+        let _ = self.lifecycle.opening_clients().wait_for(|open| *open).await;
+        let closing = self.lifecycle.closing_clients();
         let accepting = TaskTracker::new();
         for bound in self.listeners.drain(..) {
             let address = bound.address();
             match TcpListener::from_std(bound.into_listener()) {
                 Ok(listener) => {
-                    let (door, shutdown) = (Arc::clone(&self.door), shutdown.clone());
-                    accepting.spawn(accept(door, listener, connections.clone(), shutdown));
+                    let (door, connections) =
+                        (Arc::clone(&self.door), self.lifecycle.connections());
+                    accepting.spawn(accept(door, listener, connections.clone(), closing.clone()));
                 }
                 Err(error) => tracing::error!(%address, %error, "cannot accept connections"),
             }
         }
-        ready.notify_ready();
         accepting.close();
         accepting.wait().await;
         self.door.proxy.cleanup().await;
-        connections.close();
-        connections.wait().await;
     }
 
     fn name(&self) -> &'static str {
@@ -123,7 +126,7 @@ async fn accept(
 
 /// A connection that was broken off before it was accepted is nothing. Anything else, such as no more
 /// file descriptors, comes again at once: a moment's rest lets others give theirs back.
-async fn pause(error: &io::Error) {
+pub(crate) async fn pause(error: &io::Error) {
     if !matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
