@@ -31,6 +31,7 @@ use crate::{
     facts, filters, identity,
     jwks::Jwks,
     lifecycle::Lifecycle,
+    redirect,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
 };
@@ -321,7 +322,7 @@ impl Passage {
 
     async fn redirect(&mut self, session: &mut Session, redirection: Redirection) -> Result<bool> {
         self.count_for(redirection.admission.as_ref().map(|admission| &admission.tenant));
-        respond::redirect(session, &redirection, self.request_id).await?;
+        redirect::answer(session, &redirection, self.request_id).await?;
         self.redirection = Some(redirection);
         Ok(true)
     }

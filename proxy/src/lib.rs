@@ -22,5 +22,6 @@ mod jwks;
 mod lifecycle;
 mod listener;
 mod metrics;
+mod redirect;
 mod request_id;
 mod respond;
