@@ -4,7 +4,7 @@ mod bounds;
 
 use std::{
     net::SocketAddr,
-    num::{NonZeroU64, NonZeroUsize},
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::PathBuf,
 };
 
@@ -88,7 +88,8 @@ pub struct Bootstrap {
     pub master_key_file: Option<PathBuf>,
     pub proxy_data_dir: PathBuf,
     pub threads: usize,
-    pub max_in_flight: NonZeroUsize,
+    pub max_in_flight: NonZeroU32,
+    pub limited_subjects: usize,
     pub named_tenants: usize,
     pub token_cache_bytes: u64,
     pub shutdown_delay_seconds: u64,
@@ -145,7 +146,7 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 24] = [
+const ENVIRONMENT: [&str; 25] = [
     "proxy_addr",
     "proxy_tls_addr",
     "proxy_admin_addr",
@@ -158,6 +159,7 @@ const ENVIRONMENT: [&str; 24] = [
     "proxy_data_dir",
     "threads",
     "max_in_flight",
+    "limited_subjects",
     "named_tenants",
     "token_cache_bytes",
     "shutdown_delay_seconds",

@@ -18,8 +18,8 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 use tenantry_engine::{
-    CompiledRoute, CompiledTenant, Decision, Denial, Finished, Forward, Reason, Redirection, Usage,
-    decide,
+    Admission, CompiledRoute, CompiledTenant, Decision, Denial, Finished, Forward, Reason,
+    Redirection, Usage, decide,
 };
 
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
     facts, filters, identity,
     jwks::Jwks,
     lifecycle::Lifecycle,
+    redirect,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
     tls::TlsFacts,
@@ -73,6 +74,8 @@ pub(crate) struct Passage {
     reason: Option<Reason>,
     usage: Option<Arc<Usage>>,
     request_bytes: u64,
+    /// How long the body was held back for the tenant's bandwidth.
+    held_back: Duration,
     connect_attempts: usize,
     place: Option<Place>,
 }
@@ -94,6 +97,7 @@ impl ProxyHttp for Gateway {
             reason: None,
             usage: None,
             request_bytes: 0,
+            held_back: Duration::ZERO,
             connect_attempts: 0,
             place: None,
         }
@@ -119,9 +123,13 @@ impl ProxyHttp for Gateway {
         let refusal = match (&passage.state, &passage.place) {
             (Some(state), Some(_)) => {
                 match self.decide(session, passage.client, &Arc::clone(state)).await {
-                    Decision::Forward(forward) => {
+                    Decision::Forward(forward) if is_carried(session, &forward) => {
                         passage.admit(forward);
                         return Ok(false);
+                    }
+                    Decision::Forward(forward) => {
+                        passage.admit(forward);
+                        passage.refuse_for(Reason::TooManyConcurrent)
                     }
                     Decision::Redirect(redirection) => {
                         return passage.redirect(session, redirection).await;
@@ -142,7 +150,15 @@ impl ProxyHttp for Gateway {
         _: bool,
         passage: &mut Passage,
     ) -> Result<()> {
-        passage.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        passage.request_bytes += bytes as u64;
+        if let Some(admission) = passage.admission() {
+            let delay = admission.receiving_delay(bytes, self.clock.now().monotonic);
+            if !delay.is_zero() {
+                passage.held_back += delay;
+                tokio::time::sleep(delay).await;
+            }
+        }
         // What flows through a WebSocket is not the body of a request.
         if session.was_upgraded() {
             return Ok(());
@@ -150,6 +166,8 @@ impl ProxyHttp for Gateway {
         let max = passage.forward.as_ref().and_then(|forward| forward.max_body_bytes);
         let max = max.unwrap_or(u64::MAX).min(self.bounds.body_bytes.get());
         let elapsed = self.clock.now().monotonic.saturating_sub(passage.started);
+        // What the tenant's bandwidth took is not the client's slowness.
+        let elapsed = elapsed.saturating_sub(passage.held_back);
         let reason = if passage.request_bytes > max {
             Reason::BodyTooLarge
         } else if elapsed > self.bounds.body_may_take(passage.request_bytes) && !is_stream(session)
@@ -221,6 +239,20 @@ impl ProxyHttp for Gateway {
         rate_limit.map_or(Ok(()), |rate_limit| rate_limit.apply(response))
     }
 
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        passage: &mut Passage,
+    ) -> Result<Option<Duration>> {
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        let delay = passage
+            .admission()
+            .map(|admission| admission.sending_delay(bytes, self.clock.now().monotonic));
+        Ok(delay.filter(|delay| !delay.is_zero()))
+    }
+
     async fn fail_to_proxy(
         &self,
         session: &mut Session,
@@ -280,6 +312,10 @@ impl Gateway {
 }
 
 impl Passage {
+    fn admission(&self) -> Option<&Admission> {
+        self.forward.as_ref().and_then(|forward| forward.admission.as_ref())
+    }
+
     fn admit(&mut self, forward: Forward) {
         self.count_for(forward.tenant());
         self.forward = Some(forward);
@@ -287,7 +323,7 @@ impl Passage {
 
     async fn redirect(&mut self, session: &mut Session, redirection: Redirection) -> Result<bool> {
         self.count_for(redirection.admission.as_ref().map(|admission| &admission.tenant));
-        respond::redirect(session, &redirection, self.request_id).await?;
+        redirect::answer(session, &redirection, self.request_id).await?;
         self.redirection = Some(redirection);
         Ok(true)
     }
@@ -300,8 +336,12 @@ impl Passage {
 
     /// There is no snapshot yet, or too much in progress.
     fn refuse_unready(&mut self) -> Refusal {
-        self.reason = Some(Reason::Overloaded);
-        Refusal::from(Reason::Overloaded)
+        self.refuse_for(Reason::Overloaded)
+    }
+
+    fn refuse_for(&mut self, reason: Reason) -> Refusal {
+        self.reason = Some(reason);
+        Refusal::from(reason)
     }
 
     fn unresolved(&self) -> Option<Arc<Usage>> {
@@ -332,6 +372,12 @@ impl Passage {
             (None, None) => (None, None),
         }
     }
+}
+
+/// Whether the tenant may have the connection that the request came on.
+fn is_carried(session: &Session, forward: &Forward) -> bool {
+    let connection = Connection::of(session).zip(forward.admission.as_ref());
+    connection.is_none_or(|(connection, admission)| connection.carries(admission))
 }
 
 /// Messages of a gRPC call come when there is something to say.
@@ -374,7 +420,6 @@ fn log(session: &Session, error: Option<&Error>, passage: &Passage, finished: &F
         client = %facts.client,
         tls = tls.and_then(TlsFacts::version),
         tls_cipher = tls.and_then(TlsFacts::cipher),
-        client_certificate = identity.map(|identity| identity.subject.as_str()),
         client_certificate_sha256 = identity.map(|identity| identity.fingerprint.as_str()),
         method = facts.method,
         path = facts.path,

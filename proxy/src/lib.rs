@@ -22,6 +22,7 @@ mod jwks;
 mod lifecycle;
 mod listener;
 mod metrics;
+mod redirect;
 mod request_id;
 mod respond;
 mod secrets;

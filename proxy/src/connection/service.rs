@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use pingora::{
     apps::ServerApp as _,
     proxy::HttpProxy,
@@ -195,7 +196,8 @@ impl Door {
             }
         };
         let agreed = tls.as_ref().map(|facts| facts.protocol);
-        let connection = Arc::new(Connection { client, tls, _place: place });
+        let connection =
+            Arc::new(Connection { client, tls, tenants: Mutex::default(), _place: place });
         let conduit = Conduit::new(transport, &connection).map_err(io::Error::other)?;
         let mut conduit = Box::new(conduit);
         let protocol = match agreed {

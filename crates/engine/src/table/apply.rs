@@ -20,6 +20,10 @@ use crate::{
 
 /// One change of the table's resources.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "almost every change is a `Put`, and none is kept: a box would only cost an allocation"
+)]
 pub enum Change {
     /// Adds a resource or replaces the one with its identity.
     Put(Resource),
