@@ -1,6 +1,6 @@
 //! Limits, each with those who share it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
@@ -100,7 +100,7 @@ async fn bandwidth_of_a_tenant_is_bounded_in_both_directions() {
         [("request_bytes_per_second", "receives"), ("response_bytes_per_second", "sends")]
     {
         platform.tenant(slug, json!({"auth": "none", "limits": {limit: 60_000}})).await;
-        let began = Instant::now();
+        let began = tokio::time::Instant::now();
         let host = format!("{slug}.example");
         // The origin's echo grows with the target; a long one makes a large answer.
         let path = format!("/{}", "a".repeat(7_000));
