@@ -65,8 +65,13 @@ impl World {
 
     fn without_state(options: TlsOptions) -> Self {
         let keys = || MasterKeys::parse(&STANDARD.encode([1; 32])).unwrap();
-        let runtime =
-            Runtime::new(RuntimeOptions { named_tenants: 1, token_cache_bytes: 1024, seed: 1 });
+        let runtime = Runtime::new(RuntimeOptions {
+            named_tenants: 1,
+            token_cache_bytes: 1024,
+            limited_subjects: 1,
+            max_in_flight: 1,
+            seed: 1,
+        });
         let table = Table::new(Arc::new(runtime), 1);
         let secrets = Arc::new(Secrets::new(keys()));
         let active = Arc::new(Active::new(table, 1, Arc::clone(&secrets)));
