@@ -22,16 +22,18 @@ use crate::{
     admin::Admin,
     bootstrap::{Bootstrap, Flags},
     clock::Clock,
-    connect::Connector,
     gateway::{AccessLog, Gateway, InFlightBound},
     jwks::Jwks,
     listener::{Bound, Prebound},
     metrics::Metrics,
     request_id::RequestIds,
     shutdown::Signals,
+    upstream::{Connector, Prober, Resolver},
 };
 
 const LAST_KNOWN_GOOD: &str = "last-known-good.ndjson";
+/// Tries of one request, whatever its upstream says.
+const MAX_ATTEMPTS: usize = 6;
 const ADDRESSES: &str = "addresses.json";
 
 /// Runs the proxy until it is told to stop.
@@ -44,11 +46,12 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     pingora::tls::install_default_crypto_provider();
     let clock = Clock::start();
     let seed = rand::random();
-    let runtime = Arc::new(Runtime::new(RuntimeOptions {
+    let runtime = Runtime::new(RuntimeOptions {
         named_tenants: bootstrap.named_tenants,
         token_cache_bytes: bootstrap.token_cache_bytes,
         seed,
-    }));
+    });
+    let runtime = Arc::new(runtime.naming_upstreams(bootstrap.upstream.named_upstreams));
     let active = Arc::new(Active::new(Table::new(runtime, seed)));
     let subscription = subscribe(&bootstrap, &active)?;
     let progress = subscription.progress();
@@ -64,12 +67,14 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
 
     let mut server = Server::new_with_opt_and_conf(None, configuration(&bootstrap));
     server.bootstrap();
+    let resolver = Arc::new(Resolver::new(&bootstrap.upstream, clock));
+    let connector = Arc::new(Connector::new(bootstrap.upstream, clock, Arc::clone(&resolver)));
     let gateway = Gateway {
         active: Arc::clone(&active),
         clock,
         request_ids: RequestIds::new(rand::random()),
         jwks: Arc::clone(&jwks),
-        connector: Connector::new(bootstrap.upstream),
+        connector: Arc::clone(&connector),
         in_flight: InFlightBound::new(bootstrap.max_in_flight.get()),
         access_log: if bootstrap.access_log { AccessLog::On } else { AccessLog::Off },
     };
@@ -83,6 +88,18 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     service.add_tcp(&admin.address().to_string());
     service.threads = Some(1);
     server.add_service(Prebound::new(service, admin));
+
+    let prober = Prober::new(
+        connector,
+        Arc::clone(&resolver),
+        Arc::clone(&active),
+        clock,
+        bootstrap.upstream.health_checks_at_once.get(),
+    );
+    let tending = Tending { prober: Arc::new(prober), resolver, active: Arc::clone(&active) };
+    let mut tending = background_service("upstreams", tending);
+    tending.threads = Some(1);
+    server.add_service(tending);
 
     let mut following =
         background_service("subscription", Following::new(subscription, jwks, active));
@@ -116,6 +133,24 @@ impl BackgroundService for Following {
         tokio::select! {
             () = subscription.run(stop) => {}
             () = Arc::clone(&self.jwks).keep_fresh(Arc::clone(&self.active)) => {}
+        }
+    }
+}
+
+/// What is found out about upstreams beside the requests.
+struct Tending {
+    prober: Arc<Prober>,
+    resolver: Arc<Resolver>,
+    active: Arc<Active>,
+}
+
+#[async_trait]
+impl BackgroundService for Tending {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => {}
+            () = Arc::clone(&self.prober).run() => {}
+            () = Arc::clone(&self.resolver).keep_fresh(Arc::clone(&self.active)) => {}
         }
     }
 }
@@ -172,7 +207,8 @@ fn configuration(bootstrap: &Bootstrap) -> ServerConf {
         threads: if bootstrap.threads == 0 { processors } else { bootstrap.threads },
         grace_period_seconds: Some(bootstrap.shutdown_grace_seconds),
         graceful_shutdown_timeout_seconds: Some(1),
-        max_retries: bootstrap.upstream.connect_attempts.get(),
+        max_retries: MAX_ATTEMPTS,
+        upstream_keepalive_pool_size: bootstrap.upstream.idle_connections.get(),
         ..ServerConf::default()
     }
 }

@@ -1,6 +1,7 @@
 //! One request, phase by phase. Each method is what its phase is for, and no more.
 
 use std::{
+    os::fd::RawFd,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -13,19 +14,21 @@ use bytes::Bytes;
 use pingora::{
     Error, ErrorSource, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
-    proxy::{FailToProxy, ProxyHttp, Session},
+    protocols::Digest,
+    proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
 use tenantry_engine::{Decision, Denial, Finished, Forward, Reason, Usage, decide};
+use tenantry_model::upstream::Timeouts;
 
 use crate::{
     active::{Active, ActiveState},
     clock::Clock,
-    connect::Connector,
     facts, identity,
     jwks::Jwks,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
+    upstream::{Attempts, Connector},
 };
 
 /// What all requests share.
@@ -35,7 +38,7 @@ pub(crate) struct Gateway {
     pub(crate) clock: Clock,
     pub(crate) request_ids: RequestIds,
     pub(crate) jwks: Arc<Jwks>,
-    pub(crate) connector: Connector,
+    pub(crate) connector: Arc<Connector>,
     pub(crate) in_flight: InFlightBound,
     pub(crate) access_log: AccessLog,
 }
@@ -58,7 +61,7 @@ pub(crate) struct Passage {
     reason: Option<Reason>,
     usage: Option<Arc<Usage>>,
     request_bytes: u64,
-    connect_attempts: usize,
+    attempts: Option<Attempts>,
     place: Option<Place>,
 }
 
@@ -75,7 +78,7 @@ impl ProxyHttp for Gateway {
             reason: None,
             usage: None,
             request_bytes: 0,
-            connect_attempts: 0,
+            attempts: None,
             place: None,
         }
     }
@@ -90,8 +93,12 @@ impl ProxyHttp for Gateway {
         let refusal = match (&passage.state, &passage.place) {
             (Some(state), Some(_)) => match self.decide(session, &Arc::clone(state)).await {
                 Decision::Forward(forward) => {
+                    passage.attempts = self.begin(&forward, session, passage.started);
                     passage.admit(forward);
-                    return Ok(false);
+                    if passage.attempts.is_some() {
+                        return Ok(false);
+                    }
+                    passage.refuse_crowded()
                 }
                 Decision::Deny(denial) => passage.refuse(&denial),
             },
@@ -108,6 +115,9 @@ impl ProxyHttp for Gateway {
         _: bool,
         passage: &mut Passage,
     ) -> Result<()> {
+        if let Some(attempts) = &passage.attempts {
+            attempts.sent(self.clock.now().monotonic);
+        }
         passage.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
         let max = passage.forward.as_ref().and_then(|forward| forward.max_body_bytes);
         // What flows through a WebSocket is not the body of a request.
@@ -122,11 +132,27 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
-        let upstream = passage.forward.as_ref().map(|forward| &forward.upstream);
-        let endpoint = upstream.and_then(|upstream| upstream.next_endpoint());
-        let endpoint =
-            endpoint.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no endpoint"))?;
-        self.connector.peer(&endpoint.address).await
+        // What is sent again was counted before.
+        passage.request_bytes = 0;
+        match &mut passage.attempts {
+            Some(attempts) => self.connector.peer(attempts).await,
+            None => Err(Error::explain(ErrorType::ConnectNoRoute, "nothing to be sent")),
+        }
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        was_reused: bool,
+        _: &HttpPeer,
+        descriptor: RawFd,
+        _: Option<&Digest>,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        if let Some(attempts) = &mut passage.attempts {
+            self.connector.connected(attempts, was_reused, descriptor);
+        }
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -155,9 +181,49 @@ impl ProxyHttp for Gateway {
         passage: &mut Passage,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        passage.connect_attempts += 1;
-        error.set_retry(self.connector.may_retry(passage.connect_attempts));
+        let now = self.clock.now().monotonic;
+        let attempts = passage.attempts.as_mut();
+        error.set_retry(attempts.is_some_and(|attempts| attempts.not_connected(now)));
         error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        passage: &mut Passage,
+        was_reused: bool,
+    ) -> Box<Error> {
+        let now = self.clock.now().monotonic;
+        let attempts = passage.attempts.as_mut();
+        let again =
+            attempts.is_some_and(|attempts| attempts.broke(session, &error, was_reused, now));
+        error.set_retry(again && passage.reason.is_none());
+        error
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let now = self.clock.now().monotonic;
+        let attempts = passage.attempts.as_mut();
+        attempts.map_or(Ok(()), |attempts| attempts.answered(session, response, now))
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        ends: bool,
+        passage: &mut Passage,
+    ) -> Result<Option<Duration>> {
+        let now = self.clock.now().monotonic;
+        let attempts = passage.attempts.as_ref();
+        attempts.map_or(Ok(None), |attempts| attempts.received(ends, now).map(|()| None))
     }
 
     async fn response_filter(
@@ -178,13 +244,15 @@ impl ProxyHttp for Gateway {
         error: &Error,
         passage: &mut Passage,
     ) -> FailToProxy {
-        let reason = passage.reason.or_else(|| blame(error));
+        let told = passage.attempts.as_ref().and_then(Attempts::failure);
+        let reason = passage.reason.or(told.map(|(reason, _)| reason)).or_else(|| blame(error));
         passage.reason = reason;
+        let detail = told.and_then(|(_, detail)| detail);
         let error_code = match reason {
             Some(reason) if session.response_written().is_none() => {
                 session.set_keepalive(None);
-                let told =
-                    respond::refuse(session, &Refusal::from(reason), passage.request_id).await;
+                let refusal = Refusal::from(reason).because(detail);
+                let told = respond::refuse(session, &refusal, passage.request_id).await;
                 told.map_or(0, |()| reason.status())
             }
             _ => 0,
@@ -210,6 +278,17 @@ impl ProxyHttp for Gateway {
         }
     }
 
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Passage,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        // Counted by outcome: an endpoint that is down must not flood the log.
+        true
+    }
+
     fn suppress_error_log(&self, _: &Session, passage: &Passage, _: &Error) -> bool {
         // Counted by reason, and told to the client: a broken upstream must not flood the log.
         passage.reason.is_some()
@@ -217,6 +296,11 @@ impl ProxyHttp for Gateway {
 }
 
 impl Gateway {
+    /// None if the upstream has as many requests as it may have.
+    fn begin(&self, forward: &Forward, session: &Session, started: Duration) -> Option<Attempts> {
+        self.connector.begin(forward, session, Timeouts::default(), started)
+    }
+
     /// Decides, and once more if a token was refused for a key that could be fetched meanwhile.
     async fn decide(&self, session: &Session, state: &ActiveState) -> Decision {
         let facts = facts::of(session);
@@ -253,6 +337,13 @@ impl Passage {
     fn refuse_unready(&mut self) -> Refusal {
         self.reason = Some(Reason::Overloaded);
         Refusal::from(Reason::Overloaded)
+    }
+
+    /// The upstream has as many requests as it may have. Nothing waits: a queue would only fill.
+    fn refuse_crowded(&mut self) -> Refusal {
+        self.reason = Some(Reason::UpstreamUnavailable);
+        Refusal::from(Reason::UpstreamUnavailable)
+            .because(Some("the service has as many requests as it may have"))
     }
 
     fn unresolved(&self) -> Option<Arc<Usage>> {

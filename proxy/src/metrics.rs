@@ -17,6 +17,7 @@ use tenantry_subscription::{Link, Progress};
 use crate::{
     active::{Active, ActiveState},
     clock::Clock,
+    upstream::encode_metrics,
 };
 
 /// Everything that is scraped.
@@ -53,7 +54,8 @@ impl Collector for Scrape {
             .into_iter()
             .map(|(owner, usage)| (label(&state, owner), usage))
             .collect();
-        tenants(&mut encoder, &usages)
+        tenants(&mut encoder, &usages)?;
+        encode_metrics(&mut encoder, &state.table, self.0.clock.now().monotonic)
     }
 }
 

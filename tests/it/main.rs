@@ -11,3 +11,4 @@ mod observability;
 mod start;
 mod survival;
 mod tidy;
+mod upstreams;

@@ -14,8 +14,12 @@ use tenantry_model::TenantId;
 use crate::{
     limiter::{CompiledRateLimit, Levels, Limited, RateLimiters, has_room},
     token_cache::TokenCache,
+    upstream::UpstreamNames,
     usage::{Usage, Usages},
 };
+
+/// Upstreams that are counted by name, if nothing else is said.
+const NAMED_UPSTREAMS: usize = 200;
 
 /// Sizes of what a [`Runtime`] keeps.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +37,8 @@ pub struct RuntimeOptions {
 pub struct Runtime {
     /// Counters.
     pub usages: Usages,
+    /// Which upstreams are counted by name.
+    pub upstream_names: Arc<UpstreamNames>,
     pub(crate) tokens: TokenCache,
 }
 
@@ -42,8 +48,15 @@ impl Runtime {
     pub fn new(options: RuntimeOptions) -> Self {
         Self {
             usages: Usages::new(options.named_tenants),
+            upstream_names: Arc::new(UpstreamNames::new(NAMED_UPSTREAMS)),
             tokens: TokenCache::new(options.token_cache_bytes, options.seed),
         }
+    }
+
+    /// Counts so many upstreams by name; to be said before there is a table.
+    #[must_use]
+    pub fn naming_upstreams(self, named: usize) -> Self {
+        Self { upstream_names: Arc::new(UpstreamNames::new(named)), ..self }
     }
 }
 

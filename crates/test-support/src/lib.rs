@@ -7,14 +7,18 @@
     reason = "this crate is part of tests: it fails them with a message, and reads the real clock and environment"
 )]
 
+mod certificates;
 mod eventually;
 mod origin;
 mod platform;
 mod process;
 mod request;
+mod server;
 
+pub use certificates::{Authority, Certificate};
 pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
 pub use platform::{Platform, json};
 pub use process::{Process, binary};
 pub use request::{Answer, Request};
+pub use server::{Body, Server, serve_http1, serve_http2};
