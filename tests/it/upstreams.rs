@@ -34,14 +34,15 @@ async fn endpoint(platform: &Platform, server: &Server) -> Value {
     let (status, view) = platform.admin_get("/upstreams").await;
     assert_eq!(status, 200);
     let view: Value = serde_json::from_str(&view).unwrap();
-    let endpoints = view["upstreams"][0]["endpoints"].as_array().unwrap().clone();
+    let endpoints = view.pointer("/upstreams/0/endpoints").and_then(Value::as_array).unwrap();
     let address = server.address().to_string();
-    endpoints.into_iter().find(|endpoint| endpoint["address"] == address).unwrap()
+    let is_it = |endpoint: &&Value| endpoint.get("address").is_some_and(|it| *it == address);
+    endpoints.iter().find(is_it).unwrap().clone()
 }
 
 async fn until(platform: &Platform, server: &Server, state: &str) {
     eventually(&format!("{} is {state}", server.address()), async || {
-        (endpoint(platform, server).await["state"] == state).then_some(())
+        (endpoint(platform, server).await.get("state")? == state).then_some(())
     })
     .await;
 }
