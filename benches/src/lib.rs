@@ -94,6 +94,7 @@ fn tenant(number: u32) -> Result<Tenant, Failure> {
         access: tenantry_model::Access::default(),
         features: std::collections::BTreeMap::default(),
         limits: tenantry_model::Limits::default(),
+        region: None,
     })
 }
 
@@ -181,6 +182,7 @@ pub fn facts<'a>(
             authorization: single(authorization),
             ..HeaderFacts::default()
         },
+        all_headers: &(),
     }
 }
 

@@ -7,7 +7,9 @@ use http::{Method, Response, StatusCode};
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 use tenantry_api::explain::ExplainRequest;
 
-use crate::{active::Active, clock::Clock, explain, metrics::Metrics, upstream::view};
+use crate::{
+    active::Active, clock::Clock, explain, lifecycle::Lifecycle, metrics::Metrics, upstream::view,
+};
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The text format's media type, as Prometheus asks for it.
@@ -19,6 +21,7 @@ pub(crate) struct Admin {
     pub(crate) active: Arc<Active>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
+    pub(crate) lifecycle: Lifecycle,
 }
 
 #[async_trait]
@@ -45,9 +48,10 @@ impl ServeHttp for Admin {
 }
 
 impl Admin {
-    /// Ready once there is any good snapshot, wherever it came from.
+    /// Ready once there is any good snapshot, wherever it came from, until the process is told to stop.
     fn readiness(&self) -> Response<Vec<u8>> {
         match self.active.load() {
+            _ if self.lifecycle.is_leaving() => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
             Some(state) => {
                 text(StatusCode::OK, &format!("ready at revision {}\n", state.position.revision))
             }

@@ -1,17 +1,14 @@
 //! The composition root: puts the process together and runs it.
 
-use std::{fs, io::Write as _, path::Path, sync::Arc};
+use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
 use pingora::{
     apps::http_app::HttpServer,
-    proxy::http_proxy_service_with_name,
+    proxy::http_proxy,
     server::{RunArgs, Server, ShutdownWatch, configuration::ServerConf},
-    services::{
-        background::{BackgroundService, background_service},
-        listening::Service,
-    },
+    services::background::{BackgroundService, background_service},
 };
 use tenantry_engine::{Runtime, RuntimeOptions, Table};
 use tenantry_subscription::{BearerToken, Options, Subscription};
@@ -22,12 +19,21 @@ use crate::{
     admin::Admin,
     bootstrap::{Bootstrap, Flags},
     clock::Clock,
+    connection::{
+        places::Places,
+        refusals::Refusals,
+        service::{Door, DoorService},
+        trust::Trust,
+    },
     gateway::{AccessLog, Gateway, InFlightBound},
     jwks::Jwks,
-    listener::{Bound, Prebound},
+    lifecycle::{
+        Ending, Lifecycle,
+        handover::{Predecessor, SOCKET, Sockets},
+    },
+    listener::{Bound, Listening},
     metrics::Metrics,
     request_id::RequestIds,
-    shutdown::Signals,
     upstream::{Connector, Prober, Resolver},
 };
 
@@ -55,13 +61,18 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let active = Arc::new(Active::new(Table::new(runtime, seed)));
     let subscription = subscribe(&bootstrap, &active)?;
     let progress = subscription.progress();
+    let ready = subscription.progress();
     let jwks = Arc::new(
         Jwks::new(bootstrap.jwks, clock)
             .context("the client that fetches keys cannot be set up")?,
     );
 
-    let clients = Bound::new(bootstrap.proxy_addr, "clients")?;
-    let admin = Bound::new(bootstrap.proxy_admin_addr, "admin")?;
+    let (predecessor, mut inherited) = ask_predecessor(flags, &bootstrap.proxy_data_dir)?;
+    let clients = Bound::new(bootstrap.proxy_addr, "clients", &mut inherited)?;
+    let admin = Bound::new(bootstrap.proxy_admin_addr, "admin", &mut inherited)?;
+    let mut sockets = Sockets::default();
+    sockets.add("clients", clients.listener())?;
+    sockets.add("admin", admin.listener())?;
     publish_addresses(&bootstrap.proxy_data_dir, &clients, &admin)?;
     tracing::info!(proxy = %clients.address(), proxy_admin = %admin.address(), "listening");
 
@@ -69,25 +80,38 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     server.bootstrap();
     let resolver = Arc::new(Resolver::new(&bootstrap.upstream, clock));
     let connector = Arc::new(Connector::new(bootstrap.upstream, clock, Arc::clone(&resolver)));
+    let lifecycle = Lifecycle::new(predecessor.is_some());
+    let bounds = &bootstrap.connections;
+    let trust = Trust::new(&bounds.trusted_proxies, &bounds.proxy_protocol_from);
+    let places = Arc::new(Places::new(bounds.max.get(), bounds.max_per_client.get()));
+    let request_ids = Arc::new(RequestIds::new(rand::random()));
+    let access_log = if bootstrap.access_log { AccessLog::On } else { AccessLog::Off };
     let gateway = Gateway {
         active: Arc::clone(&active),
         clock,
-        request_ids: RequestIds::new(rand::random()),
+        request_ids: Arc::clone(&request_ids),
+        trust: trust.clone(),
+        bounds: bounds.clone(),
         jwks: Arc::clone(&jwks),
         connector: Arc::clone(&connector),
         in_flight: InFlightBound::new(bootstrap.max_in_flight.get()),
-        access_log: if bootstrap.access_log { AccessLog::On } else { AccessLog::Off },
+        access_log,
+        lifecycle: lifecycle.clone(),
     };
-    let mut service = http_proxy_service_with_name(&server.configuration, gateway, "proxy");
-    service.add_tcp(&clients.address().to_string());
-    server.add_service(Prebound::new(service, clients));
+    let door = Door {
+        proxy: Arc::new(http_proxy(&server.configuration, gateway)),
+        refusals: Refusals { active: Arc::clone(&active), request_ids, access_log },
+        places: Arc::clone(&places),
+        trust,
+        bounds: bounds.clone(),
+        http2: bootstrap.http2,
+        clock,
+    };
+    server.add_service(DoorService::new(door, vec![clients], lifecycle.clone()));
 
-    let metrics = Arc::new(Metrics { active: Arc::clone(&active), progress, clock });
-    let app = HttpServer::new_app(Admin { active: Arc::clone(&active), metrics, clock });
-    let mut service = Service::new("admin".to_owned(), app);
-    service.add_tcp(&admin.address().to_string());
-    service.threads = Some(1);
-    server.add_service(Prebound::new(service, admin));
+    let metrics = Arc::new(Metrics { active: Arc::clone(&active), progress, places, clock });
+    let app = Admin { active: Arc::clone(&active), metrics, clock, lifecycle: lifecycle.clone() };
+    server.add_service(Listening::new(HttpServer::new_app(app), admin, lifecycle.closing_admin()));
 
     let prober = Prober::new(
         connector,
@@ -105,7 +129,15 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         background_service("subscription", Following::new(subscription, jwks, active));
     following.threads = Some(1);
     server.add_service(following);
-    server.run(RunArgs { shutdown_signal: Box::new(Signals) });
+    let ending = Ending {
+        lifecycle,
+        delay: Duration::from_secs(bootstrap.shutdown_delay_seconds),
+        deadline: Duration::from_secs(bootstrap.shutdown_grace_seconds),
+        handover: bootstrap.proxy_data_dir.join(SOCKET),
+        predecessor: predecessor.map(|predecessor| (predecessor, ready)).into(),
+        sockets: sockets.into(),
+    };
+    server.run(RunArgs { shutdown_signal: Box::new(ending) });
     Ok(())
 }
 
@@ -153,6 +185,24 @@ impl BackgroundService for Tending {
             () = Arc::clone(&self.resolver).keep_fresh(Arc::clone(&self.active)) => {}
         }
     }
+}
+
+/// With `--upgrade`, the sockets of the process that serves now.
+fn ask_predecessor(
+    flags: &Flags,
+    directory: &Path,
+) -> anyhow::Result<(Option<Predecessor>, Sockets)> {
+    if !flags.upgrade {
+        return Ok((None, Sockets::default()));
+    }
+    let path = directory.join(SOCKET);
+    let (predecessor, sockets) = Predecessor::ask(&path).with_context(|| {
+        format!(
+            "there is no proxy to take over from at {}; start without --upgrade",
+            path.display()
+        )
+    })?;
+    Ok((Some(predecessor), sockets))
 }
 
 fn subscribe(bootstrap: &Bootstrap, active: &Arc<Active>) -> anyhow::Result<Subscription<Active>> {
@@ -205,7 +255,8 @@ fn configuration(bootstrap: &Bootstrap) -> ServerConf {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     ServerConf {
         threads: if bootstrap.threads == 0 { processors } else { bootstrap.threads },
-        grace_period_seconds: Some(bootstrap.shutdown_grace_seconds),
+        // By then all connections are done, or cut.
+        grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
         max_retries: MAX_ATTEMPTS,
         upstream_keepalive_pool_size: bootstrap.upstream.idle_connections.get(),

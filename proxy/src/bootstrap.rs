@@ -1,11 +1,14 @@
 //! The bootstrap config: what one proxy process needs before it has a snapshot.
 
+mod bounds;
+
 use std::{
     net::SocketAddr,
     num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
 };
 
+pub use bounds::{ConnectionBounds, Http2Bounds};
 use clap::Parser;
 use figment::{
     Figment,
@@ -44,6 +47,11 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_data_dir: Option<PathBuf>,
+    /// Take the listening sockets over from the proxy that serves with the same data directory, and let
+    /// it end once this one is ready.
+    #[arg(long)]
+    #[serde(skip)]
+    pub upgrade: bool,
     /// The name under which this proxy reports; the host name by default.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,10 +76,13 @@ pub struct Bootstrap {
     pub max_in_flight: NonZeroUsize,
     pub named_tenants: usize,
     pub token_cache_bytes: u64,
+    pub shutdown_delay_seconds: u64,
     pub shutdown_grace_seconds: u64,
     pub access_log: bool,
     pub log_filter: String,
     pub log_format: String,
+    pub connections: ConnectionBounds,
+    pub http2: Http2Bounds,
     pub upstream: UpstreamBounds,
     pub jwks: JwksBounds,
 }
@@ -122,7 +133,7 @@ impl std::fmt::Debug for NodeToken {
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 17] = [
+const ENVIRONMENT: [&str; 20] = [
     "proxy_addr",
     "proxy_admin_addr",
     "distribution_url",
@@ -134,10 +145,13 @@ const ENVIRONMENT: [&str; 17] = [
     "max_in_flight",
     "named_tenants",
     "token_cache_bytes",
+    "shutdown_delay_seconds",
     "shutdown_grace_seconds",
     "access_log",
     "log_filter",
     "log_format",
+    "connections",
+    "http2",
     "upstream",
     "jwks",
 ];

@@ -1,7 +1,10 @@
 //! Explains what would become of a described request, by the code that decides live ones.
 
+use http::{HeaderMap, HeaderName};
 use tenantry_api::explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
-use tenantry_engine::{Decision, Explanation, HeaderFacts, LimitLevel, Now, RequestFacts};
+use tenantry_engine::{
+    Decision, Explanation, HeaderFacts, LimitLevel, Now, Redirection, RequestFacts,
+};
 
 use crate::active::ActiveState;
 
@@ -13,14 +16,25 @@ pub(crate) fn explain(state: &ActiveState, request: &ExplainRequest, now: Now) -
         ("x-api-key", request.key.as_deref()),
         ("authorization", authorization.as_deref()),
     ];
-    let headers =
-        headers.iter().filter_map(|(name, value)| value.map(|value| (*name, value.as_bytes())));
+    let headers = headers.iter().filter_map(|(name, value)| value.map(|value| (*name, value)));
+    let others = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let headers: Vec<_> = headers.chain(others).collect();
+    let mut all_headers = HeaderMap::new();
+    for (name, value) in &headers {
+        // One that is not valid would not have come this far.
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+            all_headers.append(name, value);
+        }
+    }
     let facts = RequestFacts {
         client: request.from_ip,
         sni: request.sni.as_deref(),
         method: &request.method,
         path: request.path.split_once('?').map_or(request.path.as_str(), |(path, _)| path),
-        headers: HeaderFacts::collect(headers),
+        headers: HeaderFacts::collect(
+            headers.iter().map(|(name, value)| (*name, value.as_bytes())),
+        ),
+        all_headers: &all_headers,
     };
     let mut explanation = Explanation::default();
     let decision = tenantry_engine::explain(&state.table, &facts, now, &mut explanation);
@@ -37,10 +51,19 @@ pub(crate) fn explain(state: &ActiveState, request: &ExplainRequest, now: Now) -
         Decision::Forward(forward) => {
             response.outcome = "forward".to_owned();
             response.status = None;
-            response.tenant = Some(forward.tenant.slug().to_string());
+            response.tenant = forward.tenant().map(|tenant| tenant.slug().to_string());
             response.route = Some(forward.route.id().to_string());
             response.upstream = Some(forward.upstream.spec().id.to_string());
             response.limits = forward.limits().map(limit_left).collect();
+        }
+        Decision::Redirect(Redirection { admission, route, status, .. }) => {
+            response.outcome = "redirect".to_owned();
+            response.status = Some(*status);
+            response.route = Some(route.id().to_string());
+            if let Some(admission) = admission {
+                response.tenant = Some(admission.tenant.slug().to_string());
+                response.limits = admission.limits().map(limit_left).collect();
+            }
         }
         Decision::Deny(denial) => {
             response.outcome = denial.reason.as_str().to_owned();

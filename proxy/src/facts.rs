@@ -1,27 +1,21 @@
 //! The facts of a request, out of pingora's session.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use pingora::{http::RequestHeader, proxy::Session};
 use tenantry_engine::{HeaderFacts, RequestFacts, Single};
 
-/// Collects the facts of a request.
-pub(crate) fn of(session: &Session) -> RequestFacts<'_> {
+/// Collects the facts.
+pub(crate) fn of(session: &Session, client: IpAddr) -> RequestFacts<'_> {
     let request = session.req_header();
     RequestFacts {
-        client: client(session),
+        client,
         sni: None,
         method: request.method.as_str(),
         path: path(request),
-        headers: headers(session, request),
+        headers: headers(request),
+        all_headers: &request.headers,
     }
-}
-
-/// The address of the peer. A connection without one (it was closed meanwhile) is nobody's, and the
-/// unspecified address is in no list that allows anything but everything.
-pub(crate) fn client(session: &Session) -> IpAddr {
-    let inet = session.client_addr().and_then(|address| address.as_inet());
-    inet.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical())
 }
 
 /// The path of the target, or the whole target if it is not in origin-form, which no path matches.
@@ -30,29 +24,18 @@ fn path(request: &RequestHeader) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
 }
 
-fn headers<'a>(session: &Session, request: &'a RequestHeader) -> HeaderFacts<'a> {
+fn headers(request: &RequestHeader) -> HeaderFacts<'_> {
     let names_and_values =
         request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let mut facts = HeaderFacts::collect(names_and_values);
-    // HTTP/2 names the host in `:authority`.
-    if facts.host == Single::Missing
-        && let Some(authority) = request.uri.authority()
-    {
-        facts.host = Single::One(authority.as_str().as_bytes());
-    }
-    if facts.transfer_encoding != Single::Missing && was_length_removed(session) {
-        facts.content_length = Single::Repeated;
+    // HTTP/2 names the host in `:authority`; a `Host` beside it must say the same (RFC 9113, 8.3.1).
+    if let Some(authority) = request.uri.authority() {
+        let authority = authority.as_str().as_bytes();
+        facts.host = match facts.host {
+            Single::Missing => Single::One(authority),
+            Single::One(host) if host.eq_ignore_ascii_case(authority) => Single::One(host),
+            Single::One(_) | Single::Repeated => Single::Repeated,
+        };
     }
     facts
-}
-
-/// Pingora removes `Content-Length` where `Transfer-Encoding` stands too, before anybody can see it.
-/// Whoever sends both is smuggling or broken, so the bytes that came are looked at again.
-fn was_length_removed(session: &Session) -> bool {
-    const NAME: &[u8] = b"\ncontent-length";
-    let Some(session) = session.as_downstream().as_http1() else { return false };
-    session
-        .get_headers_raw_bytes()
-        .windows(NAME.len())
-        .any(|window| window.eq_ignore_ascii_case(NAME))
 }

@@ -1,11 +1,11 @@
 //! One request, phase by phase. Each method is what its phase is for, and no more.
 
+mod in_flight;
+
 use std::{
+    net::{IpAddr, Ipv4Addr},
     os::fd::RawFd,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,29 +18,40 @@ use pingora::{
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
-use tenantry_engine::{Decision, Denial, Finished, Forward, Reason, Usage, decide};
-use tenantry_model::upstream::Timeouts;
+use tenantry_engine::{
+    CompiledRoute, CompiledTenant, Decision, Denial, Finished, Forward, Reason, Redirection, Usage,
+    decide,
+};
 
 use crate::{
     active::{Active, ActiveState},
+    bootstrap::ConnectionBounds,
     clock::Clock,
-    facts, identity,
+    connection::{Connection, trust::Trust},
+    facts, filters, identity,
     jwks::Jwks,
+    lifecycle::Lifecycle,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
     upstream::{Attempts, Connector},
 };
+
+pub(crate) use in_flight::InFlightBound;
+use in_flight::Place;
 
 /// What all requests share.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     pub(crate) active: Arc<Active>,
     pub(crate) clock: Clock,
-    pub(crate) request_ids: RequestIds,
+    pub(crate) request_ids: Arc<RequestIds>,
+    pub(crate) trust: Trust,
+    pub(crate) bounds: ConnectionBounds,
     pub(crate) jwks: Arc<Jwks>,
     pub(crate) connector: Arc<Connector>,
     pub(crate) in_flight: InFlightBound,
     pub(crate) access_log: AccessLog,
+    pub(crate) lifecycle: Lifecycle,
 }
 
 /// Whether a line is logged per request.
@@ -54,10 +65,14 @@ pub(crate) enum AccessLog {
 #[derive(Debug)]
 pub(crate) struct Passage {
     request_id: RequestId,
+    /// Whose request it is, after proxies in front were taken into account.
+    client: IpAddr,
+    is_https: bool,
     /// The state it is decided by, from beginning to end.
     state: Option<Arc<ActiveState>>,
     started: Duration,
     forward: Option<Forward>,
+    redirection: Option<Redirection>,
     reason: Option<Reason>,
     usage: Option<Arc<Usage>>,
     request_bytes: u64,
@@ -72,9 +87,13 @@ impl ProxyHttp for Gateway {
     fn new_ctx(&self) -> Passage {
         Passage {
             request_id: self.request_ids.next(),
+            // In no list that allows anything but everything.
+            client: Ipv4Addr::UNSPECIFIED.into(),
+            is_https: false,
             state: None,
             started: self.clock.now().monotonic,
             forward: None,
+            redirection: None,
             reason: None,
             usage: None,
             request_bytes: 0,
@@ -83,7 +102,17 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn early_request_filter(&self, _: &mut Session, passage: &mut Passage) -> Result<()> {
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        if let Some(connection) = Connection::of(session) {
+            passage.client = self.trust.client(connection, session.req_header());
+            passage.is_https = self.trust.is_https(connection, false, session.req_header());
+        }
+        session.set_read_timeout(Some(seconds(self.bounds.body_timeout_seconds)));
+        session.set_write_timeout(Some(seconds(self.bounds.response_timeout_seconds)));
         passage.state = self.active.load();
         passage.place = self.in_flight.enter();
         Ok(())
@@ -91,17 +120,22 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         let refusal = match (&passage.state, &passage.place) {
-            (Some(state), Some(_)) => match self.decide(session, &Arc::clone(state)).await {
-                Decision::Forward(forward) => {
-                    passage.attempts = self.begin(&forward, session, passage.started);
-                    passage.admit(forward);
-                    if passage.attempts.is_some() {
-                        return Ok(false);
+            (Some(state), Some(_)) => {
+                match self.decide(session, passage.client, &Arc::clone(state)).await {
+                    Decision::Forward(forward) => {
+                        passage.attempts = self.begin(&forward, session, passage);
+                        passage.admit(forward);
+                        if passage.attempts.is_some() {
+                            return Ok(false);
+                        }
+                        passage.refuse_crowded()
                     }
-                    passage.refuse_crowded()
+                    Decision::Redirect(redirection) => {
+                        return passage.redirect(session, redirection).await;
+                    }
+                    Decision::Deny(denial) => passage.refuse(&denial),
                 }
-                Decision::Deny(denial) => passage.refuse(&denial),
-            },
+            }
             _ => passage.refuse_unready(),
         };
         respond::refuse(session, &refusal, passage.request_id).await?;
@@ -119,16 +153,23 @@ impl ProxyHttp for Gateway {
             attempts.sent(self.clock.now().monotonic);
         }
         passage.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
-        let max = passage.forward.as_ref().and_then(|forward| forward.max_body_bytes);
         // What flows through a WebSocket is not the body of a request.
-        if max.is_some_and(|max| passage.request_bytes > max) && !session.was_upgraded() {
-            passage.reason = Some(Reason::BodyTooLarge);
-            return Error::e_explain(
-                ErrorType::HTTPStatus(Reason::BodyTooLarge.status()),
-                "body over the tenant's limit",
-            );
+        if session.was_upgraded() {
+            return Ok(());
         }
-        Ok(())
+        let max = passage.forward.as_ref().and_then(|forward| forward.max_body_bytes);
+        let max = max.unwrap_or(u64::MAX).min(self.bounds.body_bytes.get());
+        let elapsed = self.clock.now().monotonic.saturating_sub(passage.started);
+        let reason = if passage.request_bytes > max {
+            Reason::BodyTooLarge
+        } else if elapsed > self.bounds.body_may_take(passage.request_bytes) && !is_stream(session)
+        {
+            Reason::RequestTimeout
+        } else {
+            return Ok(());
+        };
+        passage.reason = Some(reason);
+        Error::e_explain(ErrorType::HTTPStatus(reason.status()), "body too large or too slow")
     }
 
     async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
@@ -168,7 +209,8 @@ impl ProxyHttp for Gateway {
             table: &state.table,
             forward,
             request_id: passage.request_id,
-            client: facts::client(session),
+            client: passage.client,
+            is_https: passage.is_https,
             host: session.req_header().headers.get(http::header::HOST).cloned(),
         };
         identity::apply(&outgoing, request)
@@ -228,10 +270,17 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
+        if self.lifecycle.is_closing() {
+            // The client is told not to come back on this connection.
+            session.set_keepalive(None);
+        }
+        if let Some(forward) = &passage.forward {
+            filters::edit_response(&forward.route, response)?;
+        }
         response.insert_header("x-request-id", passage.request_id.to_string())?;
         let rate_limit =
             passage.forward.as_ref().and_then(|forward| RateLimitHeaders::new(forward.limits()));
@@ -297,13 +346,13 @@ impl ProxyHttp for Gateway {
 
 impl Gateway {
     /// None if the upstream has as many requests as it may have.
-    fn begin(&self, forward: &Forward, session: &Session, started: Duration) -> Option<Attempts> {
-        self.connector.begin(forward, session, Timeouts::default(), started)
+    fn begin(&self, forward: &Forward, session: &Session, passage: &Passage) -> Option<Attempts> {
+        self.connector.begin(forward, session, passage.client, passage.started)
     }
 
     /// Decides, and once more if a token was refused for a key that could be fetched meanwhile.
-    async fn decide(&self, session: &Session, state: &ActiveState) -> Decision {
-        let facts = facts::of(session);
+    async fn decide(&self, session: &Session, client: IpAddr, state: &ActiveState) -> Decision {
+        let facts = facts::of(session, client);
         let decision = decide(&state.table, &facts, self.clock.now(), &mut ());
         if let Decision::Deny(Denial { keys_wanted: Some(issuer), .. }) = &decision
             && self.jwks.refresh(issuer).await
@@ -316,19 +365,19 @@ impl Gateway {
 
 impl Passage {
     fn admit(&mut self, forward: Forward) {
-        if let Some(state) = &self.state {
-            let usages = &state.table.runtime().usages;
-            self.count(Arc::clone(forward.tenant.runtime().usage(forward.tenant.id(), usages)));
-        }
+        self.count_for(forward.tenant());
         self.forward = Some(forward);
     }
 
+    async fn redirect(&mut self, session: &mut Session, redirection: Redirection) -> Result<bool> {
+        self.count_for(redirection.admission.as_ref().map(|admission| &admission.tenant));
+        respond::redirect(session, &redirection, self.request_id).await?;
+        self.redirection = Some(redirection);
+        Ok(true)
+    }
+
     fn refuse(&mut self, denial: &Denial) -> Refusal {
-        if let (Some(state), Some(tenant)) = (&self.state, &denial.tenant) {
-            self.count(Arc::clone(
-                tenant.runtime().usage(tenant.id(), &state.table.runtime().usages),
-            ));
-        }
+        self.count_for(denial.tenant.as_ref());
         self.reason = Some(denial.reason);
         Refusal::from(denial)
     }
@@ -355,10 +404,35 @@ impl Passage {
         Some(usage)
     }
 
-    fn count(&mut self, usage: Arc<Usage>) {
-        usage.start();
-        self.usage = Some(usage);
+    /// What is nobody's is counted when it ends.
+    fn count_for(&mut self, tenant: Option<&Arc<CompiledTenant>>) {
+        if let (Some(state), Some(tenant)) = (&self.state, tenant) {
+            let usage = tenant.runtime().usage(tenant.id(), &state.table.runtime().usages);
+            usage.start();
+            self.usage = Some(Arc::clone(usage));
+        }
     }
+
+    /// The tenant and the route, once they are decided.
+    fn taken(&self) -> (Option<&CompiledTenant>, Option<&CompiledRoute>) {
+        match (&self.forward, &self.redirection) {
+            (Some(forward), _) => (forward.tenant().map(AsRef::as_ref), Some(&forward.route)),
+            (None, Some(Redirection { admission, route, .. })) => {
+                (admission.as_ref().map(|admission| &*admission.tenant), Some(route))
+            }
+            (None, None) => (None, None),
+        }
+    }
+}
+
+/// Messages of a gRPC call come when there is something to say.
+fn is_stream(session: &Session) -> bool {
+    let content_type = session.req_header().headers.get(http::header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+fn seconds(seconds: std::num::NonZeroU64) -> Duration {
+    Duration::from_secs(seconds.get())
 }
 
 /// Who broke the request, if it was not the client.
@@ -381,15 +455,16 @@ fn blame(error: &Error) -> Option<Reason> {
 }
 
 fn log(session: &Session, error: Option<&Error>, passage: &Passage, finished: &Finished) {
-    let facts = facts::of(session);
+    let facts = facts::of(session, passage.client);
+    let (tenant, route) = passage.taken();
     tracing::info!(
         target: "tenantry::access",
         request_id = %passage.request_id,
         client = %facts.client,
         method = facts.method,
         path = facts.path,
-        tenant = passage.forward.as_ref().map(|forward| forward.tenant.slug().as_str()),
-        route = passage.forward.as_ref().map(|forward| forward.route.id().as_str()),
+        tenant = tenant.map(|tenant| tenant.slug().as_str()),
+        route = route.map(|route| route.id().as_str()),
         status = finished.status,
         reason = finished.reason.map(Reason::as_str),
         request_bytes = finished.request_bytes,
@@ -399,50 +474,9 @@ fn log(session: &Session, error: Option<&Error>, passage: &Passage, finished: &F
     );
 }
 
-/// Bounds the requests in progress, over all tenants.
-#[derive(Debug, Clone)]
-pub(crate) struct InFlightBound {
-    count: Arc<AtomicUsize>,
-    max: usize,
-}
-
-impl InFlightBound {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { count: Arc::default(), max }
-    }
-
-    fn enter(&self) -> Option<Place> {
-        let place = Place(Arc::clone(&self.count));
-        let before = self.count.fetch_add(1, Relaxed);
-        // A place that is not given is dropped here, which takes the count back.
-        (before < self.max).then_some(place)
-    }
-}
-
-/// A place among the requests in progress; given back when dropped.
-#[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn places_are_bounded_and_given_back() {
-        let bound = InFlightBound::new(2);
-        let first = bound.enter();
-        let _second = bound.enter();
-        assert!(first.is_some() && bound.enter().is_none() && bound.enter().is_none());
-        drop(first);
-        assert!(bound.enter().is_some());
-        assert_eq!(bound.count.load(Relaxed), 1);
-    }
 
     #[test]
     fn errors_are_blamed_on_who_made_them() {

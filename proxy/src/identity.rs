@@ -5,9 +5,9 @@
 
 use http::HeaderName;
 use pingora::http::RequestHeader;
-use tenantry_engine::{Forward, Table};
+use tenantry_engine::{Admission, Forward, Identity, Table};
 
-use crate::request_id::RequestId;
+use crate::{filters, request_id::RequestId};
 
 /// Headers that only the gateway may set; a client's own are removed.
 const RESERVED: &str = "x-tenant-";
@@ -29,6 +29,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) forward: &'a Forward,
     pub(crate) request_id: RequestId,
     pub(crate) client: std::net::IpAddr,
+    /// Whether the client spoke TLS, with us or with a trusted proxy in front.
+    pub(crate) is_https: bool,
     /// The client's `Host`, as it was sent.
     pub(crate) host: Option<http::HeaderValue>,
 }
@@ -40,35 +42,51 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) fn apply(outgoing: &Outgoing<'_>, request: &mut RequestHeader) -> pingora::Result<()> {
     remove_reserved(request);
     let forward = outgoing.forward;
-    if !forward.route.forwards_credential() {
-        if forward.identity.api_key_is_ours {
-            request.remove_header("x-api-key");
-        }
-        if forward.identity.authorization_is_ours {
-            request.remove_header("authorization");
-        }
-    }
+    filters::edit_request(&forward.route, request)?;
     if let Some(path) = &forward.path {
         rewrite_path(request, path)?;
     }
-    let tenant = &forward.tenant;
-    request.insert_header("x-tenant-id", tenant.id().to_string())?;
-    request.insert_header("x-tenant-slug", tenant.slug().as_str())?;
-    request.insert_header("x-tenant-plan", tenant.plan().as_str())?;
-    request
-        .insert_header("x-tenant-features", outgoing.table.features_of(tenant, &forward.plan))?;
-    if let Some(key) = &forward.identity.key {
-        request.insert_header("x-tenant-key-id", key.id.to_string())?;
-    }
-    if let Some(subject) = forward.identity.token.as_ref().and_then(|token| token.subject()) {
-        request.insert_header("x-tenant-subject", subject)?;
+    if let Some(admission) = &forward.admission {
+        if !forward.route.forwards_credential() {
+            remove_credentials(&admission.identity, request);
+        }
+        introduce(outgoing.table, admission, request)?;
     }
     request.insert_header("x-forwarded-for", outgoing.client.to_string())?;
-    request.insert_header("x-forwarded-proto", "http")?;
+    request.insert_header("x-forwarded-proto", if outgoing.is_https { "https" } else { "http" })?;
     if let Some(host) = &outgoing.host {
         request.insert_header("x-forwarded-host", host.clone())?;
     }
     request.insert_header("x-request-id", outgoing.request_id.to_string())
+}
+
+fn remove_credentials(identity: &Identity, request: &mut RequestHeader) {
+    if identity.api_key_is_ours {
+        request.remove_header("x-api-key");
+    }
+    if identity.authorization_is_ours {
+        request.remove_header("authorization");
+    }
+}
+
+/// Says whose request it is and who calls.
+fn introduce(
+    table: &Table,
+    admission: &Admission,
+    request: &mut RequestHeader,
+) -> pingora::Result<()> {
+    let Admission { tenant, plan, identity, .. } = admission;
+    request.insert_header("x-tenant-id", tenant.id().to_string())?;
+    request.insert_header("x-tenant-slug", tenant.slug().as_str())?;
+    request.insert_header("x-tenant-plan", tenant.plan().as_str())?;
+    request.insert_header("x-tenant-features", table.features_of(tenant, plan))?;
+    if let Some(key) = &identity.key {
+        request.insert_header("x-tenant-key-id", key.id.to_string())?;
+    }
+    match identity.token.as_ref().and_then(|token| token.subject()) {
+        Some(subject) => request.insert_header("x-tenant-subject", subject),
+        None => Ok(()),
+    }
 }
 
 /// Some servers read `_` in a header name as `-`, so both spellings are reserved.

@@ -1,22 +1,23 @@
-//! Listeners that are bound before pingora starts.
+//! Listeners that are bound before anything is started.
 //!
 //! Pingora binds when its services run, and ends the process if it cannot. Binding first gives a
-//! clear error, and with port 0 the port that was taken. Pingora then finds the socket in the table
-//! that it keeps for sockets handed over by a predecessor.
+//! clear error, and with port 0 the port that was taken.
 
 use std::{
     net::{SocketAddr, TcpListener},
-    os::fd::IntoRawFd as _,
     sync::Arc,
 };
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use pingora::{
-    server::{Fds, ListenFds, ShutdownWatch},
-    services::{Service, ServiceReadyNotifier, ServiceWithDependents},
+    apps::ServerApp,
+    protocols::l4::stream::Stream,
+    server::{ListenFds, ShutdownWatch},
+    services::{ServiceReadyNotifier, ServiceWithDependents},
 };
+
+use crate::lifecycle::handover::Sockets;
 
 /// A bound socket, on its way to the service that will accept on it.
 #[derive(Debug)]
@@ -26,11 +27,18 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// Binds an address.
-    pub(crate) fn new(address: SocketAddr, what: &str) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).with_context(|| {
-            format!("cannot listen on {address} for {what}; is another process using it? choose another address")
-        })?;
+    /// Takes the socket that a predecessor listened on under this name, or binds the address.
+    pub(crate) fn new(
+        address: SocketAddr,
+        name: &str,
+        inherited: &mut Sockets,
+    ) -> anyhow::Result<Self> {
+        let listener = match inherited.take(name) {
+            Some(listener) if is_same(address, &listener) => listener,
+            _ => TcpListener::bind(address).with_context(|| {
+                format!("cannot listen on {address} for {name}; is another process using it? choose another address")
+            })?,
+        };
         listener.set_nonblocking(true).context("cannot prepare a listener")?;
         let address = listener.local_addr().context("cannot read the address of a listener")?;
         Ok(Self { listener, address })
@@ -40,45 +48,77 @@ impl Bound {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+
+    pub(crate) fn listener(&self) -> &TcpListener {
+        &self.listener
+    }
+
+    pub(crate) fn into_listener(self) -> TcpListener {
+        self.listener
+    }
 }
 
-/// A service whose listener is already bound.
-pub(crate) struct Prebound<S> {
-    service: S,
+/// Whether a listener listens where it is asked to; port 0 asks for any port.
+fn is_same(wanted: SocketAddr, listener: &TcpListener) -> bool {
+    listener.local_addr().is_ok_and(|address| {
+        address.ip() == wanted.ip() && (wanted.port() == 0 || address.port() == wanted.port())
+    })
+}
+
+/// A service for a few clients that are not strangers, on a listener that is already bound.
+pub(crate) struct Listening<A> {
+    app: Arc<A>,
     bound: Option<Bound>,
+    /// Its own end, which may come before the process's.
+    closing: ShutdownWatch,
 }
 
-impl<S: Service> Prebound<S> {
-    /// `service` must have been told to listen on the bound address, as text.
-    pub(crate) fn new(service: S, bound: Bound) -> Self {
-        Self { service, bound: Some(bound) }
+impl<A> Listening<A> {
+    pub(crate) fn new(app: A, bound: Bound, closing: ShutdownWatch) -> Self {
+        Self { app: Arc::new(app), bound: Some(bound), closing }
     }
 }
 
 #[async_trait]
-impl<S: Service> ServiceWithDependents for Prebound<S> {
+impl<A: ServerApp + Send + Sync + 'static> ServiceWithDependents for Listening<A> {
     async fn start_service(
         &mut self,
         _: Option<ListenFds>,
         shutdown: ShutdownWatch,
-        listeners_per_fd: usize,
+        _: usize,
         ready: ServiceReadyNotifier,
     ) {
-        let mut fds = Fds::new();
-        if let Some(Bound { listener, address }) = self.bound.take() {
-            fds.add(address.to_string(), listener.into_raw_fd());
-        }
         ready.notify_ready();
-        self.service
-            .start_service(Some(Arc::new(Mutex::new(fds))), shutdown, listeners_per_fd)
-            .await;
+        let Some(bound) = self.bound.take() else { return };
+        let listener = match tokio::net::TcpListener::from_std(bound.into_listener()) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "cannot accept connections"),
+        };
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = self.closing.wait_for(|closing| *closing) => return,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let (app, shutdown) = (Arc::clone(&self.app), shutdown.clone());
+                    tokio::spawn(async move {
+                        let mut stream = Some(Box::new(Stream::from(stream)) as _);
+                        while let Some(open) = stream {
+                            stream = app.process_new(open, &shutdown).await;
+                        }
+                    });
+                }
+                Err(error) => crate::connection::service::pause(&error).await,
+            }
+        }
     }
 
-    fn name(&self) -> &str {
-        self.service.name()
+    fn name(&self) -> &'static str {
+        "admin"
     }
 
     fn threads(&self) -> Option<usize> {
-        self.service.threads()
+        Some(1)
     }
 }

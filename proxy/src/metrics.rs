@@ -17,6 +17,7 @@ use tenantry_subscription::{Link, Progress};
 use crate::{
     active::{Active, ActiveState},
     clock::Clock,
+    connection::places::{Full, Places},
     upstream::encode_metrics,
 };
 
@@ -25,6 +26,7 @@ use crate::{
 pub(crate) struct Metrics {
     pub(crate) active: Arc<Active>,
     pub(crate) progress: Progress,
+    pub(crate) places: Arc<Places>,
     pub(crate) clock: Clock,
 }
 
@@ -45,6 +47,7 @@ struct Scrape(Arc<Metrics>);
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.0.snapshot(&mut encoder)?;
+        self.0.connections(&mut encoder)?;
         let Some(state) = self.0.active.load() else { return Ok(()) };
         let usages: Vec<_> = state
             .table
@@ -60,6 +63,19 @@ impl Collector for Scrape {
 }
 
 impl Metrics {
+    fn connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Connections of clients that are open";
+        let open = ConstGauge::new(i64::try_from(self.places.open()).unwrap_or(i64::MAX));
+        open.encode(encoder.encode_descriptor("connections", help, None, MetricType::Gauge)?)?;
+        let help = "Connections of clients that were turned away";
+        let mut family =
+            encoder.encode_descriptor("connections_refused", help, None, MetricType::Counter)?;
+        for (bound, full) in [("all", Full::InAll), ("client", Full::OfClient)] {
+            counter(&mut family, &[("bound", bound)], self.places.refused(full) as u64)?;
+        }
+        Ok(())
+    }
+
     fn snapshot(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let standing = self.progress.standing();
         let now_ms = self.clock.now().unix.unix_ms();

@@ -4,6 +4,7 @@
 //! tenants.
 
 mod attempts;
+mod caller;
 mod connector;
 mod line;
 mod metrics;

@@ -1,12 +1,18 @@
 //! Everything that only whole processes can show, and what holds the code base together.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helper functions too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking, in their helper functions too"
+)]
 
 mod changes;
+mod connections;
 mod demo;
 mod durability;
 mod front_door;
 mod identity;
 mod keys_by_url;
+mod lifecycle;
 mod observability;
 mod start;
 mod survival;

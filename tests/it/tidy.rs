@@ -7,19 +7,29 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const MAX_LINES: usize = 500;
 
 /// Which packages of the workspace each may depend on (directly, tests aside).
-const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
     ("tenantry-model", &[]),
     ("tenantry-credentials", &["model"]),
     ("tenantry-engine", &["model", "credentials"]),
     ("tenantry-distribution", &["model"]),
     ("tenantry-subscription", &["model", "distribution"]),
+    ("tenantry-wire", &[]),
     ("tenantry-store", &["model"]),
     ("tenantry-telemetry", &[]),
     ("tenantry-api", &["model"]),
     ("tenantry-tenancy", &["model", "credentials", "engine", "store"]),
     (
         "tenantry-proxy",
-        &["model", "credentials", "engine", "distribution", "subscription", "api", "telemetry"],
+        &[
+            "model",
+            "credentials",
+            "engine",
+            "wire",
+            "distribution",
+            "subscription",
+            "api",
+            "telemetry",
+        ],
     ),
     (
         "tenantry-control-plane",
@@ -43,8 +53,13 @@ const ONLY_IN: [(&str, &str); 6] = [
 ];
 
 /// Pure packages name nothing that does I/O, runs tasks or draws randomness.
-const PURE: [&str; 4] =
-    ["tenantry-model", "tenantry-credentials", "tenantry-engine", "tenantry-distribution"];
+const PURE: [&str; 5] = [
+    "tenantry-model",
+    "tenantry-credentials",
+    "tenantry-engine",
+    "tenantry-wire",
+    "tenantry-distribution",
+];
 const IMPURE: [&str; 7] = ["tokio", "reqwest", "hyper", "axum", "pingora", "rand", "tracing"];
 
 fn packages() -> Vec<Package> {

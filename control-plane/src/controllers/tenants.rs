@@ -141,20 +141,32 @@ fn new_tenant(request: CreateTenant) -> NewTenant {
         limits,
         labels,
         metadata,
+        region,
     } = request;
-    let spec = TenantSpec { slug, name, plan, auth, access, features, limits, labels, metadata };
+    let spec =
+        TenantSpec { slug, name, plan, auth, access, features, limits, labels, metadata, region };
     NewTenant { spec, domains }
 }
 
 fn spec(request: ReplaceTenant) -> TenantSpec {
-    let ReplaceTenant { slug, name, plan, auth, access, features, limits, labels, metadata } =
-        request;
-    TenantSpec { slug, name, plan, auth, access, features, limits, labels, metadata }
+    let ReplaceTenant {
+        slug,
+        name,
+        plan,
+        auth,
+        access,
+        features,
+        limits,
+        labels,
+        metadata,
+        region,
+    } = request;
+    TenantSpec { slug, name, plan, auth, access, features, limits, labels, metadata, region }
 }
 
 fn body(record: Versioned<TenantRecord>) -> TenantBody {
     let Versioned { value, revision } = record;
-    let Tenant { id, slug, state, plan, auth, access, features, limits } = value.resource;
+    let Tenant { id, slug, state, plan, auth, access, features, limits, region } = value.resource;
     TenantBody {
         id,
         slug,
@@ -167,6 +179,7 @@ fn body(record: Versioned<TenantRecord>) -> TenantBody {
         limits,
         labels: value.labels,
         metadata: value.metadata,
+        region,
         suspended_reason: value.suspended_reason,
         deleted_at: value.deleted_at,
         created_at: value.created_at,

@@ -1,6 +1,9 @@
 //! `POST /explain` on a proxy's admin listener: why a request would be answered as it would.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +31,9 @@ pub struct ExplainRequest {
     /// The TLS server name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sni: Option<String>,
+    /// Other headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
 }
 
 fn root() -> String {
@@ -47,9 +53,9 @@ fn localhost() -> IpAddr {
 pub struct ExplainResponse {
     /// The revision it was decided by.
     pub revision: u64,
-    /// `forward`, or the reason for which it would be refused.
+    /// `forward`, `redirect`, or the reason for which it would be refused.
     pub outcome: String,
-    /// The status of the refusal.
+    /// The status of the redirect or refusal.
     pub status: Option<u16>,
     /// The tenant's slug.
     pub tenant: Option<String>,

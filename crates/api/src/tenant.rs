@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_model::{
-    Access, AuthRequirement, DomainPattern, FeatureId, Limits, PlanId, Slug, TenantId, TenantState,
-    Timestamp,
+    Access, AuthRequirement, DomainPattern, FeatureId, Limits, PlanId, RegionId, Slug, TenantId,
+    TenantState, Timestamp,
 };
 
 /// `POST /api/v1/tenants`.
@@ -40,6 +40,9 @@ pub struct CreateTenant {
     /// Whatever the operator wants to keep with it; an object of at most 16 KiB.
     #[serde(default)]
     pub metadata: Map<String, Value>,
+    /// The only region, beside upstreams of none, that may serve it; any may, if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
 }
 
 impl CreateTenant {
@@ -57,6 +60,7 @@ impl CreateTenant {
             limits: Limits::default(),
             labels: BTreeMap::new(),
             metadata: Map::new(),
+            region: None,
         }
     }
 }
@@ -90,6 +94,9 @@ pub struct ReplaceTenant {
     /// Whatever the operator wants to keep with it; an object of at most 16 KiB.
     #[serde(default)]
     pub metadata: Map<String, Value>,
+    /// The only region, beside upstreams of none, that may serve it; any may, if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
 }
 
 /// `POST /api/v1/tenants/{tenant}/suspend`.
@@ -125,6 +132,9 @@ pub struct TenantBody {
     pub labels: BTreeMap<String, String>,
     /// Whatever the operator keeps with it.
     pub metadata: Map<String, Value>,
+    /// The only region, beside upstreams of none, that may serve it.
+    #[serde(default)]
+    pub region: Option<RegionId>,
     /// Why it is suspended, or was when it was deleted.
     pub suspended_reason: Option<String>,
     /// When it was deleted; set only in the state `deleting`.

@@ -62,7 +62,6 @@ pub(crate) enum Format {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one per process")]
 pub(crate) enum Command {
     /// Run control plane and proxy on this machine until Ctrl-C
     Up(Up),

@@ -9,8 +9,8 @@ use crate::{
     args::Connection,
     error::CliError,
     http,
-    output::{Answer, columns, value},
-    session,
+    output::{Answer, columns, value as json_value},
+    session, value,
 };
 
 /// A request to explain.
@@ -37,6 +37,9 @@ pub(crate) struct Explain {
     /// The TLS server name
     #[arg(long, value_name = "HOST")]
     sni: Option<String>,
+    /// Another header NAME=VALUE; may be repeated
+    #[arg(long = "header", value_name = "HEADER", value_parser = value::pair)]
+    headers: Vec<(String, String)>,
     /// The proxy's admin address [default: what DATA_DIR/addresses.json says, or http://127.0.0.1:7080]
     #[arg(long, value_name = "URL")]
     proxy_admin: Option<String>,
@@ -52,10 +55,11 @@ pub(crate) async fn run(explain: &Explain, connection: &Connection) -> Result<An
         jwt: explain.jwt.clone(),
         from_ip: explain.from_ip,
         sni: explain.sni.clone(),
+        headers: explain.headers.iter().cloned().collect(),
     };
     let proxy_admin = session::proxy_admin(explain.proxy_admin.as_deref(), &connection.data_dir);
     let explained = ask(&proxy_admin, &request).await?;
-    Ok(Answer::Text { text: text(&explained), json: value(&explained) })
+    Ok(Answer::Text { text: text(&explained), json: json_value(&explained) })
 }
 
 /// Posts a request to the admin listener of a proxy.
@@ -63,7 +67,7 @@ pub(crate) async fn ask(
     proxy_admin: &str,
     request: &ExplainRequest,
 ) -> Result<ExplainResponse, CliError> {
-    let answer = http::post(proxy_admin, "/explain", value(request).to_string()).await;
+    let answer = http::post(proxy_admin, "/explain", json_value(request).to_string()).await;
     let (status, body) = answer
         .map_err(|source| CliError::NoProxy { proxy_admin: proxy_admin.to_owned(), source })?;
     let refused =

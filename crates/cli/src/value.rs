@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tenantry_model::{EndpointAddress, FeatureId, RateLimit, access::Networks};
+use tenantry_model::{
+    EndpointAddress, FeatureId, RateLimit, UpstreamId, access::Networks, route::HeaderMatch,
+};
 
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -92,6 +94,25 @@ pub(crate) fn endpoint(text: &str) -> Result<Value, String> {
     };
     let address: EndpointAddress = address.parse().map_err(text_of)?;
     Ok(json!({"address": address, "weight": weight}))
+}
+
+/// `canary=5`: an upstream and its weight, as JSON has it.
+pub(crate) fn share(text: &str) -> Result<Value, String> {
+    let (upstream, weight) = text.split_once('=').ok_or("write UPSTREAM=WEIGHT")?;
+    let upstream: UpstreamId = upstream.parse().map_err(text_of)?;
+    let wrong = |_| format!("the weight {weight:?} is not a number from 1 to 65535");
+    let weight = weight.parse::<std::num::NonZeroU16>().map_err(wrong)?;
+    Ok(json!({"upstream": upstream, "weight": weight}))
+}
+
+/// `x-version=2`, or `x-version` for any value; the condition as JSON has it.
+pub(crate) fn header_match(text: &str) -> Result<Value, String> {
+    let condition = match text.split_once('=') {
+        Some((name, value)) => json!({"name": name, "value": value}),
+        None => json!({"name": text}),
+    };
+    serde_json::from_value::<HeaderMatch>(condition.clone()).map_err(text_of)?;
+    Ok(condition)
 }
 
 /// `key=value`.

@@ -1,126 +1,32 @@
 //! Deciding one request.
 //!
-//! The order is part of the contract: guard, resolve, authenticate, state, access, route, features,
-//! admit. What is cheap and cannot be forged comes first, and nothing is charged to a tenant before
-//! the request is proven to be its own.
+//! The order is part of the contract: guard, resolve, routes that are exempt from tenancy,
+//! authenticate, state, access, route, features, admit. What is cheap and cannot be forged comes
+//! first, and nothing is charged to a tenant before the request is proven to be its own.
+
+mod outcome;
 
 mod authenticate;
+mod routing;
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU64, sync::Arc};
 
 use authenticate::{Caller, authenticate};
 pub use authenticate::{Identity, KeyIdentity};
+use outcome::limit_levels;
+pub use outcome::{Admission, Decision, Denial, Forward, LimitLevel, Redirection};
+use routing::body_fits;
 use tenantry_model::TenantState;
 
 use crate::{
-    CompiledRateLimit, Reason, Table,
+    Reason, Table,
     facts::{Now, RequestFacts},
     guard::{Guarded, guard},
-    issuer::CompiledIssuer,
-    limiter::{Level, Levels},
-    route::CompiledRoute,
+    limiter::Levels,
     runtime::{InFlight, Refused},
     tenant::{AccessVerdict, CompiledPlan, CompiledTenant, EffectiveLimits},
     trace::{Stage, Trace},
-    upstream::CompiledUpstream,
 };
-
-/// What happens to a request.
-#[derive(Debug)]
-pub enum Decision {
-    /// It goes to an upstream.
-    Forward(Forward),
-    /// It is answered by the gateway.
-    Deny(Denial),
-}
-
-/// Everything that is needed to forward a request.
-#[derive(Debug)]
-pub struct Forward {
-    /// Whose request it is.
-    pub tenant: Arc<CompiledTenant>,
-    /// The tenant's plan.
-    pub plan: Arc<CompiledPlan>,
-    /// The route it takes.
-    pub route: Arc<CompiledRoute>,
-    /// Where it goes.
-    pub upstream: Arc<CompiledUpstream>,
-    /// Who is calling.
-    pub identity: Identity,
-    /// The path to send, where it differs from the one that came.
-    pub path: Option<String>,
-    /// The largest body that may pass, in bytes.
-    pub max_body_bytes: Option<u64>,
-    /// The place among the tenant's requests in progress; none in an explanation.
-    pub in_flight: Option<InFlight>,
-    levels: Levels,
-}
-
-impl Forward {
-    /// The tenant's rate limits and what is left of them.
-    pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
-        limit_levels(&self.tenant, &self.plan, &self.levels)
-    }
-}
-
-/// A request that is refused.
-#[derive(Debug)]
-pub struct Denial {
-    /// Why.
-    pub reason: Reason,
-    /// What exactly, for the client; it tells nothing about tenants.
-    pub detail: Option<&'static str>,
-    /// The tenant that the refusal is counted for.
-    pub tenant: Option<Arc<CompiledTenant>>,
-    /// When to try again.
-    pub retry_after: Option<Duration>,
-    /// A token names a key that this issuer does not have. If newer keys can be had, the request is
-    /// worth deciding again: nothing was charged.
-    pub keys_wanted: Option<Arc<CompiledIssuer>>,
-    /// Boxed: denials are returned by value through every stage, and few are about limits.
-    limited: Option<Box<(Arc<CompiledPlan>, Levels)>>,
-}
-
-impl Denial {
-    fn new(reason: Reason) -> Self {
-        Self {
-            reason,
-            detail: None,
-            tenant: None,
-            retry_after: None,
-            keys_wanted: None,
-            limited: None,
-        }
-    }
-
-    fn of(self, tenant: &Arc<CompiledTenant>) -> Self {
-        Self { tenant: Some(Arc::clone(tenant)), ..self }
-    }
-
-    /// The tenant's rate limits and what is left of them, if the denial is about them.
-    pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
-        let limited = self.tenant.as_ref().zip(self.limited.as_deref());
-        limited.into_iter().flat_map(|(tenant, (plan, levels))| limit_levels(tenant, plan, levels))
-    }
-}
-
-/// A rate limit and what is left of it.
-#[derive(Debug, Clone, Copy)]
-pub struct LimitLevel<'a> {
-    /// The limit.
-    pub limit: &'a CompiledRateLimit,
-    /// What is left.
-    pub level: Level,
-}
-
-fn limit_levels<'a>(
-    tenant: &'a CompiledTenant,
-    plan: &'a CompiledPlan,
-    levels: &'a [Level],
-) -> impl Iterator<Item = LimitLevel<'a>> {
-    let limits = EffectiveLimits::new(tenant, plan).requests();
-    limits.zip(levels).map(|(limit, level)| LimitLevel { limit, level: *level })
-}
 
 /// Decides a request, and charges it to its tenant's limits if it is admitted.
 pub fn decide(
@@ -156,10 +62,7 @@ fn run(
     trace: &mut impl Trace,
 ) -> Decision {
     let mut deciding = Deciding { table, facts, now, charging, trace };
-    match deciding.decide() {
-        Ok(forward) => Decision::Forward(forward),
-        Err(denial) => Decision::Deny(denial),
-    }
+    deciding.decide().unwrap_or_else(Decision::Deny)
 }
 
 struct Deciding<'a, T> {
@@ -171,38 +74,35 @@ struct Deciding<'a, T> {
 }
 
 impl<'a, T: Trace> Deciding<'a, T> {
-    fn decide(&mut self) -> Result<Forward, Denial> {
+    fn decide(&mut self) -> Result<Decision, Denial> {
         let guarded = self.guard()?;
         let host_tenant = self.resolve(&guarded)?;
+        let shared = self.shared_route(&guarded);
+        if let Some(route) = shared.filter(|route| route.is_exempt()) {
+            return self.exempt(route, guarded);
+        }
         let (tenant, caller) =
             authenticate(self.table, self.facts, self.now.unix, host_tenant, self.trace)?;
         let verdict = self.authorise(tenant, &caller)?;
         let plan = self.state(tenant)?;
         self.access(tenant, verdict)?;
-        let route = self.route(tenant, &guarded)?;
-        self.features(tenant, plan, route, &caller)?;
-        let Some(upstream) = self.table.upstream(route.upstream()) else {
-            self.trace
-                .note(Stage::Route, format_args!("upstream {} is not known", route.upstream()));
-            return Err(Denial::new(Reason::UpstreamUnavailable).of(tenant));
-        };
-        let max_body_bytes =
-            EffectiveLimits::new(tenant, plan).request_body_bytes().map(std::num::NonZeroU64::get);
-        if guarded.content_length.zip(max_body_bytes).is_some_and(|(length, max)| length > max) {
-            return Err(Denial::new(Reason::BodyTooLarge).of(tenant));
-        }
+        let route = self.route(tenant, shared, &guarded)?;
+        self.demands(tenant, plan, route, &caller)?;
+        let destination =
+            self.destination(route, Some(tenant), &guarded).map_err(|denial| denial.of(tenant))?;
+        let limits =
+            [EffectiveLimits::new(tenant, plan).request_body_bytes(), route.request_body_bytes()];
+        let max_body_bytes = limits.into_iter().flatten().min().map(NonZeroU64::get);
+        body_fits(&guarded, max_body_bytes).map_err(|denial| denial.of(tenant))?;
         let (in_flight, levels) = self.admit(tenant, plan)?;
-        Ok(Forward {
+        let admission = Admission {
             tenant: Arc::clone(tenant),
             plan: Arc::clone(plan),
-            route: Arc::clone(route),
-            upstream: Arc::clone(upstream),
             identity: caller.identity,
-            path: (guarded.path != self.facts.path).then(|| guarded.path.into_owned()),
-            max_body_bytes,
             in_flight,
             levels,
-        })
+        };
+        Ok(self.decided(Some(admission), route, destination, guarded, max_body_bytes))
     }
 
     fn guard(&mut self) -> Result<Guarded<'a>, Denial> {
@@ -307,59 +207,6 @@ impl<'a, T: Trace> Deciding<'a, T> {
         };
         self.trace.note(Stage::Access, format_args!("{client} {says}"));
         if allowed { Ok(()) } else { Err(Denial::new(Reason::IpDenied).of(tenant)) }
-    }
-
-    fn route(
-        &mut self,
-        tenant: &'a Arc<CompiledTenant>,
-        guarded: &Guarded<'_>,
-    ) -> Result<&'a Arc<CompiledRoute>, Denial> {
-        let find = |routes: &'a crate::route::Routes| {
-            routes.find(&guarded.host, guarded.route_path(), self.facts.method)
-        };
-        let own = tenant.routes.as_deref().and_then(find);
-        let Some(route) = own.or_else(|| find(self.table.shared_routes())) else {
-            self.trace.note(
-                Stage::Route,
-                format_args!("no route for {} {}", self.facts.method, guarded.path),
-            );
-            return Err(Denial::new(Reason::NoRoute).of(tenant));
-        };
-        let owner = if own.is_some() { "the tenant's own" } else { "shared" };
-        self.trace.note(
-            Stage::Route,
-            format_args!("{} ({owner}) to upstream {}", route.id(), route.upstream()),
-        );
-        Ok(route)
-    }
-
-    fn features(
-        &mut self,
-        tenant: &Arc<CompiledTenant>,
-        plan: &CompiledPlan,
-        route: &CompiledRoute,
-        caller: &Caller,
-    ) -> Result<(), Denial> {
-        caller.check(route.auth()).map_err(|reason| Denial::new(reason).of(tenant))?;
-        for feature in route.require_features() {
-            let (on, decided_by) = self.table.features().is_on(tenant, plan, feature);
-            let state = if on { "on" } else { "off" };
-            self.trace.note(
-                Stage::Features,
-                format_args!("{feature} is {state}, by {}", decided_by.as_str()),
-            );
-            if !on {
-                return Err(Denial::new(Reason::FeatureDisabled).of(tenant));
-            }
-        }
-        for scope in route.require_scopes() {
-            if !caller.identity.has_scope(scope) {
-                self.trace
-                    .note(Stage::Features, format_args!("the credential lacks scope {scope}"));
-                return Err(Denial::new(Reason::ScopeMissing).of(tenant));
-            }
-        }
-        Ok(())
     }
 
     fn admit(

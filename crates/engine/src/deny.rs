@@ -55,6 +55,12 @@ macro_rules! reasons {
 reasons! {
     /// The request is ambiguous or malformed.
     BadRequest, 400, Client, "bad-request", "The request is not well formed";
+    /// The request did not arrive in time.
+    RequestTimeout, 408, Client, "request-timeout", "The request did not arrive in time";
+    /// The request target is longer than allowed.
+    TargetTooLong, 414, Client, "target-too-long", "The request target is too long";
+    /// The request's headers are longer or more than allowed.
+    HeadersTooLarge, 431, Client, "headers-too-large", "The request headers are too large";
     /// The TLS server name and the host belong to different tenants.
     Misdirected, 421, Client, "misdirected", "This connection does not serve that host";
     /// No tenant owns the host, and no credential names one.

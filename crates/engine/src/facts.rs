@@ -1,6 +1,6 @@
 //! What the gateway knows of one request: neutral facts, taken from whatever parsed the bytes.
 
-use std::{net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use tenantry_model::Timestamp;
 
@@ -26,6 +26,34 @@ pub struct RequestFacts<'a> {
     pub path: &'a str,
     /// The headers that matter for the decision.
     pub headers: HeaderFacts<'a>,
+    /// All headers, for routes that ask for one.
+    pub all_headers: &'a dyn HeaderLookup,
+}
+
+/// Finds headers by their name.
+pub trait HeaderLookup: Sync {
+    /// Whether one of the lines of a header passes a test. The name is in lower case.
+    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
+}
+
+impl fmt::Debug for dyn HeaderLookup + '_ {
+    /// Headers hold credentials, so none is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(headers)")
+    }
+}
+
+/// No headers.
+impl HeaderLookup for () {
+    fn any(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        false
+    }
+}
+
+impl HeaderLookup for http::HeaderMap {
+    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.get_all(name).iter().any(|value| test(value.as_bytes()))
+    }
 }
 
 /// A header that may stand once.

@@ -42,6 +42,11 @@ pub(crate) fn guard<'a>(facts: &RequestFacts<'a>) -> Result<Guarded<'a>, &'stati
         Single::Missing => return Err("Host is missing"),
         Single::Repeated => return Err("Host stands more than once"),
     };
+    if facts.path == "*" && facts.method == "OPTIONS" {
+        // It asks about the server as a whole (RFC 9110, section 9.3.7): routed as `/`, sent as it is.
+        let bare_path = Some("/".to_owned());
+        return Ok(Guarded { host, path: Cow::Borrowed("*"), bare_path, content_length });
+    }
     let path = path::normalise(facts.path)?;
     let bare_path = match path::without_parameters(&path) {
         Cow::Borrowed(_) => None,
@@ -126,6 +131,7 @@ mod tests {
             method: "GET",
             path: "/",
             headers,
+            all_headers: &(),
         };
         match (guard(&facts), expected) {
             (Ok(guarded), Ok((host, length))) => {

@@ -17,19 +17,25 @@ mod issuer;
 mod limiter;
 mod network_set;
 mod path;
+mod rewrite;
 mod route;
 mod runtime;
 mod sharded_map;
+mod split;
 mod tenant;
 mod token_cache;
 mod upstream;
 mod usage;
 
-pub use decide::{Decision, Denial, Forward, Identity, KeyIdentity, LimitLevel, decide, explain};
+pub use decide::{
+    Admission, Decision, Denial, Forward, Identity, KeyIdentity, LimitLevel, Redirection, decide,
+    explain,
+};
 pub use deny::{Blame, Reason};
-pub use facts::{HeaderFacts, Now, RequestFacts, Single};
+pub use facts::{HeaderFacts, HeaderLookup, Now, RequestFacts, Single};
 pub use issuer::CompiledIssuer;
 pub use limiter::{CompiledRateLimit, Level};
+pub use network_set::NetworkSet;
 pub use route::CompiledRoute;
 pub use runtime::{InFlight, Runtime, RuntimeOptions, TenantRuntime};
 pub use table::{Applied, Change, Refused, Table, check};

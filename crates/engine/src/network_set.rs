@@ -6,14 +6,15 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Disjoint networks in ascending order, so that one binary search answers.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct NetworkSet {
+pub struct NetworkSet {
     v4: Vec<Ipv4Net>,
     v6: Vec<Ipv6Net>,
 }
 
 impl NetworkSet {
     /// Compiles a list; order, duplicates and overlaps do not matter.
-    pub(crate) fn new(networks: &[IpNet]) -> Self {
+    #[must_use]
+    pub fn new(networks: &[IpNet]) -> Self {
         let mut v4 = Vec::new();
         let mut v6 = Vec::new();
         for network in networks {
@@ -34,7 +35,8 @@ impl NetworkSet {
 
     /// Whether an address lies in one of the networks. An IPv4 address written as IPv6
     /// (`::ffff:192.0.2.1`) is the IPv4 address.
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
             IpAddr::V4(address) => contains_v4(&self.v4, address),
             IpAddr::V6(address) => contains_v6(&self.v6, address),

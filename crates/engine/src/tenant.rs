@@ -9,8 +9,8 @@ use std::{
 };
 
 use tenantry_model::{
-    Access, AccessMode, AuthRequirement, FeatureId, KeyId, Limits, Plan, PlanId, Scope, Slug,
-    Tenant, TenantId, TenantState, Timestamp,
+    Access, AccessMode, AuthRequirement, FeatureId, KeyId, Limits, Plan, PlanId, RegionId, Scope,
+    Slug, Tenant, TenantId, TenantState, Timestamp,
 };
 
 use crate::{
@@ -26,6 +26,7 @@ pub struct CompiledTenant {
     pub(crate) plan: PlanId,
     pub(crate) state: TenantState,
     pub(crate) auth: AuthRequirement,
+    pub(crate) region: Option<RegionId>,
     pub(crate) access: Option<Arc<CompiledAccess>>,
     pub(crate) overrides: Option<Arc<Overrides>>,
     pub(crate) routes: Option<Arc<Routes>>,
@@ -44,6 +45,7 @@ impl CompiledTenant {
             plan: tenant.plan,
             state: tenant.state,
             auth: tenant.auth,
+            region: tenant.region,
             access: CompiledAccess::new(&tenant.access).map(Arc::new),
             overrides: Overrides::new(tenant.features, &tenant.limits).map(Arc::new),
             routes,

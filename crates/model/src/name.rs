@@ -78,6 +78,10 @@ name!(
     UpstreamId, "upstream id", b"-_.", "use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or digit first and last"
 );
 name!(
+    /// Where servers stand, or which cell they belong to, such as `eu` or `eu-west-1`.
+    RegionId, "region", b"-_.", "use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or digit first and last"
+);
+name!(
     /// A feature's name.
     FeatureId, "feature name", b"-_.", "use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or digit first and last"
 );

@@ -80,7 +80,8 @@ pub enum Resource {
     Plan(Plan),
     Upstream(Upstream),
     Tenant(Tenant),
-    Route(Route),
+    /// Boxed: it is by far the largest, and there are many more of the others.
+    Route(Box<Route>),
     Domain(Domain),
     ApiKey(ApiKey),
     Issuer(Issuer),

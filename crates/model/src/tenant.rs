@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, AuthRequirement, FeatureId, Limits, PlanId, Slug, TenantId};
+use crate::{Access, AuthRequirement, FeatureId, Limits, PlanId, RegionId, Slug, TenantId};
 
 /// Whether a tenant's requests are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -55,4 +55,8 @@ pub struct Tenant {
     /// Limits in place of the plan's.
     #[serde(default)]
     pub limits: Limits,
+    /// Where its requests may be served: by upstreams of this region and those of none. Anywhere, if
+    /// it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
 }

@@ -17,7 +17,7 @@ pub use health::{CheckKind, CheckPath, HealthCheck, Outlier};
 pub use patience::{Retries, RetryStatus, Timeouts};
 pub use tls::{CertificatePem, PrivateKeyPem, Protocol, ServerName, UpstreamTls};
 
-use crate::{UpstreamId, bounded::Bounded};
+use crate::{RegionId, UpstreamId, bounded::Bounded};
 
 /// How much of something an upstream is given at once.
 pub type Cap = Bounded<1, 1_000_000>;
@@ -32,6 +32,9 @@ pub struct Upstream {
     pub id: UpstreamId,
     /// Its servers.
     pub endpoints: Endpoints,
+    /// Where its servers stand; a tenant of another region is never sent to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
     /// Which server a request goes to; in turn, if not given.
     #[serde(default, skip_serializing_if = "Balance::is_default")]
     pub balance: Balance,

@@ -12,13 +12,17 @@
 //! is damage: the file is set aside for whoever wants to look, and the proxy starts without it. Using
 //! the part before the damage was rejected: a proxy would serve a state that is older than the file
 //! claims, and nobody would look.
+//!
+//! One process at a time writes it, the one that holds the lock of a file beside it: while a proxy
+//! hands over to its successor there are two that follow the same stream. The successor reads the file
+//! all the same, and takes it up where its predecessor left it.
 
 mod compact;
 mod read;
 mod write;
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
 };
@@ -33,6 +37,8 @@ use read::{ReadError, Recording};
 pub(crate) struct LastKnownGood {
     path: PathBuf,
     compact_above_bytes: u64,
+    /// Locked for as long as it is open; none while another process holds it.
+    lock: Option<File>,
     tail: Option<Tail>,
 }
 
@@ -59,6 +65,8 @@ pub(crate) enum RecordError {
     Gap,
     #[error("it cannot be folded: {0}")]
     Fold(ReadError),
+    #[error("another process writes it")]
+    Locked,
 }
 
 impl LastKnownGood {
@@ -68,7 +76,12 @@ impl LastKnownGood {
         compact_above_bytes: u64,
         now: Timestamp,
     ) -> (Self, Option<(Update, Assembler)>) {
-        let mut file = Self { path: path.to_owned(), compact_above_bytes, tail: None };
+        let mut file = Self { path: path.to_owned(), compact_above_bytes, lock: None, tail: None };
+        let is_locked = file.lock();
+        if let Err(error) = &is_locked {
+            let path = path.display();
+            tracing::warn!(%path, %error, "the last-known-good file cannot be locked yet");
+        }
         let recording = match read::read(path) {
             Ok(recording) => recording,
             Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
@@ -80,10 +93,15 @@ impl LastKnownGood {
                 return (file, None);
             }
             Err(error) => {
-                file.set_aside(&error, now);
+                if is_locked.is_ok() {
+                    file.set_aside(&error, now);
+                }
                 return (file, None);
             }
         };
+        if is_locked.is_err() {
+            return (file, Some((recording.update, recording.assembler)));
+        }
         match file.take_up(&recording) {
             Ok(tail) => file.tail = Some(tail),
             Err(error) => {
@@ -92,6 +110,32 @@ impl LastKnownGood {
             }
         }
         (file, Some((recording.update, recording.assembler)))
+    }
+
+    /// Makes this the process that writes the file, if no other one is.
+    fn lock(&mut self) -> Result<(), RecordError> {
+        let lock =
+            OpenOptions::new().create(true).append(true).open(suffixed(&self.path, ".lock"))?;
+        match lock.try_lock() {
+            Ok(()) => self.lock = Some(lock),
+            Err(TryLockError::WouldBlock) => return Err(RecordError::Locked),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Sees to it that this process may write. If another one could until now, the file is taken up
+    /// where that one left it.
+    pub(crate) fn hold(&mut self) -> Result<(), RecordError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        self.lock()?;
+        // What cannot be read is written anew with the next full state.
+        if let Ok(recording) = read::read(&self.path) {
+            self.tail = Some(self.take_up(&recording)?);
+        }
+        Ok(())
     }
 
     /// The state the file holds.

@@ -81,6 +81,8 @@ impl Log {
     }
 
     fn write(&mut self) -> Result<(), RecordError> {
+        self.file.hold()?;
+        self.drop_recorded();
         if let Some(first) = self.pending.first()
             && first.kind == UpdateKind::Full
         {
@@ -94,6 +96,17 @@ impl Log {
         self.file.compact_if_due()
     }
 
+    /// What a predecessor has recorded before this process could is not recorded twice.
+    fn drop_recorded(&mut self) {
+        let Some(recorded) = self.file.position() else { return };
+        self.pending.retain(|update| {
+            let position = update.position();
+            position.epoch != recorded.epoch
+                || position.revision > recorded.revision
+                || update.kind == UpdateKind::Full
+        });
+    }
+
     /// A failed write is tried again with the next update. Once too many are waiting, or one is
     /// missing, only a full state can help; until then the file is a valid older state.
     fn judge(&mut self, outcome: Result<(), RecordError>) {
@@ -103,6 +116,8 @@ impl Log {
                 tracing::info!("the last-known-good file is written again");
                 self.health = Health::Well;
             }
+            // A predecessor is still there; what is pending is written when it has gone.
+            (Err(RecordError::Locked), _) if self.pending.len() <= WAITING_UPDATES => {}
             (Err(error), health) => {
                 if matches!(error, RecordError::Gap) || self.pending.len() > WAITING_UPDATES {
                     self.pending.clear();

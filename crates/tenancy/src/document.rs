@@ -3,14 +3,14 @@
 //! They differ in what they refer to and in what may refer to them; everything else is done once,
 //! here.
 
-use std::{collections::BTreeSet, fmt::Display, str::FromStr};
+use std::{borrow::Cow, collections::BTreeSet, fmt::Display, str::FromStr};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tenantry_engine::CompiledTls;
 use tenantry_model::{
-    Feature, FeatureId, Plan, PlanId, Resource, ResourceKind, Route, RouteId, TenantId, Upstream,
-    UpstreamId,
+    Feature, FeatureId, Plan, PlanId, Resource, ResourceKind, Route, RouteId, Target, TenantId,
+    Upstream, UpstreamId,
 };
 
 use crate::{
@@ -38,8 +38,8 @@ pub trait Document:
     fn id(&self) -> &Self::Id;
     /// The tenant it belongs to.
     fn tenant(&self) -> Option<TenantId>;
-    /// What must exist for it: the kind, the identifier, and where in the document it is named.
-    fn needs(&self) -> Vec<(ResourceKind, String, &'static str)>;
+    /// What must exist for it.
+    fn needs(&self) -> Vec<Need>;
     /// The rules for its texts, which the model leaves open.
     ///
     /// # Errors
@@ -59,6 +59,9 @@ pub trait Document:
         self
     }
 }
+
+/// What must exist: the kind, the identifier, and where in the document it is named.
+pub type Need = (ResourceKind, String, Cow<'static, str>);
 
 /// The names of operations on one kind.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +88,7 @@ macro_rules! document {
         }
 
         fn into_resource(self) -> Resource {
-            Resource::$type(self)
+            Resource::$type(self.into())
         }
     };
 }
@@ -97,7 +100,7 @@ impl Document for Plan {
         None
     }
 
-    fn needs(&self) -> Vec<(ResourceKind, String, &'static str)> {
+    fn needs(&self) -> Vec<Need> {
         Vec::new()
     }
 
@@ -113,7 +116,7 @@ impl Document for Feature {
         None
     }
 
-    fn needs(&self) -> Vec<(ResourceKind, String, &'static str)> {
+    fn needs(&self) -> Vec<Need> {
         Vec::new()
     }
 
@@ -129,7 +132,7 @@ impl Document for Upstream {
         None
     }
 
-    fn needs(&self) -> Vec<(ResourceKind, String, &'static str)> {
+    fn needs(&self) -> Vec<Need> {
         Vec::new()
     }
 
@@ -164,11 +167,18 @@ impl Document for Route {
         self.tenant
     }
 
-    fn needs(&self) -> Vec<(ResourceKind, String, &'static str)> {
-        let upstream = (ResourceKind::Upstream, self.upstream.to_string(), "/upstream");
+    fn needs(&self) -> Vec<Need> {
+        let is_split = matches!(self.target, Target::Upstreams(_));
+        let upstreams = self.target.upstreams().enumerate().map(|(index, upstream)| {
+            let pointer = match is_split {
+                true => format!("/upstreams/{index}/upstream").into(),
+                false => "/upstream".into(),
+            };
+            (ResourceKind::Upstream, upstream.to_string(), pointer)
+        });
         let tenant =
-            self.tenant.map(|tenant| (ResourceKind::Tenant, tenant.to_string(), "/tenant"));
-        std::iter::once(upstream).chain(tenant).collect()
+            self.tenant.map(|tenant| (ResourceKind::Tenant, tenant.to_string(), "/tenant".into()));
+        upstreams.chain(tenant).collect()
     }
 
     fn check_texts(&self) -> Result<(), Error> {

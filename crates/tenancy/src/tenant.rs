@@ -20,8 +20,8 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_model::{
-    Access, AuthRequirement, DomainPattern, FeatureId, Limits, PlanId, ResourceKind, Slug, Tenant,
-    TenantId, TenantState,
+    Access, AuthRequirement, DomainPattern, FeatureId, Limits, PlanId, RegionId, ResourceKind,
+    Slug, Tenant, TenantId, TenantState,
 };
 
 use crate::{
@@ -79,6 +79,8 @@ pub struct TenantSpec {
     pub labels: BTreeMap<String, String>,
     #[serde(default)]
     pub metadata: Map<String, Value>,
+    #[serde(default)]
+    pub region: Option<RegionId>,
 }
 
 /// A tenant to be made, with domains to be its own from the start.
@@ -122,8 +124,8 @@ impl TenantFilter {
 impl TenantSpec {
     fn of(record: &TenantRecord) -> Self {
         let TenantRecord { resource, name, labels, metadata, .. } = record.clone();
-        let Tenant { slug, plan, auth, access, features, limits, .. } = resource;
-        Self { slug, name, plan, auth, access, features, limits, labels, metadata }
+        let Tenant { slug, plan, auth, access, features, limits, region, .. } = resource;
+        Self { slug, name, plan, auth, access, features, limits, labels, metadata, region }
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -133,8 +135,8 @@ impl TenantSpec {
     }
 
     fn tenant(&self, id: TenantId, state: TenantState) -> Tenant {
-        let Self { slug, plan, auth, access, features, limits, .. } = self.clone();
-        Tenant { id, slug, state, plan, auth, access, features, limits }
+        let Self { slug, plan, auth, access, features, limits, region, .. } = self.clone();
+        Tenant { id, slug, state, plan, auth, access, features, limits, region }
     }
 }
 

@@ -12,6 +12,7 @@ mod eventually;
 mod origin;
 mod platform;
 mod process;
+mod raw;
 mod request;
 mod server;
 
@@ -20,5 +21,6 @@ pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
 pub use platform::{Platform, json};
 pub use process::{Process, binary};
+pub use raw::{RawAnswer, RawConnection};
 pub use request::{Answer, Request};
 pub use server::{Body, Server, serve_http1, serve_http2};

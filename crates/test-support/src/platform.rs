@@ -33,6 +33,8 @@ pub struct Platform {
     clients: SocketAddr,
     admin: SocketAddr,
     http: reqwest::Client,
+    /// Environment of the proxy.
+    settings: Vec<(String, String)>,
     directory: TempDir,
 }
 
@@ -40,6 +42,12 @@ impl Platform {
     /// Starts a platform with upstream `main`, route `all` to it, and plan `pro` with feature
     /// `reports` and no limits.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a platform whose proxy has these settings: names as in its bootstrap config, without the
+    /// prefix, such as `CONNECTIONS__HEAD_TIMEOUT_SECONDS`.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut platform = Self {
@@ -51,6 +59,10 @@ impl Platform {
             clients: unknown,
             admin: unknown,
             http: http_client(),
+            settings: settings
+                .iter()
+                .map(|(name, value)| (format!("TENANTRY_{name}"), (*value).to_owned()))
+                .collect(),
             directory,
         };
         platform.start_control_plane().await;
@@ -95,9 +107,21 @@ impl Platform {
 
     /// Starts the proxy, on the addresses it had if it ran before.
     pub async fn start_proxy(&mut self) {
+        self.launch_proxy(&[]).await;
+    }
+
+    /// Starts a successor that takes over from the running proxy, and returns the one that served until
+    /// now.
+    pub async fn upgrade_proxy(&mut self) -> Process {
+        let predecessor = self.take_proxy();
+        self.launch_proxy(&["--upgrade"]).await;
+        predecessor
+    }
+
+    async fn launch_proxy(&mut self, more: &[&str]) {
         let published = self.path("data/proxy/addresses.json");
         let _ = fs::remove_file(&published);
-        let arguments = [
+        let mut arguments = vec![
             "--proxy-addr".to_owned(),
             self.clients.to_string(),
             "--proxy-admin-addr".to_owned(),
@@ -111,11 +135,13 @@ impl Platform {
             "--node".to_owned(),
             "edge-1".to_owned(),
         ];
-        let env = [
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+        let mut env = vec![
             ("TENANTRY_SHUTDOWN_GRACE_SECONDS", "0"),
             ("TENANTRY_THREADS", "2"),
             ("TENANTRY_JWKS__COOL_DOWN_SECONDS", "1"),
         ];
+        env.extend(self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let process = Process::start("tenantry-proxy", &arguments, &env, self.directory.path());
         let process = self.proxy.insert(process);
         let addresses = published_addresses(process, &published).await;

@@ -68,8 +68,13 @@ impl Process {
 
     /// Asks it to end (SIGTERM) and waits until it has.
     pub async fn terminate(mut self) -> ExitStatus {
-        kill(self.pid(), Signal::SIGTERM).expect("it was running");
+        self.ask_to_end();
         self.exit().await
+    }
+
+    /// Asks it to end (SIGTERM).
+    pub fn ask_to_end(&self) {
+        kill(self.pid(), Signal::SIGTERM).expect("it was running");
     }
 
     /// Waits until it ends by itself.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::Method;
 use pingora::{Error, ErrorSource, ErrorType, Result, http::ResponseHeader, proxy::Session};
 use tenantry_engine::{CompiledUpstream, Held, Outcome, Pick, Picked, Reason};
-use tenantry_model::upstream::{HashOn, Retries};
+use tenantry_model::upstream::Retries;
 
 use super::{line::Line, outcome, watch::Watch};
 
@@ -242,21 +242,4 @@ pub(super) fn upstream_error<T>(etype: ErrorType, what: &'static str) -> Result<
     let mut error = Error::explain(etype, what);
     error.as_up();
     Err(error)
-}
-
-/// What of a request the hash is over.
-pub(super) fn hash(on: &HashOn, session: &Session, tenant: &str, key: Option<&str>) -> u64 {
-    let client = || crate::facts::client(session).to_string();
-    match on {
-        HashOn::Tenant => CompiledUpstream::hash(tenant.as_bytes()),
-        HashOn::Client => CompiledUpstream::hash(client().as_bytes()),
-        HashOn::Key => match key {
-            Some(key) => CompiledUpstream::hash(key.as_bytes()),
-            None => CompiledUpstream::hash(client().as_bytes()),
-        },
-        HashOn::Header(name) => match session.req_header().headers.get(name.as_str()) {
-            Some(value) => CompiledUpstream::hash(value.as_bytes()),
-            None => CompiledUpstream::hash(client().as_bytes()),
-        },
-    }
 }

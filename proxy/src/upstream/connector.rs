@@ -1,6 +1,11 @@
 //! How an endpoint is reached.
 
-use std::{net::SocketAddr, os::fd::RawFd, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::RawFd,
+    sync::Arc,
+    time::Duration,
+};
 
 use pingora::{
     Error, ErrorType, Result,
@@ -11,11 +16,13 @@ use pingora::{
 use tenantry_engine::{CompiledTls, CompiledUpstream, Forward, Outcome, Picked};
 use tenantry_model::{
     Bounded, EndpointAddress,
+    route::RouteTimeouts,
     upstream::{Protocol, Retries, Timeouts},
 };
 
 use super::{
-    attempts::{self, Attempts, Patience, upstream_error},
+    attempts::{Attempts, Patience, upstream_error},
+    caller::Caller,
     line::{Lines, Purpose},
     resolver::Resolver,
 };
@@ -43,19 +50,26 @@ impl Connector {
         &self,
         forward: &Forward,
         session: &Session,
-        overrides: Timeouts,
+        client: IpAddr,
         started: Duration,
     ) -> Option<Attempts> {
         let upstream = &forward.upstream;
         let place = upstream.enter()?;
-        let patience = self.patience(overrides.or(upstream.spec().timeouts), started);
+        let timeouts = of_route(forward.route.timeouts()).or(upstream.spec().timeouts);
+        let patience = self.patience(timeouts, started);
         let retries = upstream.spec().retries.as_deref().cloned().unwrap_or_else(|| self.retries());
         let mut attempts = Attempts::new(upstream, place, (patience, retries), rand::random());
         attempts.wants_upgrade = session.is_upgrade_req();
         if let Some(on) = upstream.hash_on() {
-            let key = forward.identity.key.as_ref().map(|key| key.id.to_string());
-            let tenant = forward.tenant.id().to_string();
-            attempts.hash = attempts::hash(&on, session, &tenant, key.as_deref());
+            let caller = Caller {
+                tenant: forward.tenant().map(|tenant| tenant.id()),
+                key: forward
+                    .identity()
+                    .and_then(|identity| identity.key.as_ref())
+                    .map(|key| key.id),
+                client,
+            };
+            attempts.hash = caller.hash(&on, session);
         }
         Some(attempts)
     }
@@ -196,5 +210,16 @@ impl Prepared {
                 .as_ref()
                 .map(|client| Arc::new(CertKey::new(client.chain.clone(), client.key.clone()))),
         }
+    }
+}
+
+/// What a route says goes before what its upstream says.
+fn of_route(timeouts: RouteTimeouts) -> Timeouts {
+    let RouteTimeouts { first_byte_ms, idle_ms, total_ms } = timeouts;
+    Timeouts {
+        connect_ms: None,
+        first_byte_ms: first_byte_ms.map(|ms| Bounded::clamped(ms.get().into())),
+        idle_ms: idle_ms.map(|ms| Bounded::clamped(ms.get().into())),
+        total_ms: total_ms.map(|ms| Bounded::clamped(ms.get().into())),
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum Verb<F: Args> {
         #[arg(required_unless_present = "file")]
         id: Option<String>,
         #[command(flatten)]
-        fields: F,
+        fields: Box<F>,
         #[command(flatten)]
         body: NewBody,
     },
@@ -49,7 +49,7 @@ pub(crate) enum Verb<F: Args> {
         /// Its identifier
         id: String,
         #[command(flatten)]
-        fields: F,
+        fields: Box<F>,
         #[command(flatten)]
         body: ChangeBody,
     },

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use tenantry_api::TenantQuery;
 use tenantry_model::{
-    AuthRequirement, DomainPattern, PlanId, Slug, TenantState, access::AccessMode,
+    AuthRequirement, DomainPattern, PlanId, RegionId, Slug, TenantState, access::AccessMode,
 };
 
 use super::plan::LimitFlags;
@@ -116,6 +116,9 @@ pub(crate) struct TenantFields {
     /// A label KEY=VALUE to find it by; may be repeated
     #[arg(long = "label", value_name = "LABEL", value_parser = value::pair)]
     labels: Vec<(String, String)>,
+    /// The only region, beside upstreams of none, that may serve it
+    #[arg(long)]
+    region: Option<RegionId>,
 }
 
 impl TenantFields {
@@ -131,6 +134,7 @@ impl TenantFields {
             body.set_within("features", feature.as_str(), Some(setting));
         }
         self.limits.write(body);
+        body.set("region", self.region.as_ref());
         for (key, text) in &self.labels {
             body.set_within("labels", key, Some(text));
         }
@@ -234,14 +238,14 @@ mod tests {
         check_create(
             "create acme --name Acme --plan pro --domain acme.example.com --auth any \
              --allow 10.0.0.0/8 --feature reports=on --feature beta=inherit \
-             --limit burst=100/1s:200 --label tier=gold",
+             --limit burst=100/1s:200 --label tier=gold --region eu",
             json!({
                 "slug": "acme", "name": "Acme", "plan": "pro", "domains": ["acme.example.com"],
                 "auth": "any", "access": {"mode": "allowlist", "allow": ["10.0.0.0/8"]},
                 "features": {"reports": true},
                 "limits": {"requests": [
                     {"name": "burst", "quota": 100, "window_seconds": 1, "burst": 200}]},
-                "labels": {"tier": "gold"},
+                "labels": {"tier": "gold"}, "region": "eu",
             }),
         );
         check_create(

@@ -6,7 +6,10 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 use serde_json::Value;
-use tenantry_model::upstream::{Cap, Policy, Protocol, ServerName};
+use tenantry_model::{
+    RegionId,
+    upstream::{Cap, Policy, Protocol, ServerName},
+};
 
 use super::document::Fields;
 use crate::{body::Body, error::CliError, session::Session, value};
@@ -58,6 +61,9 @@ pub(crate) struct UpstreamFields {
     /// The key of that certificate; it can never be read again
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
+    /// Where its servers stand; tenants of another region are never sent to them
+    #[arg(long)]
+    region: Option<RegionId>,
 }
 
 impl Fields for UpstreamFields {
@@ -77,6 +83,7 @@ impl Fields for UpstreamFields {
         body.set_within("tls", "ca_pem", file(self.tls_ca.as_ref())?);
         body.set_within("tls", "client_certificate_pem", file(self.tls_certificate.as_ref())?);
         body.set_within("tls", "client_key_pem", file(self.tls_key.as_ref())?);
+        body.set("region", self.region.as_ref());
         Ok(())
     }
 }

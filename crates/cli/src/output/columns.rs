@@ -4,7 +4,9 @@ use serde::Serialize;
 use tenantry_api::{
     ApiKeyBody, AuditEntryBody, DocumentBody, DomainBody, IssuerBody, ProxyBody, TenantBody,
 };
-use tenantry_model::{Feature, Limits, Plan, Route, Upstream};
+use tenantry_model::{
+    Feature, Limits, Plan, RegionId, Route, RouteMatch, RouteTenancy, Target, Upstream,
+};
 
 /// A row of a table.
 pub(crate) trait Columns: Serialize {
@@ -17,7 +19,7 @@ pub(crate) trait Columns: Serialize {
 
 impl Columns for TenantBody {
     const NAMES: &'static [&'static str] =
-        &["SLUG", "NAME", "STATE", "PLAN", "AUTH", "ID", "CREATED"];
+        &["SLUG", "NAME", "STATE", "PLAN", "AUTH", "REGION", "ID", "CREATED"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -26,6 +28,7 @@ impl Columns for TenantBody {
             self.state.as_str().to_owned(),
             self.plan.to_string(),
             word(&self.auth),
+            region(self.region.as_ref()),
             self.id.to_string(),
             self.created_at.to_string(),
         ]
@@ -53,7 +56,7 @@ impl Columns for DocumentBody<Feature> {
 }
 
 impl Columns for DocumentBody<Upstream> {
-    const NAMES: &'static [&'static str] = &["ID", "ENDPOINTS"];
+    const NAMES: &'static [&'static str] = &["ID", "REGION", "ENDPOINTS"];
 
     fn cells(&self) -> Vec<String> {
         let endpoints = self.resource.endpoints.as_slice().iter();
@@ -61,26 +64,34 @@ impl Columns for DocumentBody<Upstream> {
             1 => endpoint.address.to_string(),
             weight => format!("{}@{weight}", endpoint.address),
         });
-        vec![self.resource.id.to_string(), list(endpoints)]
+        let region = region(self.resource.region.as_ref());
+        vec![self.resource.id.to_string(), region, list(endpoints)]
     }
 }
 
 impl Columns for DocumentBody<Route> {
     const NAMES: &'static [&'static str] =
-        &["ID", "HOSTS", "PATH", "METHODS", "REQUIRES", "UPSTREAM", "TENANT"];
+        &["ID", "HOSTS", "PATH", "METHODS", "REQUIRES", "TARGET", "TENANT"];
 
     fn cells(&self) -> Vec<String> {
         let route = &self.resource;
         let features = route.require_features.iter().map(ToString::to_string);
         let scopes = route.require_scopes.iter().map(ToString::to_string);
+        let claims = route.require_claims.iter();
+        let claims = claims
+            .flat_map(|(claim, texts)| texts.iter().map(move |text| format!("{claim}={text}")));
+        let tenant = match (route.tenancy, route.tenant) {
+            (RouteTenancy::Exempt, _) => "exempt".to_owned(),
+            (RouteTenancy::Required, tenant) => tenant.map_or_else(String::new, |t| t.to_string()),
+        };
         vec![
             route.id.to_string(),
             list(&route.matches.hosts),
-            route.matches.path_prefix.to_string(),
+            path(route),
             list(&route.matches.methods),
-            list(features.chain(scopes)),
-            route.upstream.to_string(),
-            route.tenant.map_or_else(String::new, |tenant| tenant.to_string()),
+            list(features.chain(scopes).chain(claims)),
+            target(&route.target),
+            tenant,
         ]
     }
 }
@@ -154,6 +165,35 @@ impl Columns for AuditEntryBody {
             self.actor.clone(),
             self.revision.to_string(),
         ]
+    }
+}
+
+fn region(region: Option<&RegionId>) -> String {
+    region.map_or_else(String::new, ToString::to_string)
+}
+
+/// A prefix, or a whole path behind `=`; a star says that headers matter too.
+fn path(route: &Route) -> String {
+    let RouteMatch { path, path_prefix, headers, .. } = &route.matches;
+    let path = path.as_ref().map_or_else(|| path_prefix.to_string(), |path| format!("={path}"));
+    if headers.is_empty() { path } else { path + " *" }
+}
+
+fn target(target: &Target) -> String {
+    match target {
+        Target::Upstream(upstream) => upstream.to_string(),
+        Target::Upstreams(split) => {
+            list(split.as_slice().iter().map(|part| format!("{}={}", part.upstream, part.weight)))
+        }
+        Target::Redirect(redirect) => {
+            let host = redirect.host.as_ref().map(ToString::to_string);
+            let path = redirect.path.as_ref().map(ToString::to_string);
+            let prefix = redirect.path_prefix.as_ref().map(|prefix| format!("{prefix}..."));
+            let scheme = redirect.scheme.map(|scheme| scheme.to_string());
+            let port = redirect.port.map(|port| format!(":{port}"));
+            let parts = scheme.into_iter().chain(host).chain(port).chain(path).chain(prefix);
+            format!("{} to {}", u16::from(redirect.status), parts.collect::<Vec<_>>().join(" "))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Taking a token apart, and putting it to the test.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{
@@ -93,6 +93,19 @@ impl<'t> Token<'t> {
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// Whether a claim is one of these texts, or a list with one of them in it. As unproven as the
+    /// token is; ask it of a text that [`Self::verify`] has passed.
+    #[must_use]
+    pub fn claims_one_of(&self, claim: &str, texts: &BTreeSet<String>) -> bool {
+        match self.claims.get(claim) {
+            Some(Value::String(text)) => texts.contains(text),
+            Some(Value::Array(list)) => {
+                list.iter().filter_map(Value::as_str).any(|text| texts.contains(text))
+            }
+            _ => false,
+        }
     }
 
     /// Verifies the signature, and then reads the claims (RFC 7519, section 7.2).

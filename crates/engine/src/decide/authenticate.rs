@@ -352,6 +352,11 @@ fn text(header: Single<'_>) -> Option<&str> {
     header.one().and_then(|value| std::str::from_utf8(value).ok()).filter(|text| !text.is_empty())
 }
 
+/// The text that was taken for a token, where one was proven.
+pub(super) fn presented_token<'a>(facts: &RequestFacts<'a>) -> Option<&'a str> {
+    text(facts.headers.authorization).and_then(bearer)
+}
+
 /// What follows `Bearer` (RFC 6750, section 2.1; the scheme compares without case, RFC 9110, 11.1).
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;

@@ -1,4 +1,5 @@
 mod matrix;
 mod platform;
+mod routing;
 mod rules;
 mod tables;

@@ -134,7 +134,7 @@ impl Builder<'_> {
             }
             Resource::Upstream(upstream) => self.put_upstream(upstream),
             Resource::Tenant(tenant) => self.put_tenant(tenant),
-            Resource::Route(route) => self.put_route(route),
+            Resource::Route(route) => self.put_route(*route),
             Resource::Domain(domain) => {
                 let hash = self.table.host_hash(&domain.host.to_string());
                 self.table.domains.insert(hash, domain.tenant);

@@ -15,7 +15,7 @@ pub struct Timeouts {
     pub connect_ms: Option<Bounded<10, 60_000>>,
     /// For the head of the answer, after the last bytes of the request were passed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_byte_ms: Option<Bounded<10, 3_600_000>>,
+    pub first_byte_ms: Option<Bounded<10, 86_400_000>>,
     /// Between two parts of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<Bounded<10, 86_400_000>>,

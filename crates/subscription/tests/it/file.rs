@@ -246,3 +246,30 @@ async fn a_new_epoch_takes_the_place_of_the_old_one() {
     assert_eq!(proxy.at(1).await.applied.unwrap().position, other.position());
     proxy.stop().await;
 }
+
+#[tokio::test]
+async fn a_successor_takes_the_file_up_where_its_predecessor_left_it() {
+    let (_directory, path) = place();
+    let mut history = record(&path).await;
+    let (mut old_end, mut new_end) = (ControlPlane::start().await, ControlPlane::start().await);
+    let mut predecessor = Proxy::start(options_with_file(old_end.address, &path));
+    let to_predecessor = old_end.request().await.accept();
+    to_predecessor.send(history.hello());
+    let mut successor = Proxy::start(options_with_file(new_end.address, &path));
+    let to_successor = new_end.request().await.accept();
+    to_successor.send(history.hello());
+    let change = history.set("plan", "max", Some("5"));
+    to_predecessor.send(change.clone());
+    to_successor.send(change);
+    predecessor.until(|standing| standing.recorded == Some(Revision::new(5))).await;
+    assert_eq!(successor.at(5).await.recorded, None, "one process writes the file");
+    predecessor.stop().await;
+    to_successor.send(history.set("plan", "max", Some("6")));
+    successor.until(|standing| standing.recorded == Some(Revision::new(6))).await;
+    successor.stop().await;
+    let (_socket, address) = nobody();
+    let mut proxy = Proxy::start(options_with_file(address, &path));
+    assert_eq!(proxy.at(6).await.applied.unwrap().position, history.position());
+    assert_eq!(proxy.target.resources(), known(&history));
+    proxy.stop().await;
+}

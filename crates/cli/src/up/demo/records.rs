@@ -1,6 +1,10 @@
 //! What the demo makes through the API. Every step can be done again.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -187,6 +191,7 @@ pub(super) async fn enforced(proxy_admin: &str, revision: u64) {
         jwt: None,
         from_ip: std::net::Ipv4Addr::LOCALHOST.into(),
         sni: None,
+        headers: BTreeMap::new(),
     };
     loop {
         let explained = explain::ask(proxy_admin, &request).await;
@@ -209,14 +214,26 @@ fn replacement(wanted: &CreateTenant) -> ReplaceTenant {
         limits,
         labels,
         metadata,
+        region,
     } = wanted.clone();
-    ReplaceTenant { slug, name, plan, auth, access, features, limits, labels, metadata }
+    ReplaceTenant { slug, name, plan, auth, access, features, limits, labels, metadata, region }
 }
 
 fn written(found: TenantBody) -> ReplaceTenant {
-    let TenantBody { slug, name, plan, auth, access, features, limits, labels, metadata, .. } =
-        found;
-    ReplaceTenant { slug, name, plan, auth, access, features, limits, labels, metadata }
+    let TenantBody {
+        slug,
+        name,
+        plan,
+        auth,
+        access,
+        features,
+        limits,
+        labels,
+        metadata,
+        region,
+        ..
+    } = found;
+    ReplaceTenant { slug, name, plan, auth, access, features, limits, labels, metadata, region }
 }
 
 #[cfg(test)]

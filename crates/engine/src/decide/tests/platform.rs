@@ -1,5 +1,7 @@
 //! A small platform to decide requests on: two tenants, a plan, routes, and credentials of all sorts.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tenantry_credentials::{api_key::ApiKeySecret, signing::SigningKey};
 use tenantry_model::{IssuerId, KeyId, Resource, ResourceKind, TenantId, Timestamp};
@@ -153,12 +155,20 @@ impl Request {
         let headers = HeaderFacts::collect(
             self.headers.iter().map(|(name, value)| (*name, value.as_bytes())),
         );
+        let all_headers: http::HeaderMap = self
+            .headers
+            .iter()
+            .filter_map(|(name, value)| {
+                Some((http::HeaderName::from_static(name), value.parse().ok()?))
+            })
+            .collect();
         then(&RequestFacts {
             client: self.client,
             sni: self.sni.as_deref(),
             method: self.method,
             path: &self.path,
             headers,
+            all_headers: &all_headers,
         })
     }
 
@@ -176,7 +186,8 @@ impl Request {
         (decision, explanation)
     }
 
-    /// Asserts what becomes of the request: `tenant route`, or a reason.
+    /// Asserts what becomes of the request: `tenant route`, with `-` for no tenant and the location
+    /// of a redirect behind it, or a reason.
     #[track_caller]
     pub(super) fn check(&self, table: &Table, expected: &str) {
         assert_eq!(outcome(&self.decide(table)), expected, "{:?} {}", self.headers, self.path);
@@ -185,7 +196,16 @@ impl Request {
 
 pub(super) fn outcome(decision: &Decision) -> String {
     match decision {
-        Decision::Forward(forward) => format!("{} {}", forward.tenant.slug(), forward.route.id()),
+        Decision::Forward(forward) => {
+            format!("{} {}", slug(forward.admission.as_ref()), forward.route.id())
+        }
+        Decision::Redirect(Redirection { admission, route, status, location }) => {
+            format!("{} {} {status} {location}", slug(admission.as_ref()), route.id())
+        }
         Decision::Deny(denial) => denial.reason.as_str().to_owned(),
     }
+}
+
+fn slug(admission: Option<&Admission>) -> &str {
+    admission.map_or("-", |admission| admission.tenant.slug().as_str())
 }

@@ -1,5 +1,7 @@
 //! The rules that the matrix leaves out, one by one.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tenantry_model::{IssuerId, ResourceKind};
 
@@ -94,7 +96,8 @@ fn features_are_listed_as_they_are_decided() {
     let Decision::Forward(forward) = get("acme.example", "/").key("acme-1").decide(&table) else {
         panic!()
     };
-    assert_eq!(table.features_of(&forward.tenant, &forward.plan), "a,d,e");
+    let admission = forward.admission.unwrap();
+    assert_eq!(table.features_of(&admission.tenant, &admission.plan), "a,d,e");
 }
 
 #[test]
@@ -312,9 +315,10 @@ fn ours_is_kept_from_the_upstream_and_foreign_is_not() {
     let table = put(&platform(), ResourceKind::Tenant, &tenant("acme", &json!({"auth": "none"})));
     let ours = |request: Request| match request.decide(&table) {
         Decision::Forward(forward) => {
-            (forward.identity.api_key_is_ours, forward.identity.authorization_is_ours)
+            let identity = forward.identity().unwrap();
+            (identity.api_key_is_ours, identity.authorization_is_ours)
         }
-        Decision::Deny(denial) => panic!("{denial:?}"),
+        other => panic!("{other:?}"),
     };
     assert_eq!(ours(get("acme.example", "/")), (false, false));
     assert_eq!(ours(get("acme.example", "/").key("acme-1")), (true, false));

@@ -16,6 +16,7 @@ const NAMES: [&str; 3] = ["one", "two", "three"];
 fn any_resource() -> impl Strategy<Value = Resource> {
     let slug = || prop::sample::select(SLUGS.to_vec());
     let name = || prop::sample::select(NAMES.to_vec());
+    let region = || prop::sample::select(vec!["eu", "us"]);
     let flag = any::<bool>;
     prop_oneof![
         (name(), flag(), flag()).prop_map(|(id, default, killed)| {
@@ -24,12 +25,14 @@ fn any_resource() -> impl Strategy<Value = Resource> {
         (name(), prop::collection::btree_set(name(), 0..3)).prop_map(|(id, features)| {
             resource(ResourceKind::Plan, &json!({"id": id, "name": id, "features": features}))
         }),
-        name().prop_map(|id| resource(ResourceKind::Upstream, &json!({"id": id, "endpoints": [{"address": "127.0.0.1:1"}]}))),
-        (slug(), slug(), name(), flag(), prop::option::of((name(), flag()))).prop_map(|(owner, slug, plan, active, feature)| {
+        (name(), prop::option::of(region())).prop_map(|(id, region)| {
+            resource(ResourceKind::Upstream, &json!({"id": id, "endpoints": [{"address": "127.0.0.1:1"}], "region": region}))
+        }),
+        (slug(), slug(), name(), flag(), prop::option::of((name(), flag())), prop::option::of(region())).prop_map(|(owner, slug, plan, active, feature, region)| {
             let features: BTreeMap<_, _> = feature.into_iter().collect();
             let state = if active { "active" } else { "suspended" };
             resource(ResourceKind::Tenant, &json!({
-                "id": tenant_id(owner), "slug": slug, "state": state, "plan": plan, "auth": "none", "features": features,
+                "id": tenant_id(owner), "slug": slug, "state": state, "plan": plan, "auth": "none", "features": features, "region": region,
             }))
         }),
         (name(), prop::option::of(slug()), name(), prop::option::of(name())).prop_map(|(id, owner, upstream, feature)| {
@@ -37,6 +40,15 @@ fn any_resource() -> impl Strategy<Value = Resource> {
             resource(ResourceKind::Route, &json!({
                 "id": id, "tenant": owner.map(tenant_id), "match": {"path_prefix": format!("/{id}")},
                 "upstream": upstream, "require_features": features,
+            }))
+        }),
+        (name(), name(), name(), flag(), flag()).prop_map(|(id, upstream, other, exempt, exact)| {
+            let path = if exact { "path" } else { "path_prefix" };
+            let split: Vec<_> = [&upstream, &other].into_iter().collect::<std::collections::BTreeSet<_>>().into_iter()
+                .map(|upstream| json!({"upstream": upstream, "weight": 1})).collect();
+            resource(ResourceKind::Route, &json!({
+                "id": id, "match": {path: format!("/{upstream}")}, "upstreams": split,
+                "tenancy": if exempt { "exempt" } else { "required" },
             }))
         }),
         (name(), slug(), flag()).prop_map(|(name, owner, wildcard)| {

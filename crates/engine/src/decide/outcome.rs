@@ -1,0 +1,152 @@
+//! What becomes of a request.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Identity;
+use crate::{
+    CompiledRateLimit, Reason,
+    issuer::CompiledIssuer,
+    limiter::{Level, Levels},
+    route::CompiledRoute,
+    runtime::InFlight,
+    tenant::{CompiledPlan, CompiledTenant, EffectiveLimits},
+    upstream::CompiledUpstream,
+};
+
+/// What happens to a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// It goes to an upstream.
+    Forward(Forward),
+    /// The client is told to ask elsewhere.
+    Redirect(Redirection),
+    /// It is refused.
+    Deny(Denial),
+}
+
+/// A request that was let in, charged to its tenant.
+#[derive(Debug)]
+pub struct Admission {
+    /// Whose request it is.
+    pub tenant: Arc<CompiledTenant>,
+    /// The tenant's plan.
+    pub plan: Arc<CompiledPlan>,
+    /// Who is calling.
+    pub identity: Identity,
+    /// The place among the tenant's requests in progress; none in an explanation.
+    pub in_flight: Option<InFlight>,
+    pub(super) levels: Levels,
+}
+
+impl Admission {
+    /// The tenant's rate limits and what is left of them.
+    pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
+        limit_levels(&self.tenant, &self.plan, &self.levels)
+    }
+}
+
+/// Everything that is needed to forward a request.
+#[derive(Debug)]
+pub struct Forward {
+    /// Whose request it is; nobody's on a route that is exempt from tenancy.
+    pub admission: Option<Admission>,
+    /// The route it takes.
+    pub route: Arc<CompiledRoute>,
+    /// Where it goes.
+    pub upstream: Arc<CompiledUpstream>,
+    /// The path to send, where it differs from the one that came.
+    pub path: Option<String>,
+    /// The largest body that may pass, in bytes.
+    pub max_body_bytes: Option<u64>,
+}
+
+impl Forward {
+    /// Whose request it is, if anybody's.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&Arc<CompiledTenant>> {
+        self.admission.as_ref().map(|admission| &admission.tenant)
+    }
+
+    /// Who is calling, as far as it was proven.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.admission.as_ref().map(|admission| &admission.identity)
+    }
+
+    /// The tenant's rate limits and what is left of them.
+    pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
+        self.admission.iter().flat_map(Admission::limits)
+    }
+}
+
+/// Everything that is needed to send a client elsewhere.
+#[derive(Debug)]
+pub struct Redirection {
+    /// Whose request it was; nobody's on a route that is exempt from tenancy.
+    pub admission: Option<Admission>,
+    /// The route it took.
+    pub route: Arc<CompiledRoute>,
+    /// The status of the answer.
+    pub status: u16,
+    /// A reference (RFC 3986, section 4.2) without a query; the request's query belongs behind it.
+    pub location: String,
+}
+
+/// A request that is refused.
+#[derive(Debug)]
+pub struct Denial {
+    /// Why.
+    pub reason: Reason,
+    /// What exactly, for the client; it tells nothing about tenants.
+    pub detail: Option<&'static str>,
+    /// The tenant that the refusal is counted for.
+    pub tenant: Option<Arc<CompiledTenant>>,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
+    /// A token names a key that this issuer does not have. If newer keys can be had, the request is
+    /// worth deciding again: nothing was charged.
+    pub keys_wanted: Option<Arc<CompiledIssuer>>,
+    /// Boxed: denials are returned by value through every stage, and few are about limits.
+    pub(super) limited: Option<Box<(Arc<CompiledPlan>, Levels)>>,
+}
+
+impl Denial {
+    pub(super) fn new(reason: Reason) -> Self {
+        Self {
+            reason,
+            detail: None,
+            tenant: None,
+            retry_after: None,
+            keys_wanted: None,
+            limited: None,
+        }
+    }
+
+    pub(super) fn of(self, tenant: &Arc<CompiledTenant>) -> Self {
+        Self { tenant: Some(Arc::clone(tenant)), ..self }
+    }
+
+    /// The tenant's rate limits and what is left of them, if the denial is about them.
+    pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
+        let limited = self.tenant.as_ref().zip(self.limited.as_deref());
+        limited.into_iter().flat_map(|(tenant, (plan, levels))| limit_levels(tenant, plan, levels))
+    }
+}
+
+/// A rate limit and what is left of it.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitLevel<'a> {
+    /// The limit.
+    pub limit: &'a CompiledRateLimit,
+    /// What is left.
+    pub level: Level,
+}
+
+pub(super) fn limit_levels<'a>(
+    tenant: &'a CompiledTenant,
+    plan: &'a CompiledPlan,
+    levels: &'a [Level],
+) -> impl Iterator<Item = LimitLevel<'a>> {
+    let limits = EffectiveLimits::new(tenant, plan).requests();
+    limits.zip(levels).map(|(limit, level)| LimitLevel { limit, level: *level })
+}

@@ -1,0 +1,13 @@
+//! What a client sends before anything is decided, read strictly.
+//!
+//! - [`http1`]: the head of an HTTP/1 request, before another parser reads it more kindly;
+//! - [`http2`]: the frames of an HTTP/2 connection, counted;
+//! - [`proxy_header`]: the address that a proxy in front announces for a connection;
+//! - [`forwarded`]: the address that proxies in front announce for a request.
+//!
+//! Pure over bytes: no I/O, no clock.
+
+pub mod forwarded;
+pub mod http1;
+pub mod http2;
+pub mod proxy_header;

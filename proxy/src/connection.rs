@@ -1,0 +1,46 @@
+//! Client connections: accepted, bounded, and read strictly before pingora sees a request.
+//!
+//! A connection passes through here in this order:
+//! 1. [`service`] accepts it, if there is a place for it ([`places`]);
+//! 2. [`opening`] reads the PROXY header, where the peer must send one;
+//! 3. [`http1`] or [`http2`] reads requests from it and hands each to pingora.
+//!
+//! What is known of the connection travels with it as a [`Connection`], which the gateway finds in the
+//! session's digest.
+
+mod conduit;
+mod http1;
+mod http2;
+mod opening;
+pub(crate) mod places;
+pub(crate) mod refusals;
+mod rewound;
+pub(crate) mod service;
+pub(crate) mod trust;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use pingora::{http::ResponseHeader, protocols::raw_connect::ProxyDigest, proxy::Session};
+
+/// What is known of a client's connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Who connected to us, or to the proxy in front of us if that says so in a PROXY header.
+    pub(crate) client: SocketAddr,
+    /// Counts it against the bounds for as long as it lives.
+    _place: places::Place,
+}
+
+impl Connection {
+    /// The connection that a request came on.
+    pub(crate) fn of(session: &Session) -> Option<&Arc<Self>> {
+        let digest = session.digest()?.proxy_digest.as_ref()?;
+        digest.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// The connection, in the one place of a pingora stream that can carry what is not pingora's.
+    fn digest(self: &Arc<Self>) -> pingora::Result<Arc<ProxyDigest>> {
+        let unused = Box::new(ResponseHeader::build(200, None)?);
+        Ok(Arc::new(ProxyDigest::new(unused, Some(Box::new(Arc::clone(self))))))
+    }
+}

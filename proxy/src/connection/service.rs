@@ -1,0 +1,224 @@
+//! Accepts connections and opens them.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use pingora::{
+    apps::ServerApp as _,
+    proxy::HttpProxy,
+    server::{ListenFds, ShutdownWatch},
+    services::{ServiceReadyNotifier, ServiceWithDependents},
+};
+use tenantry_engine::Reason;
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    Connection,
+    conduit::{Conduit, Transport},
+    http1, http2, opening,
+    places::{Place, Places},
+    refusals::Refusals,
+    rewound::Rewound,
+    trust::Trust,
+};
+use crate::{
+    bootstrap::{ConnectionBounds, Http2Bounds},
+    clock::Clock,
+    gateway::Gateway,
+    lifecycle::Lifecycle,
+    listener::Bound,
+    respond::{self, Refusal},
+};
+
+/// What all connections share.
+pub(crate) struct Door {
+    pub(crate) proxy: Arc<HttpProxy<Gateway>>,
+    pub(crate) refusals: Refusals,
+    pub(crate) places: Arc<Places>,
+    pub(crate) trust: Trust,
+    pub(crate) bounds: ConnectionBounds,
+    pub(crate) http2: Http2Bounds,
+    pub(crate) clock: Clock,
+}
+
+/// The service that clients connect to.
+pub(crate) struct DoorService {
+    door: Arc<Door>,
+    listeners: Vec<Bound>,
+    lifecycle: Lifecycle,
+}
+
+impl DoorService {
+    pub(crate) fn new(door: Door, listeners: Vec<Bound>, lifecycle: Lifecycle) -> Self {
+        Self { door: Arc::new(door), listeners, lifecycle }
+    }
+}
+
+#[async_trait]
+impl ServiceWithDependents for DoorService {
+    async fn start_service(
+        &mut self,
+        _: Option<ListenFds>,
+        _: ShutdownWatch,
+        _: usize,
+        ready: ServiceReadyNotifier,
+    ) {
+        ready.notify_ready();
+        // Fails only if the process is at its end.
+        let _ = self.lifecycle.opening_clients().wait_for(|open| *open).await;
+        let closing = self.lifecycle.closing_clients();
+        let accepting = TaskTracker::new();
+        for bound in self.listeners.drain(..) {
+            let address = bound.address();
+            match TcpListener::from_std(bound.into_listener()) {
+                Ok(listener) => {
+                    let (door, connections) =
+                        (Arc::clone(&self.door), self.lifecycle.connections());
+                    accepting.spawn(accept(door, listener, connections.clone(), closing.clone()));
+                }
+                Err(error) => tracing::error!(%address, %error, "cannot accept connections"),
+            }
+        }
+        accepting.close();
+        accepting.wait().await;
+        self.door.proxy.cleanup().await;
+    }
+
+    fn name(&self) -> &'static str {
+        "proxy"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// Accepts until the process is told to stop.
+async fn accept(
+    door: Arc<Door>,
+    listener: TcpListener,
+    connections: TaskTracker,
+    shutdown: ShutdownWatch,
+) {
+    let mut stop = shutdown.clone();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let Ok(place) = door.places.enter() else { continue };
+                let (door, shutdown) = (Arc::clone(&door), shutdown.clone());
+                connections.spawn(async move { door.open(stream, peer, place, &shutdown).await });
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+/// A connection that was broken off before it was accepted is nothing. Anything else, such as no more
+/// file descriptors, comes again at once: a moment's rest lets others give theirs back.
+pub(crate) async fn pause(error: &io::Error) {
+    if !matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    ) {
+        tracing::warn!(%error, "connections cannot be accepted");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+impl Door {
+    /// Opens a connection and serves it. What fails before the first request has nobody to be told.
+    async fn open(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+        shutdown: &ShutdownWatch,
+    ) {
+        let opening = Duration::from_secs(self.bounds.opening_timeout_seconds.get());
+        match timeout(opening, self.prepare(stream, peer, place)).await {
+            Ok(Ok((conduit, Protocol::Http1))) => http1::serve(self, conduit, shutdown).await,
+            Ok(Ok((conduit, Protocol::Http2))) => http2::serve(self, conduit, shutdown).await,
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection was not opened"),
+            Err(_) => tracing::debug!(%peer, "a connection was not opened in time"),
+        }
+    }
+
+    async fn prepare(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+    ) -> io::Result<(Box<Conduit>, Protocol)> {
+        // An answer is sent when it is ready, not when the client has acknowledged the one before.
+        stream.set_nodelay(true)?;
+        let (stream, client) = if self.trust.sends_proxy_header(peer.ip()) {
+            opening::read_proxy_header(stream, peer).await?
+        } else {
+            (Rewound::new(BytesMut::new(), stream), peer)
+        };
+        // All that a proxy in front passes on comes from one address.
+        let place = if self.trust.forwards(client.ip()) {
+            place
+        } else {
+            place.of_client(client.ip()).map_err(|full| io::Error::other(format!("{full:?}")))?
+        };
+        let connection = Arc::new(Connection { client, _place: place });
+        let conduit =
+            Conduit::new(Transport::Plain(stream), &connection).map_err(io::Error::other)?;
+        let mut conduit = Box::new(conduit);
+        let protocol = if self.http2.plaintext {
+            Protocol::detect(&mut conduit).await?
+        } else {
+            Protocol::Http1
+        };
+        Ok((conduit, protocol))
+    }
+
+    /// The answer to what never became a request; it is counted and logged.
+    pub(super) fn refused(
+        &self,
+        reason: Reason,
+        detail: Option<&'static str>,
+        connection: &Connection,
+    ) -> Vec<u8> {
+        let request_id = self.refusals.record(reason, connection);
+        respond::unparsed(&Refusal::new(reason, detail), request_id)
+    }
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    /// HTTP/2 with prior knowledge begins with bytes that no HTTP/1 request begins with (RFC 9113,
+    /// section 3.4).
+    async fn detect(conduit: &mut Conduit) -> io::Result<Self> {
+        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let mut bytes = BytesMut::with_capacity(PREFACE.len());
+        while bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes) {
+            if conduit.read_buf(&mut bytes).await? == 0 {
+                break;
+            }
+        }
+        let protocol = if bytes.starts_with(PREFACE) { Self::Http2 } else { Self::Http1 };
+        conduit.unread(bytes);
+        Ok(protocol)
+    }
+}

@@ -1,0 +1,6 @@
+//! Connections: what may be sent on them, how slowly, and how many there may be.
+
+mod bounds;
+mod front;
+mod http1;
+mod http2;
