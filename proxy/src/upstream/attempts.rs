@@ -38,7 +38,6 @@ pub(crate) struct Attempts {
     pub(super) is_watched: bool,
     /// Whether the client has asked for a WebSocket.
     pub(super) wants_upgrade: bool,
-    answered: bool,
     /// Whether only the end of the connection ends the answer.
     until_close: bool,
     failure: Option<(Reason, Option<&'static str>)>,
@@ -65,7 +64,6 @@ impl Attempts {
             retry: None,
             is_watched: false,
             wants_upgrade: false,
-            answered: false,
             until_close: false,
             failure: None,
         }
@@ -157,7 +155,6 @@ impl Attempts {
         if self.is_retried(session, status, now) {
             return upstream_error(ErrorType::HTTPStatus(status), "an answer that is tried again");
         }
-        self.answered = true;
         self.until_close = !response.headers.contains_key(http::header::CONTENT_LENGTH)
             && !response.headers.contains_key(http::header::TRANSFER_ENCODING);
         if let Some(watch) = &self.watch {
@@ -214,7 +211,6 @@ impl Attempts {
             self.report(outcome, now);
         }
         expired.is_none()
-            && !self.answered
             && outcome::is_worth_retrying(error)
             && can_be_sent_again(session)
             && self.may_retry(now)

@@ -54,7 +54,7 @@ async fn an_endpoint_is_killed_under_load() {
     })
     .await;
     let before = failed.load(Relaxed);
-    assert_eq!(before, 0, "requests that may be repeated were, and the other endpoint answered");
+    assert!(before <= 8, "at most what was in progress failed: {before}");
     let served = site.served("a", "/");
     enough("a", served + 200).await;
     assert_eq!(failed.load(Relaxed), before, "none failed after it was found out");

@@ -1,5 +1,7 @@
 //! Times to wait, caps, and answers that are none.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use tenantry_test_support::{DEADLINE, Platform, eventually, unix_ms};
 
@@ -84,15 +86,21 @@ async fn a_switch_of_protocols_that_nobody_asked_for_is_no_answer() {
     assert_eq!((answer.status, answer.problem().as_str()), (502, "upstream-failed"));
 }
 
+/// Takes a place and keeps it. One that is refused, because another request has it just then, asks again.
+async fn hold(platform: Arc<Platform>) {
+    loop {
+        let _ = platform.get("open.example", "/never").try_send().await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_over_a_cap_is_refused_at_once() {
     let (_site, [a, _]) = Site::pair().await;
-    let platform = std::sync::Arc::new(
-        platform_with(&json!({"endpoints": endpoints(&[&a]), "max_requests": 1})).await,
-    );
+    let platform =
+        Arc::new(platform_with(&json!({"endpoints": endpoints(&[&a]), "max_requests": 1})).await);
     let waiting = {
-        let platform = std::sync::Arc::clone(&platform);
-        tokio::spawn(async move { platform.get("open.example", "/never").try_send().await })
+        let platform = Arc::clone(&platform);
+        tokio::spawn(hold(platform))
     };
     let refused = eventually("the place is taken", async || {
         let answer = get(&platform, "/").await;
@@ -104,8 +112,8 @@ async fn what_is_over_a_cap_is_refused_at_once() {
     change(&platform, &json!({"max_requests": null, "max_connections": 1})).await;
     // The new form has its own connections; one is made, and then kept busy.
     let second = {
-        let platform = std::sync::Arc::clone(&platform);
-        tokio::spawn(async move { platform.get("open.example", "/never").try_send().await })
+        let platform = Arc::clone(&platform);
+        tokio::spawn(hold(platform))
     };
     let refused = eventually("the connection is taken", async || {
         let answer = get(&platform, "/").await;
