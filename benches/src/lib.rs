@@ -28,7 +28,13 @@ pub fn now() -> Now {
 /// An engine without resources.
 #[must_use]
 pub fn empty_table() -> Table {
-    let options = RuntimeOptions { named_tenants: 200, token_cache_bytes: 64 << 20, seed: SEED };
+    let options = RuntimeOptions {
+        named_tenants: 200,
+        token_cache_bytes: 64 << 20,
+        limited_subjects: 1_000_000,
+        max_in_flight: 1_000_000,
+        seed: SEED,
+    };
     Table::new(Arc::new(Runtime::new(options)), SEED)
 }
 

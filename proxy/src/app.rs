@@ -1,6 +1,6 @@
 //! The composition root: puts the process together and runs it.
 
-use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
+use std::{fs, io::Write as _, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -55,6 +55,8 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let runtime = Runtime::new(RuntimeOptions {
         named_tenants: bootstrap.named_tenants,
         token_cache_bytes: bootstrap.token_cache_bytes,
+        limited_subjects: bootstrap.limited_subjects,
+        max_in_flight: bootstrap.max_in_flight.get(),
         seed,
     });
     let runtime = Arc::new(runtime.naming_upstreams(bootstrap.upstream.named_upstreams));
@@ -94,7 +96,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         bounds: bounds.clone(),
         jwks: Arc::clone(&jwks),
         connector: Arc::clone(&connector),
-        in_flight: InFlightBound::new(bootstrap.max_in_flight.get()),
+        in_flight: InFlightBound::new(hard_bound(bootstrap.max_in_flight)),
         access_log,
         lifecycle: lifecycle.clone(),
     };
@@ -139,6 +141,11 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     };
     server.run(RunArgs { shutdown_signal: Box::new(ending) });
     Ok(())
+}
+
+/// Tenants within their share are let in above the bound; this holds whatever they do.
+fn hard_bound(max_in_flight: NonZeroU32) -> usize {
+    usize::try_from(max_in_flight.get()).map_or(usize::MAX, |max| max.saturating_mul(2))
 }
 
 /// What runs beside the requests, on a thread of its own: applying a full snapshot takes a while.

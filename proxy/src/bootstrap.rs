@@ -4,7 +4,7 @@ mod bounds;
 
 use std::{
     net::SocketAddr,
-    num::{NonZeroU64, NonZeroUsize},
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::PathBuf,
 };
 
@@ -73,7 +73,8 @@ pub struct Bootstrap {
     pub node_token_file: PathBuf,
     pub proxy_data_dir: PathBuf,
     pub threads: usize,
-    pub max_in_flight: NonZeroUsize,
+    pub max_in_flight: NonZeroU32,
+    pub limited_subjects: usize,
     pub named_tenants: usize,
     pub token_cache_bytes: u64,
     pub shutdown_delay_seconds: u64,
@@ -133,7 +134,7 @@ impl std::fmt::Debug for NodeToken {
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 20] = [
+const ENVIRONMENT: [&str; 21] = [
     "proxy_addr",
     "proxy_admin_addr",
     "distribution_url",
@@ -143,6 +144,7 @@ const ENVIRONMENT: [&str; 20] = [
     "proxy_data_dir",
     "threads",
     "max_in_flight",
+    "limited_subjects",
     "named_tenants",
     "token_cache_bytes",
     "shutdown_delay_seconds",

@@ -20,13 +20,17 @@ pub(crate) mod trust;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use parking_lot::Mutex;
 use pingora::{http::ResponseHeader, protocols::raw_connect::ProxyDigest, proxy::Session};
+use tenantry_engine::{Admission, TenantConnection};
 
 /// What is known of a client's connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// Who connected to us, or to the proxy in front of us if that says so in a PROXY header.
     pub(crate) client: SocketAddr,
+    /// The tenants that it carries requests of: one, unless keys or tokens of several are used on it.
+    tenants: Mutex<Vec<TenantConnection>>,
     /// Counts it against the bounds for as long as it lives.
     _place: places::Place,
 }
@@ -36,6 +40,20 @@ impl Connection {
     pub(crate) fn of(session: &Session) -> Option<&Arc<Self>> {
         let digest = session.digest()?.proxy_digest.as_ref()?;
         digest.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// Counts the connection for a tenant; not if the tenant has too many.
+    pub(crate) fn carries(&self, admission: &Admission) -> bool {
+        let runtime = admission.tenant.runtime();
+        let mut tenants = self.tenants.lock();
+        if tenants.iter().any(|tenant| tenant.is_of(runtime)) {
+            return true;
+        }
+        match runtime.connect(admission.max_connections()) {
+            Some(tenant) => tenants.push(tenant),
+            None => return false,
+        }
+        true
     }
 
     /// The connection, in the one place of a pingora stream that can carry what is not pingora's.

@@ -1,6 +1,8 @@
 //! One request, phase by phase. Each method is what its phase is for, and no more.
 
+mod blame;
 mod in_flight;
+mod log;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -12,15 +14,15 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::{
-    Error, ErrorSource, ErrorType, Result,
+    Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
     protocols::Digest,
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
 use tenantry_engine::{
-    CompiledRoute, CompiledTenant, Decision, Denial, Finished, Forward, Reason, Redirection, Usage,
-    decide,
+    Admission, CompiledRoute, CompiledTenant, Decision, Denial, Finished, Forward, Reason,
+    Redirection, Usage, decide,
 };
 
 use crate::{
@@ -31,13 +33,16 @@ use crate::{
     facts, filters, identity,
     jwks::Jwks,
     lifecycle::Lifecycle,
+    redirect,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
     upstream::{Attempts, Connector},
 };
 
+use blame::blame;
 pub(crate) use in_flight::InFlightBound;
 use in_flight::Place;
+use log::log;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -76,6 +81,8 @@ pub(crate) struct Passage {
     reason: Option<Reason>,
     usage: Option<Arc<Usage>>,
     request_bytes: u64,
+    /// How long the body was held back for the tenant's bandwidth.
+    held_back: Duration,
     attempts: Option<Attempts>,
     place: Option<Place>,
 }
@@ -97,6 +104,7 @@ impl ProxyHttp for Gateway {
             reason: None,
             usage: None,
             request_bytes: 0,
+            held_back: Duration::ZERO,
             attempts: None,
             place: None,
         }
@@ -122,13 +130,17 @@ impl ProxyHttp for Gateway {
         let refusal = match (&passage.state, &passage.place) {
             (Some(state), Some(_)) => {
                 match self.decide(session, passage.client, &Arc::clone(state)).await {
-                    Decision::Forward(forward) => {
+                    Decision::Forward(forward) if is_carried(session, &forward) => {
                         passage.attempts = self.begin(&forward, session, passage);
                         passage.admit(forward);
                         if passage.attempts.is_some() {
                             return Ok(false);
                         }
                         passage.refuse_crowded()
+                    }
+                    Decision::Forward(forward) => {
+                        passage.admit(forward);
+                        passage.refuse_for(Reason::TooManyConcurrent)
                     }
                     Decision::Redirect(redirection) => {
                         return passage.redirect(session, redirection).await;
@@ -152,7 +164,15 @@ impl ProxyHttp for Gateway {
         if let Some(attempts) = &passage.attempts {
             attempts.sent(self.clock.now().monotonic);
         }
-        passage.request_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        passage.request_bytes += bytes as u64;
+        if let Some(admission) = passage.admission() {
+            let delay = admission.receiving_delay(bytes, self.clock.now().monotonic);
+            if !delay.is_zero() {
+                passage.held_back += delay;
+                tokio::time::sleep(delay).await;
+            }
+        }
         // What flows through a WebSocket is not the body of a request.
         if session.was_upgraded() {
             return Ok(());
@@ -160,6 +180,8 @@ impl ProxyHttp for Gateway {
         let max = passage.forward.as_ref().and_then(|forward| forward.max_body_bytes);
         let max = max.unwrap_or(u64::MAX).min(self.bounds.body_bytes.get());
         let elapsed = self.clock.now().monotonic.saturating_sub(passage.started);
+        // What the tenant's bandwidth took is not the client's slowness.
+        let elapsed = elapsed.saturating_sub(passage.held_back);
         let reason = if passage.request_bytes > max {
             Reason::BodyTooLarge
         } else if elapsed > self.bounds.body_may_take(passage.request_bytes) && !is_stream(session)
@@ -287,6 +309,20 @@ impl ProxyHttp for Gateway {
         rate_limit.map_or(Ok(()), |rate_limit| rate_limit.apply(response))
     }
 
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        passage: &mut Passage,
+    ) -> Result<Option<Duration>> {
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        let delay = passage
+            .admission()
+            .map(|admission| admission.sending_delay(bytes, self.clock.now().monotonic));
+        Ok(delay.filter(|delay| !delay.is_zero()))
+    }
+
     async fn fail_to_proxy(
         &self,
         session: &mut Session,
@@ -364,6 +400,10 @@ impl Gateway {
 }
 
 impl Passage {
+    fn admission(&self) -> Option<&Admission> {
+        self.forward.as_ref().and_then(|forward| forward.admission.as_ref())
+    }
+
     fn admit(&mut self, forward: Forward) {
         self.count_for(forward.tenant());
         self.forward = Some(forward);
@@ -371,7 +411,7 @@ impl Passage {
 
     async fn redirect(&mut self, session: &mut Session, redirection: Redirection) -> Result<bool> {
         self.count_for(redirection.admission.as_ref().map(|admission| &admission.tenant));
-        respond::redirect(session, &redirection, self.request_id).await?;
+        redirect::answer(session, &redirection, self.request_id).await?;
         self.redirection = Some(redirection);
         Ok(true)
     }
@@ -384,8 +424,12 @@ impl Passage {
 
     /// There is no snapshot yet, or too much in progress.
     fn refuse_unready(&mut self) -> Refusal {
-        self.reason = Some(Reason::Overloaded);
-        Refusal::from(Reason::Overloaded)
+        self.refuse_for(Reason::Overloaded)
+    }
+
+    fn refuse_for(&mut self, reason: Reason) -> Refusal {
+        self.reason = Some(reason);
+        Refusal::from(reason)
     }
 
     /// The upstream has as many requests as it may have. Nothing waits: a queue would only fill.
@@ -425,6 +469,12 @@ impl Passage {
     }
 }
 
+/// Whether the tenant may have the connection that the request came on.
+fn is_carried(session: &Session, forward: &Forward) -> bool {
+    let connection = Connection::of(session).zip(forward.admission.as_ref());
+    connection.is_none_or(|(connection, admission)| connection.carries(admission))
+}
+
 /// Messages of a gRPC call come when there is something to say.
 fn is_stream(session: &Session) -> bool {
     let content_type = session.req_header().headers.get(http::header::CONTENT_TYPE);
@@ -433,67 +483,4 @@ fn is_stream(session: &Session) -> bool {
 
 fn seconds(seconds: std::num::NonZeroU64) -> Duration {
     Duration::from_secs(seconds.get())
-}
-
-/// Who broke the request, if it was not the client.
-fn blame(error: &Error) -> Option<Reason> {
-    match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader | ErrorType::HTTPStatus(_)) => {
-            Some(Reason::BadRequest)
-        }
-        (ErrorSource::Downstream, _) => None,
-        (
-            _,
-            ErrorType::ConnectTimedout
-            | ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError,
-        ) => Some(Reason::UpstreamUnavailable),
-        (_, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => Some(Reason::UpstreamTimeout),
-        _ => Some(Reason::UpstreamFailed),
-    }
-}
-
-fn log(session: &Session, error: Option<&Error>, passage: &Passage, finished: &Finished) {
-    let facts = facts::of(session, passage.client);
-    let (tenant, route) = passage.taken();
-    tracing::info!(
-        target: "tenantry::access",
-        request_id = %passage.request_id,
-        client = %facts.client,
-        method = facts.method,
-        path = facts.path,
-        tenant = tenant.map(|tenant| tenant.slug().as_str()),
-        route = route.map(|route| route.id().as_str()),
-        status = finished.status,
-        reason = finished.reason.map(Reason::as_str),
-        request_bytes = finished.request_bytes,
-        response_bytes = finished.response_bytes,
-        duration_us = u64::try_from(finished.duration.as_micros()).unwrap_or(u64::MAX),
-        error = error.map(|error| error.etype().as_str()),
-    );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_are_blamed_on_who_made_them() {
-        let blamed = |source: ErrorSource, etype: ErrorType| {
-            let mut error = Error::new(etype);
-            error.esource = source;
-            blame(&error)
-        };
-        use ErrorSource::{Downstream, Upstream};
-        assert_eq!(blamed(Downstream, ErrorType::ConnectionClosed), None);
-        assert_eq!(blamed(Downstream, ErrorType::InvalidHTTPHeader), Some(Reason::BadRequest));
-        assert_eq!(blamed(Upstream, ErrorType::ConnectRefused), Some(Reason::UpstreamUnavailable));
-        assert_eq!(blamed(Upstream, ErrorType::ReadTimedout), Some(Reason::UpstreamTimeout));
-        assert_eq!(blamed(Upstream, ErrorType::InvalidHTTPHeader), Some(Reason::UpstreamFailed));
-        assert_eq!(
-            blamed(ErrorSource::Unset, ErrorType::InternalError),
-            Some(Reason::UpstreamFailed)
-        );
-    }
 }

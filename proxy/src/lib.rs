@@ -21,6 +21,7 @@ mod jwks;
 mod lifecycle;
 mod listener;
 mod metrics;
+mod redirect;
 mod request_id;
 mod respond;
 mod upstream;

@@ -3,6 +3,7 @@
 use crate::server::{Server, exchange};
 
 const TENANTS: &str = "POST /api/v1/tenants";
+const ROUTES: &str = "POST /api/v1/routes";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_input_is_refused_with_its_place() {
@@ -72,6 +73,85 @@ async fn every_bad_input_is_refused_with_its_place() {
             "invalid",
             Some("/upstream"),
         ),
+        (ROUTES, r#"{"id":"r"}"#.to_owned(), 422, "invalid", Some("")),
+        (
+            ROUTES,
+            r#"{"id":"r","upstream":"u","redirect":{"path":"/x"}}"#.to_owned(),
+            422,
+            "invalid",
+            Some(""),
+        ),
+        (
+            ROUTES,
+            r#"{"id":"r","upstreams":[{"upstream":"u","weight":1}]}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/upstreams/0/upstream"),
+        ),
+        (
+            ROUTES,
+            r#"{"id":"r","upstreams":[{"upstream":"u","weight":0}]}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/upstreams/0/weight"),
+        ),
+        (
+            ROUTES,
+            r#"{"id":"r","upstream":"u","match":{"path":"/a","path_prefix":"/b"}}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/match"),
+        ),
+        (
+            ROUTES,
+            r#"{"id":"r","upstream":"u","match":{"headers":[{"name":"x-tenant-id"}]}}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/match/headers/0"),
+        ),
+        (
+            ROUTES,
+            r#"{"id":"r","upstream":"u","request_headers":{"add":{"X-Tenant-Id":"x"}}}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/request_headers"),
+        ),
+        (
+            ROUTES,
+            r#"{"id":"r","upstream":"u","response_headers":{"set":{"x":"a\r\nb"}}}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/response_headers/set/x"),
+        ),
+        (
+            ROUTES,
+            r#"{"id":"r","redirect":{"status":200,"path":"/x"}}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/redirect/status"),
+        ),
+        (
+            ROUTES,
+            r#"{"id":"r","redirect":{"path":"//x"}}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/redirect/path"),
+        ),
+        (
+            ROUTES,
+            r#"{"id":"r","upstream":"u","timeouts":{"total_ms":0}}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/timeouts/total_ms"),
+        ),
+        (
+            ROUTES,
+            r#"{"id":"r","upstream":"u","tenancy":"exempt","auth":"any"}"#.to_owned(),
+            422,
+            "invalid",
+            Some(""),
+        ),
+        (TENANTS, tenant(r#","region":"EU""#), 422, "invalid", Some("/region")),
         (
             "PUT /api/v1/plans/pro",
             r#"{"id":"x","name":"X"}"#.to_owned(),

@@ -45,10 +45,13 @@ pub(crate) fn feature_override(text: &str) -> Result<FeatureOverride, String> {
 }
 
 /// `burst=100/1s:200` is the limit `burst`: 100 requests in a second, 200 at once. The part behind
-/// the colon may be left out; the window is in `s`, `m`, `h` or `d`, and a bare unit means one.
+/// the colon may be left out; the window is in `s`, `m`, `h` or `d`, and a bare unit means one. With
+/// `@client`, `@key` or `@route` at its end, each of those has its own.
 pub(crate) fn rate_limit(text: &str) -> Result<RateLimit, String> {
     const SPELLING: &str = "write NAME=QUOTA/WINDOW or NAME=QUOTA/WINDOW:BURST, such as \
-                            burst=100/1s:200 or daily=10000/1d";
+                            burst=100/1s:200 or daily=10000/1d; @client, @key or @route \
+                            may stand at the end";
+    let (text, per) = text.rsplit_once('@').unwrap_or((text, "tenant"));
     let (name, rate) = text.split_once('=').ok_or(SPELLING)?;
     let (quota, window) = rate.split_once('/').ok_or(SPELLING)?;
     let (window, burst) = match window.split_once(':') {
@@ -57,6 +60,7 @@ pub(crate) fn rate_limit(text: &str) -> Result<RateLimit, String> {
     };
     let limit = json!({
         "name": name, "quota": number(quota)?, "window_seconds": seconds(window)?, "burst": burst,
+        "per": per,
     });
     serde_json::from_value(limit).map_err(text_of)
 }
@@ -176,6 +180,9 @@ mod tests {
         check_limit("a=5/4000000000d", Err("window"));
         check_limit("a=5/32d", Err("31 days"));
         check_limit("A=5/1s", Err("limit name"));
+        check_limit("a=5/1m:9@client", Ok((5, 60, 9)));
+        assert_eq!(rate_limit("a=5/1m@key").unwrap().per(), tenantry_model::LimitScope::Key);
+        check_limit("a=5/1m@planet", Err("unknown variant"));
     }
 
     #[test]

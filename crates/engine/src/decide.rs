@@ -7,6 +7,7 @@
 mod outcome;
 
 mod authenticate;
+mod buckets;
 mod routing;
 
 use std::{num::NonZeroU64, sync::Arc};
@@ -94,7 +95,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
             [EffectiveLimits::new(tenant, plan).request_body_bytes(), route.request_body_bytes()];
         let max_body_bytes = limits.into_iter().flatten().min().map(NonZeroU64::get);
         body_fits(&guarded, max_body_bytes).map_err(|denial| denial.of(tenant))?;
-        let (in_flight, levels) = self.admit(tenant, plan)?;
+        let (in_flight, levels) = self.admit(tenant, plan, route, &caller.identity)?;
         let admission = Admission {
             tenant: Arc::clone(tenant),
             plan: Arc::clone(plan),
@@ -213,18 +214,22 @@ impl<'a, T: Trace> Deciding<'a, T> {
         &mut self,
         tenant: &Arc<CompiledTenant>,
         plan: &Arc<CompiledPlan>,
+        route: &crate::CompiledRoute,
+        identity: &Identity,
     ) -> Result<(Option<InFlight>, Levels), Denial> {
         let limits = EffectiveLimits::new(tenant, plan);
         let (concurrent, now) = (limits.concurrent_requests(), self.now.monotonic);
+        let caller = buckets::Caller { route: route.id(), identity, client: self.facts.client };
+        let buckets = limits.requests().map(|limit| (limit, caller.bucket(self.table, limit)));
+        let shared = self.table.runtime();
         let admitted = match self.charging {
             Charging::Charge => tenant
                 .runtime
-                .admit(limits.requests(), concurrent, now)
+                .admit(buckets, concurrent, now, shared)
                 .map(|(place, levels)| (Some(place), levels)),
-            Charging::Probe => tenant
-                .runtime
-                .probe(limits.requests(), concurrent, now)
-                .map(|levels| (None, levels)),
+            Charging::Probe => {
+                tenant.runtime.probe(buckets, concurrent, now, shared).map(|levels| (None, levels))
+            }
         };
         let denial = match admitted {
             Ok((in_flight, levels)) => {
@@ -236,6 +241,15 @@ impl<'a, T: Trace> Deciding<'a, T> {
                 limited: Some(Box::new((Arc::clone(plan), limited.levels))),
                 ..Denial::new(Reason::RateLimited)
             },
+            Err(Refused::Overloaded) => {
+                self.trace.note(
+                    Stage::Admit,
+                    format_args!(
+                        "too much is in progress, and more than a share of it the tenant's"
+                    ),
+                );
+                Denial::new(Reason::Overloaded)
+            }
             Err(Refused::TooManyConcurrent(levels)) => Denial {
                 limited: Some(Box::new((Arc::clone(plan), levels))),
                 ..Denial::new(Reason::TooManyConcurrent)

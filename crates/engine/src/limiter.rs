@@ -10,7 +10,12 @@
 //! checked under one lock, so that a request is charged to all of them or to none: a refused request
 //! costs nothing.
 
-use std::{num::NonZeroU32, time::Duration};
+mod subjects;
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use subjects::Subjects;
+pub(crate) use subjects::{Budget, Subject};
 
 use governor::{
     Quota, RateLimiter,
@@ -55,8 +60,19 @@ pub struct Level {
     pub reset: Duration,
 }
 
-/// The levels of a tenant's limits, in the limits' order.
-pub(crate) type Levels = SmallVec<[Level; 4]>;
+/// The levels of a tenant's limits, in the limits' order; none of limits that do not count the request.
+pub(crate) type Levels = SmallVec<[Option<Level>; 4]>;
+
+/// Which state of a limit a request is charged to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bucket {
+    /// None: the limit does not count the request.
+    None,
+    /// The tenant's.
+    Tenant,
+    /// One subject's, or the one that newcomers share if there is no place for another.
+    Subject { subject: Subject, shared: Subject },
+}
 
 /// The limits refuse; nothing was charged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +85,21 @@ pub(crate) struct Limited {
 
 /// The rate-limit state of one tenant.
 #[derive(Debug, Default)]
-pub(crate) struct RateLimiters(Mutex<SmallVec<[Spent; 1]>>);
+pub(crate) struct RateLimiters(Mutex<States>);
+
+#[derive(Debug, Default)]
+struct States {
+    of_tenant: SmallVec<[Spent; 1]>,
+    /// Boxed: most tenants have none.
+    of_subjects: Option<Box<Subjects>>,
+}
+
+/// Where a charge goes once all limits agree.
+#[derive(Debug, Clone, Copy)]
+enum Slot {
+    Tenant(usize),
+    Subject(Subject),
+}
 
 /// What was spent of one limit.
 #[derive(Debug, Clone)]
@@ -92,19 +122,23 @@ impl RateLimiters {
     /// A limit has no room; nothing is charged.
     pub(crate) fn charge<'a, T>(
         &self,
-        limits: impl Iterator<Item = &'a CompiledRateLimit>,
+        limits: impl Iterator<Item = (&'a CompiledRateLimit, Bucket)>,
+        budget: &Arc<Budget>,
         now: Duration,
         admit: impl FnOnce() -> Option<T>,
     ) -> Result<(Option<T>, Levels), Limited> {
         let now_ns = nanoseconds(now);
-        let mut all_spent = self.0.lock();
-        let mut charged: SmallVec<[(usize, u64); MAX_RATE_LIMITS]> = SmallVec::new();
+        let mut states = self.0.lock();
+        let mut charged: Charges<'a> = SmallVec::new();
         let mut levels = Levels::new();
         let mut retry_after = None;
-        for limit in limits {
-            let index = position(&mut all_spent, limit, now_ns, &charged);
-            let debt_ns =
-                all_spent.get(index).map_or(0, |spent| spent.earned_back_ns.saturating_sub(now_ns));
+        for (limit, bucket) in limits {
+            let Some((slot, earned_back_ns)) = states.find(limit, bucket, budget, now_ns, &charged)
+            else {
+                levels.push(None);
+                continue;
+            };
+            let debt_ns = earned_back_ns.saturating_sub(now_ns);
             let (debt_ns, level) = match check(limit, debt_ns) {
                 Ok(admitted) => admitted,
                 Err(wait) => {
@@ -112,19 +146,63 @@ impl RateLimiters {
                     (debt_ns, Level { remaining: 0, reset: Duration::from_nanos(debt_ns) })
                 }
             };
-            charged.push((index, now_ns.saturating_add(debt_ns)));
-            levels.push(level);
+            charged.push((slot, limit, now_ns.saturating_add(debt_ns)));
+            levels.push(Some(level));
         }
         if let Some(retry_after) = retry_after {
             return Err(Limited { retry_after, levels });
         }
         let Some(admitted) = admit() else { return Ok((None, levels)) };
-        for (index, earned_back_ns) in charged {
-            if let Some(spent) = all_spent.get_mut(index) {
-                spent.earned_back_ns = earned_back_ns;
-            }
+        for (slot, limit, earned_back_ns) in charged {
+            states.spend(slot, limit, earned_back_ns);
         }
         Ok((Some(admitted), levels))
+    }
+}
+
+/// What is charged if all limits agree: where, for which limit, and until when it is earned back.
+type Charges<'a> = SmallVec<[(Slot, &'a CompiledRateLimit, u64); MAX_RATE_LIMITS]>;
+
+impl States {
+    /// The state that a request is charged to, and when what was spent of it will have been earned back.
+    fn find(
+        &mut self,
+        limit: &CompiledRateLimit,
+        bucket: Bucket,
+        budget: &Arc<Budget>,
+        now_ns: u64,
+        in_use: &Charges<'_>,
+    ) -> Option<(Slot, u64)> {
+        match bucket {
+            Bucket::None => None,
+            Bucket::Tenant => {
+                let index = position(&mut self.of_tenant, limit, now_ns, in_use);
+                let earned_back_ns =
+                    self.of_tenant.get(index).map_or(now_ns, |spent| spent.earned_back_ns);
+                Some((Slot::Tenant(index), earned_back_ns))
+            }
+            Bucket::Subject { subject, shared } => {
+                let subjects =
+                    self.of_subjects.get_or_insert_with(|| Box::new(Subjects::new(budget)));
+                let subject = subjects.place(subject, shared, now_ns);
+                Some((Slot::Subject(subject), subjects.earned_back_ns(subject, limit, now_ns)))
+            }
+        }
+    }
+
+    fn spend(&mut self, slot: Slot, limit: &CompiledRateLimit, earned_back_ns: u64) {
+        match slot {
+            Slot::Tenant(index) => {
+                if let Some(spent) = self.of_tenant.get_mut(index) {
+                    spent.earned_back_ns = earned_back_ns;
+                }
+            }
+            Slot::Subject(subject) => {
+                if let Some(subjects) = &mut self.of_subjects {
+                    subjects.spend(subject, limit, earned_back_ns);
+                }
+            }
+        }
     }
 }
 
@@ -133,7 +211,7 @@ fn position(
     all_spent: &mut SmallVec<[Spent; 1]>,
     limit: &CompiledRateLimit,
     now_ns: u64,
-    in_use: &[(usize, u64)],
+    in_use: &Charges<'_>,
 ) -> usize {
     let name = limit.spec.name();
     if let Some(index) = all_spent.iter().position(|spent| spent.name == *name) {
@@ -146,7 +224,8 @@ fn position(
     // that is removed and put back must not be full again. What this request has already looked at
     // stays where it is.
     let is_stale = |(index, spent): &(usize, &Spent)| {
-        spent.earned_back_ns <= now_ns && !in_use.iter().any(|(used, _)| used == index)
+        spent.earned_back_ns <= now_ns
+            && !in_use.iter().any(|(slot, ..)| matches!(slot, Slot::Tenant(used) if used == index))
     };
     if all_spent.len() >= 2 * MAX_RATE_LIMITS
         && let Some((stale, _)) = all_spent.iter().enumerate().find(is_stale)
@@ -170,13 +249,18 @@ impl Spent {
 
     /// Keeps the number of requests spent when the time that each costs has changed.
     fn convert(&mut self, interval_ns: u64, now_ns: u64) {
-        if self.interval_ns != interval_ns {
-            let debt_ns = u128::from(self.earned_back_ns.saturating_sub(now_ns));
-            let converted = debt_ns * u128::from(interval_ns) / u128::from(self.interval_ns.max(1));
-            self.earned_back_ns =
-                now_ns.saturating_add(u64::try_from(converted).unwrap_or(u64::MAX));
-            self.interval_ns = interval_ns;
+        self.earned_back_ns =
+            Self::converted(self.interval_ns, self.earned_back_ns, interval_ns, now_ns);
+        self.interval_ns = interval_ns;
+    }
+
+    fn converted(from_ns: u64, earned_back_ns: u64, to_ns: u64, now_ns: u64) -> u64 {
+        if from_ns == to_ns {
+            return earned_back_ns;
         }
+        let debt_ns = u128::from(earned_back_ns.saturating_sub(now_ns));
+        let converted = debt_ns * u128::from(to_ns) / u128::from(from_ns.max(1));
+        now_ns.saturating_add(u64::try_from(converted).unwrap_or(u64::MAX))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What outlives a snapshot: limiter state, requests in progress, counters, verified tokens.
 
 use std::{
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroU64},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -12,7 +12,9 @@ use std::{
 use tenantry_model::TenantId;
 
 use crate::{
-    limiter::{CompiledRateLimit, Levels, Limited, RateLimiters, has_room},
+    limiter::{Bucket, Budget, CompiledRateLimit, Levels, Limited, RateLimiters, has_room},
+    overload::Overload,
+    pacer::Pacer,
     token_cache::TokenCache,
     upstream::UpstreamNames,
     usage::{Usage, Usages},
@@ -28,6 +30,11 @@ pub struct RuntimeOptions {
     pub named_tenants: usize,
     /// How many bytes of verified tokens are remembered.
     pub token_cache_bytes: u64,
+    /// How many callers, addresses and routes can have rate limits of their own, over all tenants.
+    pub limited_subjects: usize,
+    /// How many requests of all tenants may be in progress before those of the tenants with most are
+    /// refused.
+    pub max_in_flight: u32,
     /// Seeds the hash functions whose keys come from clients; random, and secret.
     pub seed: u64,
 }
@@ -40,6 +47,8 @@ pub struct Runtime {
     /// Which upstreams are counted by name.
     pub upstream_names: Arc<UpstreamNames>,
     pub(crate) tokens: TokenCache,
+    pub(crate) subjects: Arc<Budget>,
+    pub(crate) overload: Arc<Overload>,
 }
 
 impl Runtime {
@@ -50,6 +59,8 @@ impl Runtime {
             usages: Usages::new(options.named_tenants),
             upstream_names: Arc::new(UpstreamNames::new(NAMED_UPSTREAMS)),
             tokens: TokenCache::new(options.token_cache_bytes, options.seed),
+            subjects: Budget::new(options.limited_subjects),
+            overload: Arc::new(Overload::new(options.max_in_flight)),
         }
     }
 
@@ -65,6 +76,9 @@ impl Runtime {
 pub struct TenantRuntime {
     limiters: RateLimiters,
     in_flight: AtomicU32,
+    connections: AtomicU32,
+    received: Pacer,
+    sent: Pacer,
     usage: OnceLock<Arc<Usage>>,
 }
 
@@ -73,18 +87,28 @@ pub struct TenantRuntime {
 pub(crate) enum Refused {
     RateLimited(Limited),
     TooManyConcurrent(Levels),
+    /// Too much is in progress over all tenants, and of this one more than its share.
+    Overloaded,
 }
 
 impl TenantRuntime {
     /// Charges the limits and takes a place among the requests in progress, or neither.
     pub(crate) fn admit<'a>(
         self: &Arc<Self>,
-        limits: impl Iterator<Item = &'a CompiledRateLimit>,
+        limits: impl Iterator<Item = (&'a CompiledRateLimit, Bucket)>,
         concurrent: Option<NonZeroU32>,
         now: Duration,
+        shared: &Runtime,
     ) -> Result<(InFlight, Levels), Refused> {
-        match self.limiters.charge(limits, now, || self.enter(concurrent)) {
+        let mut is_overloaded = false;
+        let enter = || {
+            let entered = self.enter(concurrent, &shared.overload);
+            is_overloaded = matches!(entered, Err(NoPlace::InAll));
+            entered.ok()
+        };
+        match self.limiters.charge(limits, &shared.subjects, now, enter) {
             Ok((Some(in_flight), levels)) => Ok((in_flight, levels)),
+            Ok((None, _)) if is_overloaded => Err(Refused::Overloaded),
             Ok((None, levels)) => Err(Refused::TooManyConcurrent(levels)),
             Err(limited) => Err(Refused::RateLimited(limited)),
         }
@@ -93,14 +117,18 @@ impl TenantRuntime {
     /// What [`Self::admit`] would say, without charging anything.
     pub(crate) fn probe<'a>(
         &self,
-        limits: impl Iterator<Item = &'a CompiledRateLimit>,
+        limits: impl Iterator<Item = (&'a CompiledRateLimit, Bucket)>,
         concurrent: Option<NonZeroU32>,
         now: Duration,
+        shared: &Runtime,
     ) -> Result<Levels, Refused> {
-        match self.limiters.charge(limits, now, || None::<()>) {
+        match self.limiters.charge(limits, &shared.subjects, now, || None::<()>) {
             Err(limited) => Err(Refused::RateLimited(limited)),
-            Ok((_, levels)) if has_room(self.in_flight(), concurrent) => Ok(levels),
-            Ok((_, levels)) => Err(Refused::TooManyConcurrent(levels)),
+            Ok((_, levels)) if !has_room(self.in_flight(), concurrent) => {
+                Err(Refused::TooManyConcurrent(levels))
+            }
+            Ok((_, levels)) if shared.overload.has_room(self.in_flight()) => Ok(levels),
+            Ok(_) => Err(Refused::Overloaded),
         }
     }
 
@@ -115,21 +143,80 @@ impl TenantRuntime {
         self.in_flight.load(Relaxed)
     }
 
-    fn enter(self: &Arc<Self>, limit: Option<NonZeroU32>) -> Option<InFlight> {
+    fn enter(
+        self: &Arc<Self>,
+        limit: Option<NonZeroU32>,
+        overload: &Arc<Overload>,
+    ) -> Result<InFlight, NoPlace> {
         let entered = self.in_flight.fetch_update(Relaxed, Relaxed, |in_flight| {
             has_room(in_flight, limit).then(|| in_flight.saturating_add(1))
         });
-        entered.ok().map(|_| InFlight(Arc::clone(self)))
+        let before = entered.map_err(|_| NoPlace::OfTenant)?;
+        if overload.enter(before.saturating_add(1)) {
+            Ok(InFlight { tenant: Arc::clone(self), overload: Arc::clone(overload) })
+        } else {
+            self.in_flight.fetch_sub(1, Relaxed);
+            Err(NoPlace::InAll)
+        }
     }
+
+    /// Counts a connection that carries requests of the tenant.
+    #[must_use]
+    pub fn connect(self: &Arc<Self>, limit: Option<NonZeroU32>) -> Option<TenantConnection> {
+        let entered = self.connections.fetch_update(Relaxed, Relaxed, |connections| {
+            has_room(connections, limit).then(|| connections.saturating_add(1))
+        });
+        entered.ok().map(|_| TenantConnection(Arc::clone(self)))
+    }
+
+    /// How long bytes of a request body have to wait.
+    #[must_use]
+    pub fn receiving_delay(&self, bytes: u64, per_second: NonZeroU64, now: Duration) -> Duration {
+        self.received.delay(bytes, per_second, now)
+    }
+
+    /// How long bytes of a response body have to wait.
+    #[must_use]
+    pub fn sending_delay(&self, bytes: u64, per_second: NonZeroU64, now: Duration) -> Duration {
+        self.sent.delay(bytes, per_second, now)
+    }
+}
+
+/// Why there is no place among the requests in progress.
+#[derive(Debug)]
+enum NoPlace {
+    OfTenant,
+    InAll,
 }
 
 /// A place among a tenant's requests in progress; given back when dropped.
 #[derive(Debug)]
-pub struct InFlight(Arc<TenantRuntime>);
+pub struct InFlight {
+    tenant: Arc<TenantRuntime>,
+    overload: Arc<Overload>,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.overload.leave(self.tenant.in_flight.fetch_sub(1, Relaxed));
+    }
+}
+
+/// A connection that carries requests of a tenant; no longer counted when dropped.
+#[derive(Debug)]
+pub struct TenantConnection(Arc<TenantRuntime>);
+
+impl TenantConnection {
+    /// Whether it is counted for this tenant.
+    #[must_use]
+    pub fn is_of(&self, tenant: &Arc<TenantRuntime>) -> bool {
+        Arc::ptr_eq(&self.0, tenant)
+    }
+}
+
+impl Drop for TenantConnection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
     }
 }
 
@@ -137,20 +224,31 @@ impl Drop for InFlight {
 mod tests {
     use super::*;
 
+    fn options() -> RuntimeOptions {
+        RuntimeOptions {
+            named_tenants: 1,
+            token_cache_bytes: 1,
+            limited_subjects: 100,
+            max_in_flight: 1_000,
+            seed: 1,
+        }
+    }
+
     #[test]
     fn places_are_bounded_and_given_back() {
         let runtime = Arc::new(TenantRuntime::default());
         let two = NonZeroU32::new(2);
-        let admit = || runtime.admit([].into_iter(), two, Duration::ZERO);
+        let shared = Runtime::new(options());
+        let admit = || runtime.admit([].into_iter(), two, Duration::ZERO, &shared);
         let first = admit().unwrap();
         let _second = admit().unwrap();
         assert!(matches!(admit(), Err(Refused::TooManyConcurrent(_))));
         assert!(matches!(
-            runtime.probe([].into_iter(), two, Duration::ZERO),
+            runtime.probe([].into_iter(), two, Duration::ZERO, &shared),
             Err(Refused::TooManyConcurrent(_))
         ));
         drop(first);
-        assert!(runtime.probe([].into_iter(), two, Duration::ZERO).is_ok());
+        assert!(runtime.probe([].into_iter(), two, Duration::ZERO, &shared).is_ok());
         assert_eq!(runtime.in_flight(), 1);
         let _third = admit().unwrap();
         assert_eq!(runtime.in_flight(), 2);

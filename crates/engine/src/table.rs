@@ -11,10 +11,10 @@
 
 mod apply;
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, hash::Hasher as _, sync::Arc};
 
 use foldhash::fast::FixedState;
-use siphasher::sip128::SipHasher13;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use tenantry_model::{
     IssuerId, KeyDigest, KeyId, KeySource, PlanId, RouteId, Slug, TenantId, UpstreamId,
 };
@@ -165,6 +165,16 @@ impl Table {
 
     fn host_hash(&self, host: &str) -> u128 {
         self.host_hasher.hash(host.as_bytes()).as_u128()
+    }
+
+    /// The hash of whom a rate limit is kept for. Each part is told apart from the next by its length.
+    pub(crate) fn subject_hash(&self, parts: &[&[u8]]) -> u128 {
+        let mut hasher = self.host_hasher;
+        for part in parts {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+        hasher.finish128().as_u128()
     }
 
     /// The hash of `*.` and the parent. The star cannot be in a host, so it meets no exact name.

@@ -98,6 +98,9 @@ pub(crate) struct CompiledLimits {
     pub(crate) requests: Vec<CompiledRateLimit>,
     pub(crate) concurrent_requests: Option<NonZeroU32>,
     pub(crate) request_body_bytes: Option<NonZeroU64>,
+    pub(crate) connections: Option<NonZeroU32>,
+    pub(crate) request_bytes_per_second: Option<NonZeroU64>,
+    pub(crate) response_bytes_per_second: Option<NonZeroU64>,
 }
 
 impl CompiledLimits {
@@ -111,6 +114,9 @@ impl CompiledLimits {
                 .collect(),
             concurrent_requests: limits.concurrent_requests,
             request_body_bytes: limits.request_body_bytes,
+            connections: limits.connections,
+            request_bytes_per_second: limits.request_bytes_per_second,
+            response_bytes_per_second: limits.response_bytes_per_second,
         }
     }
 }
@@ -158,15 +164,27 @@ impl<'a> EffectiveLimits<'a> {
     }
 
     pub(crate) fn concurrent_requests(self) -> Option<NonZeroU32> {
-        self.overrides
-            .and_then(|overrides| overrides.concurrent_requests)
-            .or(self.plan.concurrent_requests)
+        self.field(|limits| limits.concurrent_requests)
     }
 
     pub(crate) fn request_body_bytes(self) -> Option<NonZeroU64> {
-        self.overrides
-            .and_then(|overrides| overrides.request_body_bytes)
-            .or(self.plan.request_body_bytes)
+        self.field(|limits| limits.request_body_bytes)
+    }
+
+    pub(crate) fn connections(self) -> Option<NonZeroU32> {
+        self.field(|limits| limits.connections)
+    }
+
+    pub(crate) fn request_bytes_per_second(self) -> Option<NonZeroU64> {
+        self.field(|limits| limits.request_bytes_per_second)
+    }
+
+    pub(crate) fn response_bytes_per_second(self) -> Option<NonZeroU64> {
+        self.field(|limits| limits.response_bytes_per_second)
+    }
+
+    fn field<T>(self, of: impl Fn(&CompiledLimits) -> Option<T>) -> Option<T> {
+        self.overrides.and_then(&of).or_else(|| of(self.plan))
     }
 }
 

@@ -39,7 +39,7 @@ pub use host::{DomainPattern, Host};
 pub use id::{IssuerId, KeyId, TenantId};
 pub use invalid::Invalid;
 pub use issuer::{Algorithm, Issuer, KeySource};
-pub use limits::{Limits, RateLimit, RateLimits};
+pub use limits::{LimitScope, Limits, RateLimit, RateLimits};
 pub use name::{FeatureId, LimitName, PlanId, RegionId, RouteId, Scope, Slug, UpstreamId};
 pub use plan::Plan;
 pub use resource::{Resource, ResourceKind, ResourceRef};

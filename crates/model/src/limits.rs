@@ -1,13 +1,14 @@
 //! Rate limits and other bounds, as written: the specification, not the state of a limiter.
 
 use std::{
+    collections::BTreeSet,
     num::{NonZeroU32, NonZeroU64},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, LimitName};
+use crate::{Invalid, LimitName, RouteId};
 
 /// The most rate limits one plan or tenant may have: all are checked on each request.
 pub const MAX_RATE_LIMITS: usize = 8;
@@ -33,6 +34,32 @@ pub struct RateLimit {
     window_seconds: NonZeroU32,
     #[serde(skip_serializing_if = "Option::is_none")]
     burst: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "LimitScope::is_tenant")]
+    per: LimitScope,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    routes: BTreeSet<RouteId>,
+}
+
+/// Who shares one state of a rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitScope {
+    /// All requests of the tenant.
+    #[default]
+    Tenant,
+    /// The requests of one API key, or of one subject of one issuer's tokens; of one address, where
+    /// neither was presented.
+    Key,
+    /// The requests of one client address; of IPv6, one /64 network.
+    Client,
+    /// The requests that take one route.
+    Route,
+}
+
+impl LimitScope {
+    fn is_tenant(&self) -> bool {
+        *self == Self::Tenant
+    }
 }
 
 #[derive(Deserialize)]
@@ -43,6 +70,10 @@ struct RawRateLimit {
     window_seconds: NonZeroU32,
     #[serde(default)]
     burst: Option<NonZeroU32>,
+    #[serde(default)]
+    per: LimitScope,
+    #[serde(default)]
+    routes: BTreeSet<RouteId>,
 }
 
 impl RateLimit {
@@ -70,6 +101,18 @@ impl RateLimit {
         self.burst.unwrap_or(self.quota)
     }
 
+    /// Who shares one state of it.
+    #[must_use]
+    pub fn per(&self) -> LimitScope {
+        self.per
+    }
+
+    /// Whether requests that take a route are counted: all are, unless it names routes.
+    #[must_use]
+    pub fn counts(&self, route: &RouteId) -> bool {
+        self.routes.is_empty() || self.routes.contains(route)
+    }
+
     /// The time in which one request is earned back; at least a nanosecond.
     #[must_use]
     pub fn replenish_interval(&self) -> Duration {
@@ -81,8 +124,8 @@ impl TryFrom<RawRateLimit> for RateLimit {
     type Error = Invalid;
 
     fn try_from(raw: RawRateLimit) -> Result<Self, Invalid> {
-        let RawRateLimit { name, quota, window_seconds, burst } = raw;
-        let limit = Self { name, quota, window_seconds, burst };
+        let RawRateLimit { name, quota, window_seconds, burst, per, routes } = raw;
+        let limit = Self { name, quota, window_seconds, burst, per, routes };
         let refused =
             |rule: &'static str| Err(Invalid::new("rate limit", limit.name.as_str(), rule));
         if limit.window_seconds.get() > MAX_WINDOW_SECONDS {
@@ -160,6 +203,15 @@ pub struct Limits {
     /// The largest request body, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_body_bytes: Option<NonZeroU64>,
+    /// How many connections may carry requests of the tenant at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<NonZeroU32>,
+    /// Bytes of request bodies a second, over all requests; more are slowed down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_bytes_per_second: Option<NonZeroU64>,
+    /// Bytes of response bodies a second, over all requests; more are slowed down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_bytes_per_second: Option<NonZeroU64>,
 }
 
 impl Limits {
@@ -197,6 +249,10 @@ mod tests {
         check(&one(r#""quota":1000000001,"window_seconds":1"#), Err("a second"));
         check(&one(r#""quota":1,"window_seconds":2678400,"burst":4000000000"#), Err("ten years"));
         check(&one(r#""quota":1,"window_seconds":1,"bust":1"#), Err("unknown field"));
+        check(&one(r#""quota":1,"window_seconds":1,"per":"client","routes":["login"]"#), Ok(()));
+        check(&one(r#""quota":1,"window_seconds":1,"per":"planet""#), Err("unknown variant"));
+        check(r#"{"connections":1,"request_bytes_per_second":1}"#, Ok(()));
+        check(r#"{"response_bytes_per_second":0}"#, Err("nonzero"));
         check(r#"{"concurrent_requests":0}"#, Err("nonzero"));
         check(
             r#"{"requests":[{"name":"a","quota":1,"window_seconds":1},{"name":"a","quota":2,"window_seconds":1}]}"#,

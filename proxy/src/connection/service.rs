@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use pingora::{
     apps::ServerApp as _,
     proxy::HttpProxy,
@@ -175,7 +176,7 @@ impl Door {
         } else {
             place.of_client(client.ip()).map_err(|full| io::Error::other(format!("{full:?}")))?
         };
-        let connection = Arc::new(Connection { client, _place: place });
+        let connection = Arc::new(Connection { client, tenants: Mutex::default(), _place: place });
         let conduit =
             Conduit::new(Transport::Plain(stream), &connection).map_err(io::Error::other)?;
         let mut conduit = Box::new(conduit);

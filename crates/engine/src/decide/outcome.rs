@@ -1,6 +1,6 @@
 //! What becomes of a request.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::Identity;
 use crate::{
@@ -42,6 +42,28 @@ impl Admission {
     /// The tenant's rate limits and what is left of them.
     pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
         limit_levels(&self.tenant, &self.plan, &self.levels)
+    }
+
+    /// How many connections may carry requests of the tenant.
+    #[must_use]
+    pub fn max_connections(&self) -> Option<NonZeroU32> {
+        EffectiveLimits::new(&self.tenant, &self.plan).connections()
+    }
+
+    /// How long bytes of the request's body have to wait.
+    #[must_use]
+    pub fn receiving_delay(&self, bytes: usize, now: Duration) -> Duration {
+        let rate = EffectiveLimits::new(&self.tenant, &self.plan).request_bytes_per_second();
+        let delay = |rate| self.tenant.runtime.receiving_delay(bytes as u64, rate, now);
+        rate.map(delay).unwrap_or_default()
+    }
+
+    /// How long bytes of the answer's body have to wait.
+    #[must_use]
+    pub fn sending_delay(&self, bytes: usize, now: Duration) -> Duration {
+        let rate = EffectiveLimits::new(&self.tenant, &self.plan).response_bytes_per_second();
+        let delay = |rate| self.tenant.runtime.sending_delay(bytes as u64, rate, now);
+        rate.map(delay).unwrap_or_default()
     }
 }
 
@@ -145,8 +167,8 @@ pub struct LimitLevel<'a> {
 pub(super) fn limit_levels<'a>(
     tenant: &'a CompiledTenant,
     plan: &'a CompiledPlan,
-    levels: &'a [Level],
+    levels: &'a [Option<Level>],
 ) -> impl Iterator<Item = LimitLevel<'a>> {
     let limits = EffectiveLimits::new(tenant, plan).requests();
-    limits.zip(levels).map(|(limit, level)| LimitLevel { limit, level: *level })
+    limits.zip(levels).filter_map(|(limit, level)| Some(LimitLevel { limit, level: (*level)? }))
 }

@@ -9,15 +9,21 @@ fn limit(name: &str, quota: u32, window_seconds: u32, burst: u32) -> CompiledRat
     CompiledRateLimit::new(&serde_json::from_value(json).unwrap()).unwrap()
 }
 
+fn of_tenant(limits: &[CompiledRateLimit]) -> impl Iterator<Item = (&CompiledRateLimit, Bucket)> {
+    limits.iter().map(|limit| (limit, Bucket::Tenant))
+}
+
 fn charge(
     limiters: &RateLimiters,
     limits: &[CompiledRateLimit],
     now: Duration,
 ) -> Result<Levels, Limited> {
-    limiters.charge(limits.iter(), now, || Some(())).map(|(admitted, levels)| {
-        admitted.unwrap();
-        levels
-    })
+    limiters.charge(of_tenant(limits), &Budget::new(1), now, || Some(())).map(
+        |(admitted, levels)| {
+            admitted.unwrap();
+            levels
+        },
+    )
 }
 
 const AT: fn(u64) -> Duration = |ms| Duration::from_secs(1_000) + Duration::from_millis(ms);
@@ -27,11 +33,14 @@ fn a_burst_then_the_rate() {
     let limiters = RateLimiters::default();
     let limits = [limit("a", 10, 1, 3)];
     for remaining in [2, 1, 0] {
-        assert_eq!(charge(&limiters, &limits, AT(0)).unwrap()[0].remaining, remaining);
+        assert_eq!(charge(&limiters, &limits, AT(0)).unwrap()[0].unwrap().remaining, remaining);
     }
     let limited = charge(&limiters, &limits, AT(0)).unwrap_err();
     assert_eq!(limited.retry_after, Duration::from_millis(100));
-    assert_eq!(limited.levels[0], Level { remaining: 0, reset: Duration::from_millis(300) });
+    assert_eq!(
+        limited.levels[0].unwrap(),
+        Level { remaining: 0, reset: Duration::from_millis(300) }
+    );
     assert!(charge(&limiters, &limits, AT(99)).is_err());
     assert!(charge(&limiters, &limits, AT(100)).is_ok());
     assert!(charge(&limiters, &limits, AT(199)).is_err());
@@ -53,8 +62,14 @@ fn a_refused_request_is_charged_to_no_limit() {
         assert_eq!(limited.retry_after, Duration::from_secs(60));
     }
     // Refused by `admit` costs nothing either.
-    assert!(limiters.charge(limits[..1].iter(), AT(0), || None::<()>).unwrap().0.is_none());
-    assert_eq!(charge(&limiters, &limits[..1], AT(0)).unwrap()[0].remaining, 2);
+    assert!(
+        limiters
+            .charge(of_tenant(&limits[..1]), &Budget::new(1), AT(0), || None::<()>)
+            .unwrap()
+            .0
+            .is_none()
+    );
+    assert_eq!(charge(&limiters, &limits[..1], AT(0)).unwrap()[0].unwrap().remaining, 2);
 }
 
 #[test]
@@ -66,7 +81,7 @@ fn a_changed_limit_keeps_what_was_spent() {
     assert!(charge(&limiters, &[limit("a", 10, 3600, 10)], AT(0)).is_err());
     // Raised to a hundred: ten are spent, this is the eleventh.
     let levels = charge(&limiters, &[limit("a", 100, 3600, 100)], AT(0)).unwrap();
-    assert_eq!(levels[0].remaining, 89);
+    assert_eq!(levels[0].unwrap().remaining, 89);
     // Lowered again: more is spent than it allows.
     assert!(charge(&limiters, &[limit("a", 10, 3600, 10)], AT(0)).is_err());
     // Taken away and put back: still spent.
@@ -80,7 +95,7 @@ fn state_of_renamed_limits_is_bounded() {
     for round in 0..1_000_u64 {
         charge(&limiters, &[limit(&format!("n{round}"), 1, 1, 1)], AT(round * 5_000)).unwrap();
     }
-    assert!(limiters.0.lock().len() <= 2 * MAX_RATE_LIMITS);
+    assert!(limiters.0.lock().of_tenant.len() <= 2 * MAX_RATE_LIMITS);
 }
 
 /// More limits than are kept without clean-up, all new at once: each is charged in its own place.
@@ -148,7 +163,7 @@ proptest! {
                 Err(limited) => {
                     let fresh = || {
                         let copy = RateLimiters::default();
-                        copy.0.lock().extend(limiters.0.lock().iter().cloned());
+                        copy.0.lock().of_tenant.extend(limiters.0.lock().of_tenant.iter().cloned());
                         copy
                     };
                     let at = AT(now_ms) + limited.retry_after;

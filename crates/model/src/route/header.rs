@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, MapAccess, Visitor},
+};
 
 use crate::Invalid;
 
@@ -227,9 +230,9 @@ pub struct HeaderEdits {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawHeaderEdits {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "distinct")]
     set: BTreeMap<HeaderName, HeaderText>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "distinct")]
     add: BTreeMap<HeaderName, HeaderText>,
     #[serde(default)]
     remove: BTreeSet<HeaderName>,
@@ -259,6 +262,34 @@ impl HeaderEdits {
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
     }
+}
+
+/// Two spellings of one name would leave it to chance which of them counts.
+fn distinct<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<HeaderName, HeaderText>, D::Error> {
+    struct Distinct;
+
+    impl<'de> Visitor<'de> for Distinct {
+        type Value = BTreeMap<HeaderName, HeaderText>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of header names and values")
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Self::Value, M::Error> {
+            let mut headers = BTreeMap::new();
+            while let Some((name, value)) = members.next_entry::<HeaderName, HeaderText>()? {
+                if headers.contains_key(&name) {
+                    return Err(M::Error::custom(format!("the header {name} stands twice")));
+                }
+                headers.insert(name, value);
+            }
+            Ok(headers)
+        }
+    }
+
+    deserializer.deserialize_map(Distinct)
 }
 
 impl TryFrom<RawHeaderEdits> for HeaderEdits {
@@ -331,6 +362,7 @@ mod tests {
         assert_eq!(fine.set().keys().next().unwrap().as_str(), "x-a");
         assert!(edits(r#"{"set":{"Authorization":"Bearer x"}}"#).is_err());
         assert!(edits(r#"{"sett":{}}"#).is_err());
+        assert!(edits(r#"{"set":{"X-A":"1","x-a":"2"}}"#).is_err());
     }
 
     #[test]

@@ -20,7 +20,13 @@ pub(super) fn tenant_id(slug: &str) -> TenantId {
 }
 
 pub(super) fn empty() -> Table {
-    let options = RuntimeOptions { named_tenants: 10, token_cache_bytes: 1 << 20, seed: 3 };
+    let options = RuntimeOptions {
+        named_tenants: 10,
+        token_cache_bytes: 1 << 20,
+        limited_subjects: 1_000,
+        max_in_flight: 1_000,
+        seed: 3,
+    };
     Table::new(Arc::new(Runtime::new(options)), 3)
 }
 

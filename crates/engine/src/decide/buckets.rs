@@ -1,0 +1,58 @@
+//! Which state of each rate limit a request is charged to.
+
+use std::net::IpAddr;
+
+use tenantry_model::{LimitScope, RouteId};
+
+use super::Identity;
+use crate::{
+    CompiledRateLimit, Table,
+    limiter::{Bucket, Subject},
+};
+
+/// Who asks for what, as far as limits tell it apart.
+pub(super) struct Caller<'a> {
+    pub(super) route: &'a RouteId,
+    pub(super) identity: &'a Identity,
+    pub(super) client: IpAddr,
+}
+
+impl Caller<'_> {
+    /// The state of one limit.
+    pub(super) fn bucket(&self, table: &Table, limit: &CompiledRateLimit) -> Bucket {
+        let spec = limit.spec();
+        if !spec.counts(self.route) {
+            return Bucket::None;
+        }
+        let name = spec.name().as_str().as_bytes();
+        let hash = |kind: &[u8], subject: &[u8]| table.subject_hash(&[name, kind, subject]);
+        let subject = match spec.per() {
+            LimitScope::Tenant => return Bucket::Tenant,
+            LimitScope::Route => hash(b"route", self.route.as_str().as_bytes()),
+            LimitScope::Client => self.of_client(&hash),
+            LimitScope::Key => self.of_key(table, name).unwrap_or_else(|| self.of_client(&hash)),
+        };
+        Bucket::Subject { subject, shared: hash(b"newcomers", b"") }
+    }
+
+    /// A key before a token: it names one caller for certain.
+    fn of_key(&self, table: &Table, name: &[u8]) -> Option<Subject> {
+        if let Some(key) = &self.identity.key {
+            return Some(table.subject_hash(&[name, b"key", key.id.to_string().as_bytes()]));
+        }
+        let token = self.identity.token.as_ref()?;
+        let issuer = token.issuer.spec().issuer().as_bytes();
+        Some(table.subject_hash(&[name, b"token", issuer, token.subject()?.as_bytes()]))
+    }
+
+    /// One customer of a provider usually has a whole /64 of IPv6 (RFC 6177): it counts as one.
+    fn of_client(&self, hash: &impl Fn(&[u8], &[u8]) -> Subject) -> Subject {
+        match self.client.to_canonical() {
+            IpAddr::V4(address) => hash(b"v4", &address.octets()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                hash(b"v6", &[a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
