@@ -10,7 +10,7 @@ use tenantry_engine::{
 };
 use tenantry_model::{
     ApiKey, AuthRequirement, Domain, Endpoint, Invalid, KeyId, Resource, ResourceKind, Slug,
-    Tenant, TenantId, TenantState, Timestamp, Upstream,
+    Tenant, TenantId, TenantState, Timestamp,
 };
 
 /// What a platform could not be built from; no figure comes of it.
@@ -79,11 +79,7 @@ fn shared_resources() -> Result<Vec<Resource>, Failure> {
             ResourceKind::Plan,
             json!({"id": "pro", "name": "Pro", "limits": {"requests": [limit]}, "features": ["reports"]}),
         )?,
-        Resource::Upstream(Upstream {
-            id: "main".parse()?,
-            endpoints: vec![endpoint].try_into()?,
-            region: None,
-        }),
+        resource(ResourceKind::Upstream, json!({"id": "main", "endpoints": [endpoint]}))?,
         resource(ResourceKind::Route, json!({"id": "all", "upstream": "main"}))?,
         resource(
             ResourceKind::Route,

@@ -7,7 +7,9 @@ use http::{Method, Response, StatusCode};
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 use tenantry_api::explain::ExplainRequest;
 
-use crate::{active::Active, clock::Clock, explain, lifecycle::Lifecycle, metrics::Metrics};
+use crate::{
+    active::Active, clock::Clock, explain, lifecycle::Lifecycle, metrics::Metrics, upstream::view,
+};
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The text format's media type, as Prometheus asks for it.
@@ -31,14 +33,16 @@ impl ServeHttp for Admin {
             (Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
             (Method::GET, "/readyz") => self.readiness(),
             (Method::GET, "/metrics") => self.metrics(),
+            (Method::GET, "/upstreams") => self.upstreams(),
             (Method::POST, "/explain") => self.explain(session).await,
-            (_, "/healthz" | "/readyz" | "/metrics" | "/explain") => text(
+            (_, "/healthz" | "/readyz" | "/metrics" | "/upstreams" | "/explain") => text(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "GET /healthz, /readyz and /metrics, POST /explain\n",
+                "GET /healthz, /readyz, /metrics and /upstreams, POST /explain\n",
             ),
-            _ => {
-                text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /explain\n")
-            }
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "there are /healthz, /readyz, /metrics, /upstreams and /explain\n",
+            ),
         }
     }
 }
@@ -60,6 +64,14 @@ impl Admin {
             Ok(metrics) => respond(StatusCode::OK, OPENMETRICS, metrics.into_bytes()),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
         }
+    }
+
+    fn upstreams(&self) -> Response<Vec<u8>> {
+        let Some(state) = self.active.load() else {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "no snapshot yet\n");
+        };
+        let view = view(&state.table, self.clock.now().monotonic);
+        respond(StatusCode::OK, "application/json", view.to_string().into_bytes())
     }
 
     async fn explain(&self, session: &mut ServerSession) -> Response<Vec<u8>> {

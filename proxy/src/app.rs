@@ -19,7 +19,6 @@ use crate::{
     admin::Admin,
     bootstrap::{Bootstrap, Flags, Hidden},
     clock::Clock,
-    connect::Connector,
     connection::{
         places::Places,
         refusals::Refusals,
@@ -37,9 +36,12 @@ use crate::{
     request_id::RequestIds,
     secrets::{Secrets, master_keys},
     tls::TlsAcceptor,
+    upstream::{Connector, Prober, Resolver},
 };
 
 const LAST_KNOWN_GOOD: &str = "last-known-good.ndjson";
+/// Tries of one request, whatever its upstream says.
+const MAX_ATTEMPTS: usize = 6;
 const ADDRESSES: &str = "addresses.json";
 
 /// Runs the proxy until it is told to stop.
@@ -52,13 +54,14 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     pingora::tls::install_default_crypto_provider();
     let clock = Clock::start();
     let seed = rand::random();
-    let runtime = Arc::new(Runtime::new(RuntimeOptions {
+    let runtime = Runtime::new(RuntimeOptions {
         named_tenants: bootstrap.named_tenants,
         token_cache_bytes: bootstrap.token_cache_bytes,
         limited_subjects: bootstrap.limited_subjects,
         max_in_flight: bootstrap.max_in_flight.get(),
         seed,
-    }));
+    });
+    let runtime = Arc::new(runtime.naming_upstreams(bootstrap.upstream.named_upstreams));
     let master_key_file = bootstrap.master_key_file.as_deref();
     let master_keys =
         master_keys(bootstrap.master_key.as_ref().map(Hidden::expose), master_key_file)?;
@@ -86,6 +89,8 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
 
     let mut server = Server::new_with_opt_and_conf(None, configuration(&bootstrap));
     server.bootstrap();
+    let resolver = Arc::new(Resolver::new(&bootstrap.upstream, clock));
+    let connector = Arc::new(Connector::new(bootstrap.upstream, clock, Arc::clone(&resolver)));
     let lifecycle = Lifecycle::new(predecessor.is_some());
     let bounds = &bootstrap.connections;
     let trust = Trust::new(&bounds.trusted_proxies, &bounds.proxy_protocol_from);
@@ -99,7 +104,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         trust: trust.clone(),
         bounds: bounds.clone(),
         jwks: Arc::clone(&jwks),
-        connector: Connector::new(bootstrap.upstream),
+        connector: Arc::clone(&connector),
         in_flight: InFlightBound::new(hard_bound(bootstrap.max_in_flight)),
         access_log,
         lifecycle: lifecycle.clone(),
@@ -120,6 +125,18 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics { active: Arc::clone(&active), progress, places, clock });
     let app = Admin { active: Arc::clone(&active), metrics, clock, lifecycle: lifecycle.clone() };
     server.add_service(Listening::new(HttpServer::new_app(app), admin, lifecycle.closing_admin()));
+
+    let prober = Prober::new(
+        connector,
+        Arc::clone(&resolver),
+        Arc::clone(&active),
+        clock,
+        bootstrap.upstream.health_checks_at_once.get(),
+    );
+    let tending = Tending { prober: Arc::new(prober), resolver, active: Arc::clone(&active) };
+    let mut tending = background_service("upstreams", tending);
+    tending.threads = Some(1);
+    server.add_service(tending);
 
     let mut following =
         background_service("subscription", Following::new(subscription, jwks, active));
@@ -166,6 +183,24 @@ impl BackgroundService for Following {
         tokio::select! {
             () = subscription.run(stop) => {}
             () = Arc::clone(&self.jwks).keep_fresh(Arc::clone(&self.active)) => {}
+        }
+    }
+}
+
+/// What is found out about upstreams beside the requests.
+struct Tending {
+    prober: Arc<Prober>,
+    resolver: Arc<Resolver>,
+    active: Arc<Active>,
+}
+
+#[async_trait]
+impl BackgroundService for Tending {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => {}
+            () = Arc::clone(&self.prober).run() => {}
+            () = Arc::clone(&self.resolver).keep_fresh(Arc::clone(&self.active)) => {}
         }
     }
 }
@@ -250,7 +285,8 @@ fn configuration(bootstrap: &Bootstrap) -> ServerConf {
         // By then all connections are done, or cut.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
-        max_retries: bootstrap.upstream.connect_attempts.get(),
+        max_retries: MAX_ATTEMPTS,
+        upstream_keepalive_pool_size: bootstrap.upstream.idle_connections.get(),
         ..ServerConf::default()
     }
 }

@@ -114,6 +114,10 @@ pub struct UpstreamBounds {
     pub write_timeout_seconds: NonZeroU64,
     pub idle_timeout_seconds: NonZeroU64,
     pub connect_attempts: NonZeroUsize,
+    pub idle_connections: NonZeroUsize,
+    pub dns_refresh_seconds: NonZeroU64,
+    pub health_checks_at_once: NonZeroUsize,
+    pub named_upstreams: usize,
 }
 
 /// Bounds on fetching issuers' keys.

@@ -1,20 +1,23 @@
 //! One request, phase by phase. Each method is what its phase is for, and no more.
 
+mod blame;
+mod in_flight;
+mod log;
+
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    os::fd::RawFd,
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::{
-    Error, ErrorSource, ErrorType, Result,
+    Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
-    proxy::{FailToProxy, ProxyHttp, Session},
+    protocols::Digest,
+    proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
 use tenantry_engine::{
@@ -26,7 +29,6 @@ use crate::{
     active::{Active, ActiveState},
     bootstrap::ConnectionBounds,
     clock::Clock,
-    connect::Connector,
     connection::{Connection, trust::Trust},
     facts, filters, identity,
     jwks::Jwks,
@@ -34,8 +36,13 @@ use crate::{
     redirect,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
-    tls::TlsFacts,
+    upstream::{Attempts, Connector},
 };
+
+use blame::blame;
+pub(crate) use in_flight::InFlightBound;
+use in_flight::Place;
+use log::log;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -46,7 +53,7 @@ pub(crate) struct Gateway {
     pub(crate) trust: Trust,
     pub(crate) bounds: ConnectionBounds,
     pub(crate) jwks: Arc<Jwks>,
-    pub(crate) connector: Connector,
+    pub(crate) connector: Arc<Connector>,
     pub(crate) in_flight: InFlightBound,
     pub(crate) access_log: AccessLog,
     pub(crate) lifecycle: Lifecycle,
@@ -76,7 +83,7 @@ pub(crate) struct Passage {
     request_bytes: u64,
     /// How long the body was held back for the tenant's bandwidth.
     held_back: Duration,
-    connect_attempts: usize,
+    attempts: Option<Attempts>,
     place: Option<Place>,
 }
 
@@ -98,7 +105,7 @@ impl ProxyHttp for Gateway {
             usage: None,
             request_bytes: 0,
             held_back: Duration::ZERO,
-            connect_attempts: 0,
+            attempts: None,
             place: None,
         }
     }
@@ -124,8 +131,12 @@ impl ProxyHttp for Gateway {
             (Some(state), Some(_)) => {
                 match self.decide(session, passage.client, &Arc::clone(state)).await {
                     Decision::Forward(forward) if is_carried(session, &forward) => {
+                        passage.attempts = self.begin(&forward, session, passage);
                         passage.admit(forward);
-                        return Ok(false);
+                        if passage.attempts.is_some() {
+                            return Ok(false);
+                        }
+                        passage.refuse_crowded()
                     }
                     Decision::Forward(forward) => {
                         passage.admit(forward);
@@ -150,6 +161,9 @@ impl ProxyHttp for Gateway {
         _: bool,
         passage: &mut Passage,
     ) -> Result<()> {
+        if let Some(attempts) = &passage.attempts {
+            attempts.sent(self.clock.now().monotonic);
+        }
         let bytes = body.as_ref().map_or(0, Bytes::len);
         passage.request_bytes += bytes as u64;
         if let Some(admission) = passage.admission() {
@@ -181,11 +195,27 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
-        let upstream = passage.forward.as_ref().map(|forward| &forward.upstream);
-        let endpoint = upstream.and_then(|upstream| upstream.next_endpoint());
-        let endpoint =
-            endpoint.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no endpoint"))?;
-        self.connector.peer(&endpoint.address).await
+        // What is sent again was counted before.
+        passage.request_bytes = 0;
+        match &mut passage.attempts {
+            Some(attempts) => self.connector.peer(attempts).await,
+            None => Err(Error::explain(ErrorType::ConnectNoRoute, "nothing to be sent")),
+        }
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        was_reused: bool,
+        _: &HttpPeer,
+        descriptor: RawFd,
+        _: Option<&Digest>,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        if let Some(attempts) = &mut passage.attempts {
+            self.connector.connected(attempts, was_reused, descriptor);
+        }
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -215,9 +245,49 @@ impl ProxyHttp for Gateway {
         passage: &mut Passage,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        passage.connect_attempts += 1;
-        error.set_retry(self.connector.may_retry(passage.connect_attempts));
+        let now = self.clock.now().monotonic;
+        let attempts = passage.attempts.as_mut();
+        error.set_retry(attempts.is_some_and(|attempts| attempts.not_connected(now)));
         error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        passage: &mut Passage,
+        was_reused: bool,
+    ) -> Box<Error> {
+        let now = self.clock.now().monotonic;
+        let attempts = passage.attempts.as_mut();
+        let again =
+            attempts.is_some_and(|attempts| attempts.broke(session, &error, was_reused, now));
+        error.set_retry(again && passage.reason.is_none());
+        error
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let now = self.clock.now().monotonic;
+        let attempts = passage.attempts.as_mut();
+        attempts.map_or(Ok(()), |attempts| attempts.answered(session, response, now))
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        ends: bool,
+        passage: &mut Passage,
+    ) -> Result<Option<Duration>> {
+        let now = self.clock.now().monotonic;
+        let attempts = passage.attempts.as_ref();
+        attempts.map_or(Ok(None), |attempts| attempts.received(ends, now).map(|()| None))
     }
 
     async fn response_filter(
@@ -259,13 +329,15 @@ impl ProxyHttp for Gateway {
         error: &Error,
         passage: &mut Passage,
     ) -> FailToProxy {
-        let reason = passage.reason.or_else(|| blame(error));
+        let told = passage.attempts.as_ref().and_then(Attempts::failure);
+        let reason = passage.reason.or(told.map(|(reason, _)| reason)).or_else(|| blame(error));
         passage.reason = reason;
+        let detail = told.and_then(|(_, detail)| detail);
         let error_code = match reason {
             Some(reason) if session.response_written().is_none() => {
                 session.set_keepalive(None);
-                let told =
-                    respond::refuse(session, &Refusal::from(reason), passage.request_id).await;
+                let refusal = Refusal::from(reason).because(detail);
+                let told = respond::refuse(session, &refusal, passage.request_id).await;
                 told.map_or(0, |()| reason.status())
             }
             _ => 0,
@@ -291,6 +363,17 @@ impl ProxyHttp for Gateway {
         }
     }
 
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Passage,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        // Counted by outcome: an endpoint that is down must not flood the log.
+        true
+    }
+
     fn suppress_error_log(&self, _: &Session, passage: &Passage, _: &Error) -> bool {
         // Counted by reason, and told to the client: a broken upstream must not flood the log.
         passage.reason.is_some()
@@ -298,6 +381,11 @@ impl ProxyHttp for Gateway {
 }
 
 impl Gateway {
+    /// None if the upstream has as many requests as it may have.
+    fn begin(&self, forward: &Forward, session: &Session, passage: &Passage) -> Option<Attempts> {
+        self.connector.begin(forward, session, passage.client, passage.started)
+    }
+
     /// Decides, and once more if a token was refused for a key that could be fetched meanwhile.
     async fn decide(&self, session: &Session, client: IpAddr, state: &ActiveState) -> Decision {
         let facts = facts::of(session, client);
@@ -344,6 +432,13 @@ impl Passage {
         Refusal::from(reason)
     }
 
+    /// The upstream has as many requests as it may have. Nothing waits: a queue would only fill.
+    fn refuse_crowded(&mut self) -> Refusal {
+        self.reason = Some(Reason::UpstreamUnavailable);
+        Refusal::from(Reason::UpstreamUnavailable)
+            .because(Some("the service has as many requests as it may have"))
+    }
+
     fn unresolved(&self) -> Option<Arc<Usage>> {
         let usage = self
             .state
@@ -388,113 +483,4 @@ fn is_stream(session: &Session) -> bool {
 
 fn seconds(seconds: std::num::NonZeroU64) -> Duration {
     Duration::from_secs(seconds.get())
-}
-
-/// Who broke the request, if it was not the client.
-fn blame(error: &Error) -> Option<Reason> {
-    match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader | ErrorType::HTTPStatus(_)) => {
-            Some(Reason::BadRequest)
-        }
-        (ErrorSource::Downstream, _) => None,
-        (
-            _,
-            ErrorType::ConnectTimedout
-            | ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError,
-        ) => Some(Reason::UpstreamUnavailable),
-        (_, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => Some(Reason::UpstreamTimeout),
-        _ => Some(Reason::UpstreamFailed),
-    }
-}
-
-fn log(session: &Session, error: Option<&Error>, passage: &Passage, finished: &Finished) {
-    let facts = facts::of(session, passage.client);
-    let tls = Connection::of(session).and_then(|connection| connection.tls.as_ref());
-    let identity = tls.and_then(TlsFacts::client_identity);
-    let (tenant, route) = passage.taken();
-    tracing::info!(
-        target: "tenantry::access",
-        request_id = %passage.request_id,
-        client = %facts.client,
-        tls = tls.and_then(TlsFacts::version),
-        tls_cipher = tls.and_then(TlsFacts::cipher),
-        client_certificate_sha256 = identity.map(|identity| identity.fingerprint.as_str()),
-        method = facts.method,
-        path = facts.path,
-        tenant = tenant.map(|tenant| tenant.slug().as_str()),
-        route = route.map(|route| route.id().as_str()),
-        status = finished.status,
-        reason = finished.reason.map(Reason::as_str),
-        request_bytes = finished.request_bytes,
-        response_bytes = finished.response_bytes,
-        duration_us = u64::try_from(finished.duration.as_micros()).unwrap_or(u64::MAX),
-        error = error.map(|error| error.etype().as_str()),
-    );
-}
-
-/// Bounds the requests in progress, over all tenants.
-#[derive(Debug, Clone)]
-pub(crate) struct InFlightBound {
-    count: Arc<AtomicUsize>,
-    max: usize,
-}
-
-impl InFlightBound {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { count: Arc::default(), max }
-    }
-
-    fn enter(&self) -> Option<Place> {
-        let place = Place(Arc::clone(&self.count));
-        let before = self.count.fetch_add(1, Relaxed);
-        // A place that is not given is dropped here, which takes the count back.
-        (before < self.max).then_some(place)
-    }
-}
-
-/// A place among the requests in progress; given back when dropped.
-#[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_bounded_and_given_back() {
-        let bound = InFlightBound::new(2);
-        let first = bound.enter();
-        let _second = bound.enter();
-        assert!(first.is_some() && bound.enter().is_none() && bound.enter().is_none());
-        drop(first);
-        assert!(bound.enter().is_some());
-        assert_eq!(bound.count.load(Relaxed), 1);
-    }
-
-    #[test]
-    fn errors_are_blamed_on_who_made_them() {
-        let blamed = |source: ErrorSource, etype: ErrorType| {
-            let mut error = Error::new(etype);
-            error.esource = source;
-            blame(&error)
-        };
-        use ErrorSource::{Downstream, Upstream};
-        assert_eq!(blamed(Downstream, ErrorType::ConnectionClosed), None);
-        assert_eq!(blamed(Downstream, ErrorType::InvalidHTTPHeader), Some(Reason::BadRequest));
-        assert_eq!(blamed(Upstream, ErrorType::ConnectRefused), Some(Reason::UpstreamUnavailable));
-        assert_eq!(blamed(Upstream, ErrorType::ReadTimedout), Some(Reason::UpstreamTimeout));
-        assert_eq!(blamed(Upstream, ErrorType::InvalidHTTPHeader), Some(Reason::UpstreamFailed));
-        assert_eq!(
-            blamed(ErrorSource::Unset, ErrorType::InternalError),
-            Some(Reason::UpstreamFailed)
-        );
-    }
 }

@@ -18,6 +18,7 @@ use crate::{
     active::{Active, ActiveState},
     clock::Clock,
     connection::places::{Full, Places},
+    upstream::encode_metrics,
 };
 
 /// Everything that is scraped.
@@ -56,7 +57,8 @@ impl Collector for Scrape {
             .into_iter()
             .map(|(owner, usage)| (label(&state, owner), usage))
             .collect();
-        tenants(&mut encoder, &usages)
+        tenants(&mut encoder, &usages)?;
+        encode_metrics(&mut encoder, &state.table, self.0.clock.now().monotonic)
     }
 }
 

@@ -50,6 +50,13 @@ impl From<Reason> for Refusal {
     }
 }
 
+impl Refusal {
+    /// Says what exactly; nothing about tenants.
+    pub(crate) fn because(self, detail: Option<&'static str>) -> Self {
+        Self { detail: detail.or(self.detail), ..self }
+    }
+}
+
 #[derive(Serialize)]
 struct Problem<'a> {
     r#type: String,

@@ -20,3 +20,4 @@ mod start;
 mod survival;
 mod tidy;
 mod tls;
+mod upstreams;

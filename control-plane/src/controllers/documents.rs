@@ -124,7 +124,8 @@ fn parsed<D: Document>(id: &str) -> Result<D::Id, Error> {
     id.parse().map_err(|_| Error::not_found(D::KIND.as_str(), id))
 }
 
-fn body<D>(record: Versioned<Record<D>>) -> DocumentBody<D> {
+fn body<D: Document>(record: Versioned<Record<D>>) -> DocumentBody<D> {
     let Record { resource, created_at, updated_at } = record.value;
+    let resource = resource.without_secrets();
     DocumentBody { resource, created_at, updated_at, revision: record.revision.as_u64() }
 }

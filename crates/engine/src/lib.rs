@@ -43,7 +43,10 @@ pub use table::{Applied, Change, Refused, Table, check};
 pub use tenant::{CompiledPlan, CompiledTenant};
 pub use token_cache::VerifiedToken;
 pub use trace::{Explanation, Stage, Trace};
-pub use upstream::CompiledUpstream;
+pub use upstream::{
+    Checked, CompiledTls, CompiledUpstream, EndpointReading, EndpointState, Held, Outcome, Pick,
+    Picked, Standing, TlsFault, UpstreamCounts, UpstreamNames,
+};
 pub use usage::{
     Finished, LATENCY_BOUNDS_US, STATUS_CLASSES, Usage, UsageOwner, UsageReading, Usages,
 };

@@ -16,8 +16,12 @@ use crate::{
     overload::Overload,
     pacer::Pacer,
     token_cache::TokenCache,
+    upstream::UpstreamNames,
     usage::{Usage, Usages},
 };
+
+/// Upstreams that are counted by name, if nothing else is said.
+const NAMED_UPSTREAMS: usize = 200;
 
 /// Sizes of what a [`Runtime`] keeps.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +44,8 @@ pub struct RuntimeOptions {
 pub struct Runtime {
     /// Counters.
     pub usages: Usages,
+    /// Which upstreams are counted by name.
+    pub upstream_names: Arc<UpstreamNames>,
     pub(crate) tokens: TokenCache,
     pub(crate) subjects: Arc<Budget>,
     pub(crate) overload: Arc<Overload>,
@@ -51,10 +57,17 @@ impl Runtime {
     pub fn new(options: RuntimeOptions) -> Self {
         Self {
             usages: Usages::new(options.named_tenants),
+            upstream_names: Arc::new(UpstreamNames::new(NAMED_UPSTREAMS)),
             tokens: TokenCache::new(options.token_cache_bytes, options.seed),
             subjects: Budget::new(options.limited_subjects),
             overload: Arc::new(Overload::new(options.max_in_flight)),
         }
+    }
+
+    /// Counts so many upstreams by name; to be said before there is a table.
+    #[must_use]
+    pub fn naming_upstreams(self, named: usize) -> Self {
+        Self { upstream_names: Arc::new(UpstreamNames::new(named)), ..self }
     }
 }
 

@@ -108,6 +108,17 @@ impl Table {
         })
     }
 
+    /// Every upstream.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<CompiledUpstream>> {
+        self.upstreams.values()
+    }
+
+    /// Whether both tables have the same upstreams, because neither was made by changing one.
+    #[must_use]
+    pub fn has_upstreams_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.upstreams, &other.upstreams)
+    }
+
     /// The names of the features that are on for a tenant, separated by commas.
     #[must_use]
     pub fn features_of(&self, tenant: &CompiledTenant, plan: &CompiledPlan) -> String {

@@ -7,6 +7,7 @@
 //! A *resource* is the part of the platform's state that a proxy enforces. What only people need (a
 //! tenant's display name, labels, timestamps) lives in the control plane's records around it.
 
+pub mod bounded;
 pub mod id;
 pub mod invalid;
 pub mod name;
@@ -33,6 +34,7 @@ pub mod upstream;
 pub use access::{Access, AccessMode};
 pub use api_key::{ApiKey, KeyDigest};
 pub use auth::AuthRequirement;
+pub use bounded::Bounded;
 pub use certificate::{Certificate, CertificatePem};
 pub use domain::Domain;
 pub use feature::Feature;

@@ -1,97 +1,30 @@
-//! Upstreams: named groups of servers.
+//! Upstreams: named groups of servers, and how they are treated.
+//!
+//! Everything but the endpoints may be left out; what is left out is not written either, so an upstream
+//! that says nothing of them has the same bytes, and the same hash, as before they existed.
 
-use std::{fmt, net::SocketAddr, num::NonZeroU16, str::FromStr};
+mod balance;
+mod endpoint;
+mod health;
+mod patience;
+mod tls;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, RegionId, UpstreamId, host::is_dns_name};
+pub use balance::{Balance, HashHeader, HashOn, Policy};
+pub use endpoint::{Endpoint, EndpointAddress, Endpoints, MAX_ENDPOINTS};
+pub use health::{CheckKind, CheckPath, HealthCheck, Outlier};
+pub use patience::{Retries, RetryStatus, Timeouts};
+pub use tls::{CertificatePem, PrivateKeyPem, Protocol, ServerName, UpstreamTls};
 
-/// The most endpoints in one upstream.
-pub const MAX_ENDPOINTS: usize = 256;
+use crate::{RegionId, UpstreamId, bounded::Bounded};
 
-/// A server's address: an IP address or a DNS name, and a port.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum EndpointAddress {
-    /// An address that needs no look-up.
-    Socket(SocketAddr),
-    /// A name that the proxy looks up.
-    Name {
-        /// The DNS name, in lower case.
-        host: String,
-        /// The TCP port.
-        port: u16,
-    },
-}
-
-impl FromStr for EndpointAddress {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let refused = || {
-            Invalid::new(
-                "endpoint address",
-                text,
-                "write host:port, such as 10.0.0.1:8080 or app.internal:8080",
-            )
-        };
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return if address.port() == 0 { Err(refused()) } else { Ok(Self::Socket(address)) };
-        }
-        let (host, port) = text.rsplit_once(':').ok_or_else(refused)?;
-        let port_is_plain = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-        match port.parse() {
-            Ok(port) if port > 0 && port_is_plain && is_dns_name(host) => {
-                Ok(Self::Name { host: host.to_ascii_lowercase(), port })
-            }
-            _ => Err(refused()),
-        }
-    }
-}
-
-impl TryFrom<String> for EndpointAddress {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
-    }
-}
-
-impl From<EndpointAddress> for String {
-    fn from(address: EndpointAddress) -> String {
-        address.to_string()
-    }
-}
-
-impl fmt::Display for EndpointAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Socket(address) => write!(f, "{address}"),
-            Self::Name { host, port } => write!(f, "{host}:{port}"),
-        }
-    }
-}
-
-impl fmt::Debug for EndpointAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// One server of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Endpoint {
-    /// Where it listens.
-    pub address: EndpointAddress,
-    /// Its share of the requests, relative to the other endpoints' weights.
-    #[serde(default = "one")]
-    pub weight: NonZeroU16,
-}
-
-fn one() -> NonZeroU16 {
-    NonZeroU16::MIN
-}
+/// How much of something an upstream is given at once.
+pub type Cap = Bounded<1, 1_000_000>;
 
 /// A named group of servers that answer alike.
+///
+/// What few upstreams have is boxed: every resource is as large as the largest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
@@ -102,72 +35,34 @@ pub struct Upstream {
     /// Where its servers stand; a tenant of another region is never sent to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<RegionId>,
-}
-
-/// One to [`MAX_ENDPOINTS`] endpoints with different addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Endpoint>")]
-pub struct Endpoints(Vec<Endpoint>);
-
-impl Endpoints {
-    /// The endpoints, in the order they were given; never empty.
-    #[must_use]
-    pub fn as_slice(&self) -> &[Endpoint] {
-        &self.0
-    }
-}
-
-impl TryFrom<Vec<Endpoint>> for Endpoints {
-    type Error = Invalid;
-    fn try_from(endpoints: Vec<Endpoint>) -> Result<Self, Invalid> {
-        let refused =
-            |value: &str, rule: &'static str| Err(Invalid::new("list of endpoints", value, rule));
-        if endpoints.is_empty() || endpoints.len() > MAX_ENDPOINTS {
-            return refused("", "an upstream has 1 to 256 endpoints");
-        }
-        let mut addresses: Vec<_> = endpoints.iter().map(|endpoint| &endpoint.address).collect();
-        addresses.sort_unstable();
-        match addresses.windows(2).find(|pair| pair.first() == pair.last()) {
-            Some(pair) => refused(&format!("{pair:?}"), "an address may stand once"),
-            None => Ok(Self(endpoints)),
-        }
-    }
+    /// Which server a request goes to; in turn, if not given.
+    #[serde(default, skip_serializing_if = "Balance::is_default")]
+    pub balance: Balance,
+    /// Whether the servers are asked how they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<Box<HealthCheck>>,
+    /// Whether a server that fails requests is left out for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlier: Option<Box<Outlier>>,
+    /// How long to wait for what; the proxy's bootstrap config says it where this does not.
+    #[serde(default, skip_serializing_if = "Timeouts::is_default")]
+    pub timeouts: Timeouts,
+    /// How often a request is tried again; the proxy's bootstrap config says it if this does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Box<Retries>>,
+    /// The most requests in progress in one proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_requests: Option<Cap>,
+    /// The most open connections of one proxy, those that are kept for later included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<Cap>,
+    /// The version of HTTP that its servers are spoken to in.
+    #[serde(default, skip_serializing_if = "Protocol::is_default")]
+    pub protocol: Protocol,
+    /// Makes connections TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<UpstreamTls>>,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_checked() {
-        for good in ["127.0.0.1:9000", "[::1]:80", "app.internal:8080", "localhost:1"] {
-            assert_eq!(good.parse::<EndpointAddress>().unwrap().to_string(), good);
-        }
-        for bad in [
-            "",
-            "127.0.0.1",
-            "127.0.0.1:0",
-            "app:0",
-            "app:+1",
-            "app:99999",
-            "http://a:1",
-            "::1:80",
-            ":80",
-        ] {
-            assert!(bad.parse::<EndpointAddress>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_upstream_has_different_endpoints() {
-        let parse = |json: &str| {
-            serde_json::from_str::<Upstream>(&format!(r#"{{"id":"a","endpoints":{json}}}"#))
-        };
-        assert!(parse(r#"[{"address":"127.0.0.1:1"}]"#).is_ok());
-        assert!(parse("[]").is_err());
-        assert!(
-            parse(r#"[{"address":"127.0.0.1:1"},{"address":"127.0.0.1:1","weight":2}]"#).is_err()
-        );
-        assert!(parse(r#"[{"address":"127.0.0.1:1","weight":0}]"#).is_err());
-    }
-}
+mod tests;

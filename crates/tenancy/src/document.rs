@@ -7,6 +7,7 @@ use std::{borrow::Cow, collections::BTreeSet, fmt::Display, str::FromStr};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use tenantry_engine::CompiledTls;
 use tenantry_model::{
     Feature, FeatureId, Plan, PlanId, Resource, ResourceKind, Route, RouteId, Target, TenantId,
     Upstream, UpstreamId,
@@ -46,6 +47,17 @@ pub trait Document:
     fn check_texts(&self) -> Result<(), Error>;
     /// As any resource.
     fn into_resource(self) -> Resource;
+    /// As it is shown: without what can be written and never be read.
+    #[must_use]
+    fn without_secrets(self) -> Self {
+        self
+    }
+    /// With the secrets of the document that this one replaces, where it was made from what is shown
+    /// of that one.
+    #[must_use]
+    fn with_secrets_of(self, _current: &Self) -> Self {
+        self
+    }
 }
 
 /// What must exist: the kind, the identifier, and where in the document it is named.
@@ -125,7 +137,26 @@ impl Document for Upstream {
     }
 
     fn check_texts(&self) -> Result<(), Error> {
-        Ok(())
+        let tls = self.tls.as_deref().map(CompiledTls::new).transpose();
+        tls.map(drop).map_err(|fault| Error::invalid(fault.pointer, fault.reason))
+    }
+
+    fn without_secrets(mut self) -> Self {
+        if let Some(tls) = &mut self.tls {
+            tls.client_key_pem = None;
+        }
+        self
+    }
+
+    /// A certificate that comes without its key is the one that was there, or it is refused.
+    fn with_secrets_of(mut self, current: &Self) -> Self {
+        if let (Some(tls), Some(current)) = (&mut self.tls, &current.tls)
+            && tls.client_key_pem.is_none()
+            && tls.client_certificate_pem == current.client_certificate_pem
+        {
+            tls.client_key_pem.clone_from(&current.client_key_pem);
+        }
+        self
     }
 }
 
@@ -199,7 +230,7 @@ impl Tenancy {
         precondition: &Precondition,
     ) -> Result<Versioned<Record<D>>, Error> {
         let id = document.id().clone();
-        let change = |_: &D| Ok(document.clone());
+        let change = |current: &D| Ok(document.clone().with_secrets_of(current));
         self.run(caller, &Change { id, precondition, change }).await
     }
 

@@ -133,6 +133,9 @@ pub(crate) fn masked(record: &impl Serialize) -> Result<Value, serde_json::Error
     if let Some(digest) = shown.pointer_mut("/resource/digest") {
         *digest = HIDDEN.into();
     }
+    if let Some(key) = shown.pointer_mut("/resource/tls/client_key_pem") {
+        *key = HIDDEN.into();
+    }
     if let Some(jwks) = shown.pointer_mut("/resource/jwks") {
         mask_keys(jwks);
     }

@@ -14,6 +14,7 @@ mod platform;
 mod process;
 mod raw;
 mod request;
+mod server;
 mod tls;
 
 pub use certificates::{Authority, Issued};
@@ -23,4 +24,5 @@ pub use platform::{Platform, json};
 pub use process::{Process, binary};
 pub use raw::{RawAnswer, RawConnection};
 pub use request::{Answer, Request};
+pub use server::{Body, Server, serve_http1, serve_http2};
 pub use tls::TlsClient;

@@ -195,6 +195,12 @@ impl Platform {
         Client::new(&format!("http://{}", self.api), self.root_token()).expect("a client")
     }
 
+    /// The client that requests are sent with.
+    #[must_use]
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     /// The API's address.
     #[must_use]
     pub fn api_address(&self) -> SocketAddr {

@@ -8,14 +8,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use tenantry_credentials::jwt::JwksError;
 use tenantry_model::{
     ApiKey, Issuer, IssuerId, KeyId, Resource, ResourceKind, ResourceRef, Route, RouteId, Tenant,
-    TenantId,
+    TenantId, Upstream,
 };
 
 use super::Table;
 use crate::{
     issuer::CompiledIssuer,
     tenant::{CompiledKey, CompiledPlan, CompiledTenant},
-    upstream::CompiledUpstream,
+    upstream::{CompiledTls, CompiledUpstream},
 };
 
 /// One change of the table's resources.
@@ -59,10 +59,13 @@ pub fn check(resource: &Resource) -> Result<(), String> {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         },
+        Resource::Upstream(upstream) => match upstream.tls.as_deref().map(CompiledTls::new) {
+            None | Some(Ok(_)) => Ok(()),
+            Some(Err(fault)) => Err(fault.reason.to_owned()),
+        },
         // The other kinds compile whenever they parse.
         Resource::Feature(_)
         | Resource::Plan(_)
-        | Resource::Upstream(_)
         | Resource::Tenant(_)
         | Resource::Route(_)
         | Resource::Domain(_)
@@ -134,16 +137,7 @@ impl Builder<'_> {
                 Arc::make_mut(&mut self.table.plans)
                     .insert(plan.id.clone(), Arc::new(CompiledPlan::new(plan)));
             }
-            Resource::Upstream(upstream) => {
-                let known = self
-                    .table
-                    .upstreams
-                    .get(&upstream.id)
-                    .or_else(|| self.previous.upstreams.get(&upstream.id));
-                let compiled = Arc::new(CompiledUpstream::new(upstream, known.map(AsRef::as_ref)));
-                Arc::make_mut(&mut self.table.upstreams)
-                    .insert(compiled.spec().id.clone(), compiled);
-            }
+            Resource::Upstream(upstream) => self.put_upstream(upstream),
             Resource::Tenant(tenant) => self.put_tenant(tenant),
             Resource::Route(route) => self.put_route(*route),
             Resource::Domain(domain) => {
@@ -184,6 +178,30 @@ impl Builder<'_> {
             ResourceKind::ApiKey => self.delete_key(id.parse().ok()),
             ResourceKind::Issuer => self.delete_issuer(id.parse().ok()),
             ResourceKind::Certificate => {}
+        }
+    }
+
+    /// The same upstream again stays as it is; a changed one takes over what is known of its endpoints.
+    /// One that cannot be used leaves the previous one in force.
+    fn put_upstream(&mut self, upstream: Upstream) {
+        let previous = &self.previous.upstreams;
+        let id = upstream.id.clone();
+        let known = self.table.upstreams.get(&id).or_else(|| previous.get(&id)).cloned();
+        let compiled = match &known {
+            Some(known) if *known.spec() == upstream => Ok(Arc::clone(known)),
+            known => CompiledUpstream::new(
+                upstream,
+                known.as_deref(),
+                &self.table.runtime.upstream_names,
+            )
+            .map(Arc::new),
+        };
+        let compiled = compiled.map_err(|fault| {
+            let resource = ResourceRef { kind: ResourceKind::Upstream, id: id.to_string() };
+            self.refused.push(Refused { resource, reason: fault.reason.to_owned() });
+        });
+        if let Some(compiled) = compiled.ok().or(known) {
+            Arc::make_mut(&mut self.table.upstreams).insert(id, compiled);
         }
     }
 

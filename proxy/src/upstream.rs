@@ -1,0 +1,22 @@
+//! The way to upstreams: which endpoint, over which connection, for how long, and how often.
+//!
+//! `gateway.rs` calls one function per phase. What is decided here is about servers, never about
+//! tenants.
+
+mod attempts;
+mod caller;
+mod connector;
+mod line;
+mod metrics;
+mod outcome;
+mod prober;
+mod resolver;
+mod view;
+mod watch;
+
+pub(crate) use attempts::Attempts;
+pub(crate) use connector::Connector;
+pub(crate) use metrics::encode as encode_metrics;
+pub(crate) use prober::Prober;
+pub(crate) use resolver::Resolver;
+pub(crate) use view::view;

@@ -1,0 +1,225 @@
+//! How an endpoint is reached.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::RawFd,
+    sync::Arc,
+    time::Duration,
+};
+
+use pingora::{
+    Error, ErrorType, Result,
+    proxy::Session,
+    upstreams::peer::{ALPN, HttpPeer},
+    utils::tls::{CertKey, WrappedX509, parse_x509},
+};
+use tenantry_engine::{CompiledTls, CompiledUpstream, Forward, Outcome, Picked};
+use tenantry_model::{
+    Bounded, EndpointAddress,
+    route::RouteTimeouts,
+    upstream::{Protocol, Retries, Timeouts},
+};
+
+use super::{
+    attempts::{Attempts, Patience, upstream_error},
+    caller::Caller,
+    line::{Lines, Purpose},
+    resolver::Resolver,
+};
+use crate::{bootstrap::UpstreamBounds, clock::Clock};
+
+/// Streams that share an HTTP/2 connection.
+const MAX_H2_STREAMS: usize = 100;
+
+/// Makes peers for requests and checks.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    bounds: UpstreamBounds,
+    clock: Clock,
+    resolver: Arc<Resolver>,
+    lines: Arc<Lines>,
+}
+
+impl Connector {
+    pub(crate) fn new(bounds: UpstreamBounds, clock: Clock, resolver: Arc<Resolver>) -> Self {
+        Self { bounds, clock, resolver, lines: Arc::default() }
+    }
+
+    /// Takes a place in the upstream; none if it has as many requests as it may have.
+    pub(crate) fn begin(
+        &self,
+        forward: &Forward,
+        session: &Session,
+        client: IpAddr,
+        started: Duration,
+    ) -> Option<Attempts> {
+        let upstream = &forward.upstream;
+        let place = upstream.enter()?;
+        let timeouts = of_route(forward.route.timeouts()).or(upstream.spec().timeouts);
+        let patience = self.patience(timeouts, started);
+        let retries = upstream.spec().retries.as_deref().cloned().unwrap_or_else(|| self.retries());
+        let mut attempts = Attempts::new(upstream, place, (patience, retries), rand::random());
+        attempts.wants_upgrade = session.is_upgrade_req();
+        if let Some(on) = upstream.hash_on() {
+            let caller = Caller {
+                tenant: forward.tenant().map(|tenant| tenant.id()),
+                key: forward
+                    .identity()
+                    .and_then(|identity| identity.key.as_ref())
+                    .map(|key| key.id),
+                client,
+            };
+            attempts.hash = caller.hash(&on, session);
+        }
+        Some(attempts)
+    }
+
+    fn retries(&self) -> Retries {
+        let attempts = self.bounds.connect_attempts.get().saturating_sub(1);
+        Retries { attempts: Bounded::clamped(attempts as u64), ..Retries::default() }
+    }
+
+    fn patience(&self, timeouts: Timeouts, started: Duration) -> Patience {
+        let read = Duration::from_secs(self.bounds.read_timeout_seconds.get());
+        let connect = Duration::from_secs(self.bounds.connect_timeout_seconds.get());
+        Patience {
+            connect: timeouts.connect_ms.map_or(connect, Bounded::as_millis),
+            first_byte: timeouts.first_byte_ms.map_or(read, Bounded::as_millis),
+            idle: timeouts.idle_ms.map_or(read, Bounded::as_millis),
+            deadline: timeouts.total_ms.map(|total| started.saturating_add(total.as_millis())),
+        }
+    }
+
+    /// The peer for the next try.
+    pub(crate) async fn peer(&self, attempts: &mut Attempts) -> Result<Box<HttpPeer>> {
+        let now = self.clock.now().monotonic;
+        if attempts.is_over(now) {
+            return upstream_error(ErrorType::ReadTimedout, "the time for the request is over");
+        }
+        let Some(index) = attempts.pick(now).map(Picked::index) else {
+            return Err(Error::explain(ErrorType::ConnectNoRoute, "no endpoint can be used"));
+        };
+        let upstream = Arc::clone(&attempts.upstream);
+        let endpoints = upstream.spec().endpoints.as_slice();
+        let Some(endpoint) = endpoints.get(index) else {
+            return Err(Error::explain(ErrorType::ConnectNoRoute, "no such endpoint"));
+        };
+        let address = match self.resolver.address(&endpoint.address).await {
+            Ok(address) => address,
+            Err(mut error) => {
+                attempts.report(Outcome::ConnectFailed, now);
+                error.set_retry(attempts.may_retry(now));
+                return Err(error);
+            }
+        };
+        let mut peer = self.plain_peer(&upstream, &endpoint.address, address);
+        if attempts.wants_upgrade && upstream.spec().protocol == Protocol::Auto {
+            peer.options.alpn = ALPN::H1;
+        }
+        self.bound(&mut peer, attempts, now);
+        Ok(peer)
+    }
+
+    /// A peer with the upstream's identity, without the times of a request.
+    pub(super) fn plain_peer(
+        &self,
+        upstream: &CompiledUpstream,
+        endpoint: &EndpointAddress,
+        address: SocketAddr,
+    ) -> Box<HttpPeer> {
+        let mut peer = Box::new(HttpPeer::new(address, upstream.tls().is_some(), String::new()));
+        peer.group_key = upstream.pool();
+        let spec = upstream.spec();
+        if let (Some(tls), Some(written)) = (upstream.tls(), &spec.tls) {
+            // Without a name pingora would not check the certificate at all, so there is always one.
+            peer.sni = match (&written.server_name, endpoint) {
+                (Some(name), _) => name.as_str().to_owned(),
+                (None, EndpointAddress::Name { host, .. }) => host.clone(),
+                (None, EndpointAddress::Socket(address)) => address.ip().to_string(),
+            };
+            let prepared = tls.prepared(Prepared::new);
+            peer.options.ca.clone_from(&prepared.authorities);
+            peer.client_cert_key.clone_from(&prepared.client);
+            peer.options.verify_cert = written.verify;
+        }
+        peer.options.alpn = match spec.protocol {
+            Protocol::Http1 => ALPN::H1,
+            Protocol::Http2 => ALPN::H2,
+            Protocol::Auto => ALPN::H2H1,
+        };
+        peer.options.max_h2_streams = MAX_H2_STREAMS;
+        let seconds = |seconds: std::num::NonZeroU64| Some(Duration::from_secs(seconds.get()));
+        peer.options.write_timeout = seconds(self.bounds.write_timeout_seconds);
+        peer.options.idle_timeout = seconds(self.bounds.idle_timeout_seconds);
+        peer
+    }
+
+    /// Sets the times of a request, and has the connection watched where pingora's own time-out does
+    /// not do. An HTTP/2 connection serves others too and cannot be cut.
+    fn bound(&self, peer: &mut HttpPeer, attempts: &mut Attempts, now: Duration) {
+        let patience = attempts.patience;
+        let spec = attempts.upstream.spec();
+        let left = patience.deadline.map(|deadline| deadline.saturating_sub(now));
+        let within = |time: Duration| Some(left.map_or(time, |left| left.min(time)));
+        peer.options.connection_timeout = within(patience.connect);
+        peer.options.total_connection_timeout = within(patience.connect);
+        let longest = patience.first_byte.max(patience.idle);
+        let is_http1 = spec.protocol == Protocol::Http1;
+        let purpose = Purpose {
+            counted: spec.max_connections.is_some(),
+            watched: is_http1 && (left.is_some() || patience.first_byte != patience.idle),
+        };
+        peer.options.read_timeout = if is_http1 { Some(longest) } else { within(longest) };
+        if purpose.watched {
+            // Connections that cannot be cut stay among themselves.
+            peer.group_key ^= 1;
+        }
+        if purpose.watched || purpose.counted {
+            attempts.line = Some(self.lines.attach(peer, &attempts.upstream, purpose));
+            attempts.is_watched = purpose.watched;
+        }
+    }
+
+    /// A connection is there, new or used before.
+    pub(crate) fn connected(&self, attempts: &mut Attempts, was_reused: bool, descriptor: RawFd) {
+        if !attempts.is_watched {
+            return;
+        }
+        let line = if was_reused { self.lines.find(descriptor) } else { attempts.line.clone() };
+        attempts.connected(line, self.clock);
+    }
+}
+
+/// TLS material as pingora wants it.
+#[derive(Debug)]
+struct Prepared {
+    authorities: Option<Arc<[WrappedX509]>>,
+    client: Option<Arc<CertKey>>,
+}
+
+impl Prepared {
+    /// The parser panics on damaged certificates; these were parsed before.
+    fn new(tls: &CompiledTls) -> Self {
+        let authorities =
+            tls.authorities.iter().map(|der| WrappedX509::new(der.clone(), parse_x509));
+        let authorities: Vec<_> = authorities.collect();
+        Self {
+            authorities: (!authorities.is_empty()).then(|| authorities.into()),
+            client: tls
+                .client
+                .as_ref()
+                .map(|client| Arc::new(CertKey::new(client.chain.clone(), client.key.clone()))),
+        }
+    }
+}
+
+/// What a route says goes before what its upstream says.
+fn of_route(timeouts: RouteTimeouts) -> Timeouts {
+    let RouteTimeouts { first_byte_ms, idle_ms, total_ms } = timeouts;
+    Timeouts {
+        connect_ms: None,
+        first_byte_ms: first_byte_ms.map(|ms| Bounded::clamped(ms.get().into())),
+        idle_ms: idle_ms.map(|ms| Bounded::clamped(ms.get().into())),
+        total_ms: total_ms.map(|ms| Bounded::clamped(ms.get().into())),
+    }
+}
