@@ -121,6 +121,9 @@ impl ProxyHttp for Gateway {
         }
         session.set_read_timeout(Some(seconds(self.bounds.body_timeout_seconds)));
         session.set_write_timeout(Some(seconds(self.bounds.response_timeout_seconds)));
+        // RFC 9110, section 15.2: HTTP/1.0 knows of no answers before the answer.
+        let is_old = session.req_header().version == http::Version::HTTP_10;
+        session.set_ignore_info_resp(is_old);
         passage.state = self.active.load();
         passage.place = self.in_flight.enter();
         Ok(())
@@ -128,6 +131,8 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         let refusal = match (&passage.state, &passage.place) {
+            // Before the body: a client that waits for the word need not send it.
+            _ if self.is_too_long(session) => passage.refuse_for(Reason::BodyTooLarge),
             (Some(state), Some(_)) => {
                 match self.decide(session, passage.client, &Arc::clone(state)).await {
                     Decision::Forward(forward) if is_carried(session, &forward) => {
@@ -184,7 +189,8 @@ impl ProxyHttp for Gateway {
         let elapsed = elapsed.saturating_sub(passage.held_back);
         let reason = if passage.request_bytes > max {
             Reason::BodyTooLarge
-        } else if elapsed > self.bounds.body_may_take(passage.request_bytes) && !is_stream(session)
+        } else if elapsed > self.bounds.body_may_take(passage.request_bytes)
+            && !respond::is_grpc(session)
         {
             Reason::RequestTimeout
         } else {
@@ -296,6 +302,12 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            // What follows is no request's body: a client has nothing to say for as long as it likes.
+            session.set_read_timeout(None);
+        } else if response.status.is_informational() {
+            return Ok(());
+        }
         if self.lifecycle.is_closing() {
             // The client is told not to come back on this connection.
             session.set_keepalive(None);
@@ -381,6 +393,13 @@ impl ProxyHttp for Gateway {
 }
 
 impl Gateway {
+    /// Whether the client announces a body that nobody may send.
+    fn is_too_long(&self, session: &Session) -> bool {
+        let length = session.req_header().headers.get(http::header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        length.is_some_and(|length| length > self.bounds.body_bytes.get())
+    }
+
     /// None if the upstream has as many requests as it may have.
     fn begin(&self, forward: &Forward, session: &Session, passage: &Passage) -> Option<Attempts> {
         self.connector.begin(forward, session, passage.client, passage.started)
@@ -473,12 +492,6 @@ impl Passage {
 fn is_carried(session: &Session, forward: &Forward) -> bool {
     let connection = Connection::of(session).zip(forward.admission.as_ref());
     connection.is_none_or(|(connection, admission)| connection.carries(admission))
-}
-
-/// Messages of a gRPC call come when there is something to say.
-fn is_stream(session: &Session) -> bool {
-    let content_type = session.req_header().headers.get(http::header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn seconds(seconds: std::num::NonZeroU64) -> Duration {

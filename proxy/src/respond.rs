@@ -67,14 +67,21 @@ struct Problem<'a> {
     request_id: String,
 }
 
-/// Answers a request with a problem: JSON, or a plain page where the client asks for HTML.
+/// Answers a request with a problem: JSON, a plain page where the client asks for HTML, or the status of
+/// a gRPC call.
 pub(crate) async fn refuse(
     session: &mut Session,
     refusal: &Refusal,
     request_id: RequestId,
 ) -> pingora::Result<()> {
-    let (content_type, body) =
-        if wants_html(session) { html(refusal, request_id) } else { json(refusal, request_id) };
+    let grpc = is_grpc(session);
+    let (content_type, body) = if grpc {
+        ("application/grpc", Bytes::new())
+    } else if wants_html(session) {
+        html(refusal, request_id)
+    } else {
+        json(refusal, request_id)
+    };
     let mut response = ResponseHeader::build(refusal.reason.status(), Some(8))?;
     response.insert_header("content-type", content_type)?;
     response.insert_header("content-length", body.len().to_string())?;
@@ -89,7 +96,11 @@ pub(crate) async fn refuse(
     if let Some(rate_limit) = &refusal.rate_limit {
         rate_limit.apply(&mut response)?;
     }
-    let has_body = session.req_header().method != http::Method::HEAD;
+    if grpc {
+        response.insert_header("grpc-status", grpc_status(refusal.reason.status()))?;
+        response.insert_header("grpc-message", refusal.reason.title())?;
+    }
+    let has_body = !grpc && session.req_header().method != http::Method::HEAD;
     session.write_response_header(Box::new(response), !has_body).await?;
     if has_body {
         session.write_response_body(Some(body), true).await?;
@@ -132,6 +143,28 @@ fn html(refusal: &Refusal, request_id: RequestId) -> (&'static str, Bytes) {
         refusal.reason.as_str()
     );
     ("text/html; charset=utf-8", page.into())
+}
+
+/// Whether the request is a gRPC call. Its messages come when there is something to say, and a refusal is
+/// a status in headers.
+pub(crate) fn is_grpc(session: &Session) -> bool {
+    let content_type = session.req_header().headers.get(http::header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The code that says the most like this status. The status stays what it is: where a gRPC client looks at
+/// it first, it comes to the same code.
+fn grpc_status(status: u16) -> &'static str {
+    match status {
+        400 => "3",                   // INVALID_ARGUMENT
+        401 => "16",                  // UNAUTHENTICATED
+        403 => "7",                   // PERMISSION_DENIED
+        404 => "12",                  // UNIMPLEMENTED
+        408 | 504 => "4",             // DEADLINE_EXCEEDED
+        413 | 414 | 429 | 431 => "8", // RESOURCE_EXHAUSTED
+        421 | 502 | 503 => "14",      // UNAVAILABLE
+        _ => "2",                     // UNKNOWN
+    }
 }
 
 /// A browser names `text/html` first; a client that takes anything gets JSON.

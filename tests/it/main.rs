@@ -15,6 +15,7 @@ mod keys_by_url;
 mod lifecycle;
 mod limits;
 mod observability;
+mod protocols;
 mod routes;
 mod start;
 mod survival;

@@ -189,6 +189,12 @@ impl Platform {
         self.proxy.as_ref().expect("it is running").printed()
     }
 
+    /// The most memory that the proxy ever had at once, in KiB.
+    #[must_use]
+    pub fn proxy_peak_memory_kib(&self) -> u64 {
+        self.proxy.as_ref().expect("it is running").peak_memory_kib()
+    }
+
     /// A client of the API, with the root token.
     #[must_use]
     pub fn api(&self) -> Client {

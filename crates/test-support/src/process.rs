@@ -88,6 +88,16 @@ impl Process {
         self.child.try_wait().expect("it can be waited for").is_some()
     }
 
+    /// The most memory that it ever had at once, in KiB.
+    #[must_use]
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("it is running");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
+        kib.expect("Linux tells the peak of a process")
+    }
+
     /// Everything it printed.
     #[must_use]
     pub fn printed(&self) -> String {

@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{Authority, Issued, Request};
 
@@ -11,6 +13,7 @@ use crate::{Authority, Issued, Request};
 #[derive(Debug, Clone)]
 pub struct TlsClient {
     http: reqwest::Client,
+    tls: ClientConfig,
     gateway: SocketAddr,
 }
 
@@ -56,15 +59,32 @@ impl TlsClient {
                 .expect("a certificate to show"),
             None => tls.with_no_client_auth(),
         };
-        let builder = builder.tls_backend_preconfigured(tls).no_proxy();
+        let builder = builder.tls_backend_preconfigured(tls.clone()).no_proxy();
         let builder = builder.redirect(reqwest::redirect::Policy::none());
         let http = builder.dns_resolver(Arc::new(Always(gateway))).build().expect("a client");
-        Self { http, gateway }
+        Self { http, tls, gateway }
     }
 
     /// A request on a connection for this name.
     pub fn get(&self, name: &str, path: &str) -> Request {
         let url = format!("https://{name}:{}{path}", self.gateway.port());
         Request::of(self.http.get(url))
+    }
+
+    /// A connection of its own for this name, which offers these protocols.
+    ///
+    /// # Errors
+    /// What went wrong in the handshake.
+    pub async fn connect(
+        &self,
+        name: &str,
+        alpn: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut tls = self.tls.clone();
+        tls.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let stream = TcpStream::connect(self.gateway).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from(name.to_owned()).expect("a host name");
+        TlsConnector::from(Arc::new(tls)).connect(name, stream).await
     }
 }
