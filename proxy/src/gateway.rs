@@ -163,11 +163,11 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        ends: bool,
         passage: &mut Passage,
     ) -> Result<()> {
-        if let Some(attempts) = &passage.attempts {
-            attempts.sent(self.clock.now().monotonic);
+        if let Some(attempts) = &mut passage.attempts {
+            attempts.sent(ends, self.clock.now().monotonic);
         }
         let bytes = body.as_ref().map_or(0, Bytes::len);
         passage.request_bytes += bytes as u64;

@@ -4,3 +4,5 @@ mod bounds;
 mod front;
 mod http1;
 mod http2;
+mod neighbours;
+mod slow;

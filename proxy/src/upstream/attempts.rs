@@ -40,6 +40,8 @@ pub(crate) struct Attempts {
     pub(super) wants_upgrade: bool,
     /// Whether only the end of the connection ends the answer.
     until_close: bool,
+    /// Whether the whole of the request was sent. Until then it may be the client that is waited for.
+    sent_all: bool,
     failure: Option<(Reason, Option<&'static str>)>,
 }
 
@@ -65,6 +67,7 @@ impl Attempts {
             is_watched: false,
             wants_upgrade: false,
             until_close: false,
+            sent_all: false,
             failure: None,
         }
     }
@@ -130,8 +133,9 @@ impl Attempts {
         self.watch = line.map(|line| Watch::start(line, self.patience, clock));
     }
 
-    /// Bytes of the request went by.
-    pub(crate) fn sent(&self, now: Duration) {
+    /// Bytes of the request went by, perhaps the last.
+    pub(crate) fn sent(&mut self, ends: bool, now: Duration) {
+        self.sent_all |= ends;
         if let Some(watch) = &self.watch {
             watch.touch(now);
         }
@@ -203,11 +207,17 @@ impl Attempts {
             self.report(outcome::of_status(*status), now);
             return true;
         }
-        if expired.is_some() || self.is_over(now) {
+        // A client that falls silent in the middle of a request makes no server look broken.
+        let is_client_waited_for = !self.sent_all && outcome::is_silence(error, expired);
+        if is_client_waited_for {
+            self.failure = Some((Reason::RequestTimeout, None));
+        } else if expired.is_some() || self.is_over(now) {
             self.failure = Some((Reason::UpstreamTimeout, None));
         }
         let is_stale = was_reused && outcome::is_closed(error) && expired.is_none();
-        if !is_stale && let Some(outcome) = outcome::of_error(error, expired) {
+        if !is_stale
+            && !is_client_waited_for
+            && let Some(outcome) = outcome::of_error(error, expired) {
             self.report(outcome, now);
         }
         expired.is_none()

@@ -29,6 +29,17 @@ pub(super) fn of_error(error: &Error, expired: Option<Expired>) -> Option<Outcom
     }
 }
 
+/// Nothing came for too long.
+pub(super) fn is_silence(error: &Error, expired: Option<Expired>) -> bool {
+    match expired {
+        Some(Expired::FirstByte | Expired::Idle) => true,
+        Some(Expired::Total) => false,
+        None => {
+            error.esource() == &ErrorSource::Upstream && error.etype() == &ErrorType::ReadTimedout
+        }
+    }
+}
+
 /// The server had closed the connection, as it may between two requests.
 pub(super) fn is_closed(error: &Error) -> bool {
     matches!(
