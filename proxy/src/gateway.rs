@@ -300,6 +300,10 @@ impl ProxyHttp for Gateway {
             // The client is told not to come back on this connection.
             session.set_keepalive(None);
         }
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            // From here on the client speaks when it has something to say.
+            session.set_read_timeout(None);
+        }
         if let Some(forward) = &passage.forward {
             filters::edit_response(&forward.route, response)?;
         }

@@ -7,6 +7,7 @@
 
 mod changes;
 mod connections;
+mod corpus;
 mod demo;
 mod durability;
 mod front_door;

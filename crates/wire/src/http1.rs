@@ -9,6 +9,11 @@ use memchr::memchr;
 /// Blank lines before the request line that are passed over (RFC 9112, section 2.2, asks for one).
 const MAX_LEADING_BYTES: usize = 2;
 
+const HTTP_VERSION: &[u8] = b"HTTP/1.1";
+
+/// Bytes of a method; those that are registered have 17 at most.
+const LONGEST_METHOD: usize = 32;
+
 /// How much a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -132,9 +137,10 @@ impl Scanner {
 
     /// A target that goes on for ever is refused as soon as it is too long.
     fn incomplete_target(&self, bytes: &[u8]) -> Result<(), Refused> {
-        const LONGEST_METHOD: usize = 64;
         let line = bytes.get(self.line..).unwrap_or_default();
-        if self.lines == 0 && line.len() > self.bounds.target_bytes + LONGEST_METHOD {
+        if self.lines == 0
+            && line.len() > self.bounds.target_bytes + LONGEST_METHOD + HTTP_VERSION.len() + 3
+        {
             return Err(Refused::TargetTooLong);
         }
         Ok(())
@@ -147,11 +153,12 @@ impl Scanner {
         else {
             return Err(malformed("the request line is not a method, a target and a version"));
         };
-        if method.is_empty() || !method.iter().copied().all(is_token) {
+        let is_method = (1..=LONGEST_METHOD).contains(&method.len());
+        if !is_method || !method.iter().copied().all(is_token) {
             return Err(malformed("the method is not a token"));
         }
         self.is_version_1_0 = match version {
-            b"HTTP/1.1" => false,
+            HTTP_VERSION => false,
             b"HTTP/1.0" => true,
             _ => return Err(malformed("the version is neither HTTP/1.1 nor HTTP/1.0")),
         };

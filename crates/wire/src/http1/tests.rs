@@ -49,6 +49,7 @@ fn request_lines_are_held_to_the_grammar() {
         (" GET / HTTP/1.1", "request line"),
         ("GET\t/ HTTP/1.1", "request line"),
         ("G(T / HTTP/1.1", "token"),
+        ("METHODMETHODMETHODMETHODMETHODMETHOD / HTTP/1.1", "token"),
         ("GET / HTTP/1.2", "version"),
         ("GET / HTTP/2.0", "version"),
         ("GET / HTTP/0.9", "version"),
