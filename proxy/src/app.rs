@@ -10,6 +10,7 @@ use pingora::{
     server::{RunArgs, Server, ShutdownWatch, configuration::ServerConf},
     services::background::{BackgroundService, background_service},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tenantry_engine::{Runtime, RuntimeOptions, Table};
 use tenantry_subscription::{BearerToken, Options, Subscription};
 use tenantry_telemetry::init_tracing;
@@ -52,6 +53,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let bootstrap = Bootstrap::load(flags).context("the bootstrap config is not usable")?;
     init_tracing(&bootstrap.log_filter, bootstrap.log_format.parse()?)?;
     pingora::tls::install_default_crypto_provider();
+    raise_descriptor_limit();
     let clock = Clock::start();
     let seed = rand::random();
     let runtime = Runtime::new(RuntimeOptions {
@@ -152,6 +154,16 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     };
     server.run(RunArgs { shutdown_signal: Box::new(ending) });
     Ok(())
+}
+
+/// Each connection takes a file descriptor, and the soft limit is often 1,024, which is there for programs
+/// that use `select`.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit on open files cannot be raised");
+    }
 }
 
 /// Tenants within their share are let in above the bound; this holds whatever they do.

@@ -479,9 +479,10 @@ fn is_carried(session: &Session, forward: &Forward) -> bool {
     connection.is_none_or(|(connection, admission)| connection.carries(admission))
 }
 
-/// Messages of a gRPC call come when there is something to say.
+/// Messages of a gRPC call, which only HTTP/2 carries, come when there is something to say.
 fn is_stream(session: &Session) -> bool {
     let content_type = session.req_header().headers.get(http::header::CONTENT_TYPE);
+    let content_type = content_type.filter(|_| session.is_http2());
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 

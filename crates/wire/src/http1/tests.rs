@@ -97,6 +97,8 @@ fn header_lines_are_held_to_the_grammar() {
         ("Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "single chunked"),
         ("Host: a\r\nTransfer-Encoding: identity", "single chunked"),
         ("Host: a\r\nTransfer-Encoding: \x0bchunked", "control"),
+        ("Host: a\r\nTransfer_Encoding: chunked", "`_`"),
+        ("Host: a\r\nCONTENT_LENGTH: 1", "`_`"),
     ] {
         refused(format!("POST / HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes(), part);
     }
