@@ -172,6 +172,24 @@ async fn connections_are_bounded_in_all() {
 }
 
 #[tokio::test]
+async fn connections_are_opened_in_time() {
+    let settings = [
+        ("CONNECTIONS__OPENING_TIMEOUT_SECONDS", "1"),
+        ("CONNECTIONS__PROXY_PROTOCOL_FROM", "[\"127.0.0.2/32\"]"),
+    ];
+    let platform = platform(&settings).await;
+    let mut half_a_header =
+        RawConnection::open_from([127, 0, 0, 2].into(), platform.clients()).await;
+    half_a_header.send("PROXY TCP4 198.51").await;
+    let mut no_handshake = RawConnection::open(platform.tls_clients()).await;
+    let mut half_a_handshake = RawConnection::open(platform.tls_clients()).await;
+    half_a_handshake.send([0x16, 3, 1, 2, 0]).await;
+    for connection in [&mut half_a_header, &mut no_handshake, &mut half_a_handshake] {
+        assert_eq!(connection.rest().await, b"");
+    }
+}
+
+#[tokio::test]
 async fn idle_connections_are_closed() {
     let platform = platform(&[("CONNECTIONS__IDLE_TIMEOUT_SECONDS", "1")]).await;
     let mut never_used = RawConnection::open(platform.clients()).await;
