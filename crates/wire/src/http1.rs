@@ -249,6 +249,12 @@ fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refused> {
     if target.iter().any(|byte| byte.is_ascii_control() || *byte == b'#') {
         return Err(malformed("the target contains a control character or `#`"));
     }
+    // No URI holds them (RFC 3986, section 2), and the parser behind this one would refuse them without
+    // a word to the log.
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    if target.iter().any(|byte| b"\"<>".contains(byte)) || path.contains(&b'`') {
+        return Err(malformed("the target contains a quote, `<` or `>`, which must be encoded"));
+    }
     Ok(())
 }
 
