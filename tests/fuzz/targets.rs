@@ -16,12 +16,15 @@ use tenantry_engine::{
     explain,
 };
 use tenantry_model::{Resource, ResourceKind, Timestamp};
-use tenantry_wire::{forwarded, http1, http2, proxy_header};
+use tenantry_wire::{
+    accept, forwarded, http1, http2, proxy_header,
+    trace_context::{self, TraceParent},
+};
 
 type Target = fn(&[u8]);
 
 /// Every target, by name.
-pub(crate) const ALL: [(&str, Target); 7] = [
+pub(crate) const ALL: [(&str, Target); 9] = [
     ("http1_head", http1_head),
     ("http2_frames", http2_frames),
     ("proxy_header", proxy_header),
@@ -29,6 +32,8 @@ pub(crate) const ALL: [(&str, Target); 7] = [
     ("host_and_path", host_and_path),
     ("api_key", api_key),
     ("jwt", jwt),
+    ("trace_context", trace_context),
+    ("accept", accept),
 ];
 
 /// What passes is read by a kinder parser in the same way, and in pieces as whole.
@@ -192,4 +197,24 @@ pub(crate) fn jwt(bytes: &[u8]) {
         assert!(text.split('.').all(is_part));
         let _ = (token.issuer(), token.key_id(), token.algorithm());
     }
+}
+
+/// What is read is read again as it was written, and a state stays whole and bounded.
+pub(crate) fn trace_context(bytes: &[u8]) {
+    if let Some(parent) = TraceParent::parse(bytes) {
+        let written = parent.to_string();
+        let known = TraceParent { flags: parent.flags & 3, ..parent };
+        assert_eq!(TraceParent::parse(written.as_bytes()), Some(known));
+    }
+    let lines = || bytes.split(|byte| *byte == b'\n');
+    if let Some(state) = trace_context::state(lines()) {
+        assert!(state.len() <= trace_context::MAX_STATE_BYTES);
+        assert_eq!(trace_context::state([state.as_bytes()].into_iter()), Some(state));
+    }
+}
+
+/// Lines are one list, however they are cut between members.
+pub(crate) fn accept(bytes: &[u8]) {
+    let whole = accept::prefers_html([bytes].into_iter());
+    assert_eq!(accept::prefers_html(bytes.split(|byte| *byte == b',')), whole);
 }
