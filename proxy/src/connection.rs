@@ -23,7 +23,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use parking_lot::Mutex;
 use pingora::{http::ResponseHeader, protocols::raw_connect::ProxyDigest, proxy::Session};
-use tenantry_engine::{Admission, TenantConnection};
+use tenantry_engine::{Admission, Forward, TenantConnection};
 
 use crate::tls::TlsFacts;
 
@@ -45,6 +45,12 @@ impl Connection {
     pub(crate) fn of(session: &Session) -> Option<&Arc<Self>> {
         let digest = session.digest()?.proxy_digest.as_ref()?;
         digest.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// Whether the tenant may have the connection that the request came on.
+    pub(crate) fn may_serve(session: &Session, forward: &Forward) -> bool {
+        let connection = Self::of(session).zip(forward.admission.as_ref());
+        connection.is_none_or(|(connection, admission)| connection.carries(admission))
     }
 
     /// Counts the connection for a tenant; not if the tenant has too many.

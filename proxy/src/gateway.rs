@@ -2,7 +2,7 @@
 
 mod blame;
 mod in_flight;
-mod log;
+mod record;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -21,28 +21,32 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 use tenantry_engine::{
-    Admission, CompiledRoute, CompiledTenant, Decision, Denial, Finished, Forward, Reason,
-    Redirection, Usage, decide,
+    Admission, CompiledTenant, Decision, Denial, Finished, Forward, Reason, Redirection, Usage,
+    decide,
 };
+use tenantry_model::Timestamp;
 
 use crate::{
+    access_log::AccessLog,
     active::{Active, ActiveState},
     bootstrap::ConnectionBounds,
     clock::Clock,
     connection::{Connection, trust::Trust},
-    facts, filters, identity,
+    facts, filters, grpc, identity,
     jwks::Jwks,
     lifecycle::Lifecycle,
     redirect,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
+    spans::Tracing,
+    trace::Trace,
     upstream::{Attempts, Connector},
 };
 
 use blame::blame;
 pub(crate) use in_flight::InFlightBound;
 use in_flight::Place;
-use log::log;
+use record::Seen;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -56,14 +60,8 @@ pub(crate) struct Gateway {
     pub(crate) connector: Arc<Connector>,
     pub(crate) in_flight: InFlightBound,
     pub(crate) access_log: AccessLog,
+    pub(crate) tracing: Tracing,
     pub(crate) lifecycle: Lifecycle,
-}
-
-/// Whether a line is logged per request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AccessLog {
-    On,
-    Off,
 }
 
 /// One request on its way.
@@ -76,14 +74,19 @@ pub(crate) struct Passage {
     /// The state it is decided by, from beginning to end.
     state: Option<Arc<ActiveState>>,
     started: Duration,
+    began: Timestamp,
+    trace: Trace,
     forward: Option<Forward>,
     redirection: Option<Redirection>,
     reason: Option<Reason>,
+    /// Whose request it is, or whom its refusal is about.
+    tenant: Option<Arc<CompiledTenant>>,
     usage: Option<Arc<Usage>>,
     request_bytes: u64,
     /// How long the body was held back for the tenant's bandwidth.
     held_back: Duration,
     attempts: Option<Attempts>,
+    seen: Seen,
     place: Option<Place>,
 }
 
@@ -92,20 +95,25 @@ impl ProxyHttp for Gateway {
     type CTX = Passage;
 
     fn new_ctx(&self) -> Passage {
+        let (request_id, now) = (self.request_ids.next(), self.clock.now());
         Passage {
-            request_id: self.request_ids.next(),
+            request_id,
             // In no list that allows anything but everything.
             client: Ipv4Addr::UNSPECIFIED.into(),
             is_https: false,
             state: None,
-            started: self.clock.now().monotonic,
+            started: now.monotonic,
+            began: now.unix,
+            trace: Trace::new(request_id),
             forward: None,
             redirection: None,
             reason: None,
+            tenant: None,
             usage: None,
             request_bytes: 0,
             held_back: Duration::ZERO,
             attempts: None,
+            seen: Seen::default(),
             place: None,
         }
     }
@@ -124,6 +132,8 @@ impl ProxyHttp for Gateway {
         // RFC 9110, section 15.2: HTTP/1.0 knows of no answers before the answer.
         let is_old = session.req_header().version == http::Version::HTTP_10;
         session.set_ignore_info_resp(is_old);
+        let headers = &session.req_header().headers;
+        passage.trace = Trace::of(headers, passage.request_id, self.tracing.sampling);
         passage.state = self.active.load();
         passage.place = self.in_flight.enter();
         Ok(())
@@ -132,10 +142,12 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         let refusal = match (&passage.state, &passage.place) {
             // Before the body: a client that waits for the word need not send it.
-            _ if self.is_too_long(session) => passage.refuse_for(Reason::BodyTooLarge),
+            _ if self.bounds.is_too_long(&session.req_header().headers) => {
+                passage.refuse_for(Reason::BodyTooLarge)
+            }
             (Some(state), Some(_)) => {
                 match self.decide(session, passage.client, &Arc::clone(state)).await {
-                    Decision::Forward(forward) if is_carried(session, &forward) => {
+                    Decision::Forward(forward) if Connection::may_serve(session, &forward) => {
                         passage.attempts = self.begin(&forward, session, passage);
                         passage.admit(forward);
                         if passage.attempts.is_some() {
@@ -155,7 +167,7 @@ impl ProxyHttp for Gateway {
             }
             _ => passage.refuse_unready(),
         };
-        respond::refuse(session, &refusal, passage.request_id).await?;
+        respond::refuse(session, &refusal, passage.request_id, passage.table()).await?;
         Ok(true)
     }
 
@@ -190,7 +202,7 @@ impl ProxyHttp for Gateway {
         let reason = if passage.request_bytes > max {
             Reason::BodyTooLarge
         } else if elapsed > self.bounds.body_may_take(passage.request_bytes)
-            && !respond::is_grpc(session)
+            && !grpc::is_call(session)
         {
             Reason::RequestTimeout
         } else {
@@ -203,10 +215,12 @@ impl ProxyHttp for Gateway {
     async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
         // What is sent again was counted before.
         passage.request_bytes = 0;
-        match &mut passage.attempts {
-            Some(attempts) => self.connector.peer(attempts).await,
-            None => Err(Error::explain(ErrorType::ConnectNoRoute, "nothing to be sent")),
-        }
+        let peer = match &mut passage.attempts {
+            Some(attempts) => self.connector.peer(attempts).await?,
+            None => return Err(Error::explain(ErrorType::ConnectNoRoute, "nothing to be sent")),
+        };
+        passage.seen.asking(&peer, self.since(passage));
+        Ok(peer)
     }
 
     async fn connected_to_upstream(
@@ -221,6 +235,7 @@ impl ProxyHttp for Gateway {
         if let Some(attempts) = &mut passage.attempts {
             self.connector.connected(attempts, was_reused, descriptor);
         }
+        passage.seen.connected(self.since(passage));
         Ok(())
     }
 
@@ -241,7 +256,8 @@ impl ProxyHttp for Gateway {
             is_https: passage.is_https,
             host: session.req_header().headers.get(http::header::HOST).cloned(),
         };
-        identity::apply(&outgoing, request)
+        identity::apply(&outgoing, request)?;
+        passage.trace.pass_on(self.tracing.takes(passage.trace), request)
     }
 
     fn fail_to_connect(
@@ -308,9 +324,14 @@ impl ProxyHttp for Gateway {
         } else if response.status.is_informational() {
             return Ok(());
         }
+        passage.seen.answered(self.since(passage));
         if self.lifecycle.is_closing() {
             // The client is told not to come back on this connection.
             session.set_keepalive(None);
+        }
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            // From here on the client speaks when it has something to say.
+            session.set_read_timeout(None);
         }
         if let Some(forward) = &passage.forward {
             filters::edit_response(&forward.route, response)?;
@@ -348,8 +369,8 @@ impl ProxyHttp for Gateway {
         let error_code = match reason {
             Some(reason) if session.response_written().is_none() => {
                 session.set_keepalive(None);
-                let refusal = Refusal::from(reason).because(detail);
-                let told = respond::refuse(session, &refusal, passage.request_id).await;
+                let (refusal, id) = (Refusal::from(reason).because(detail), passage.request_id);
+                let told = respond::refuse(session, &refusal, id, passage.table()).await;
                 told.map_or(0, |()| reason.status())
             }
             _ => 0,
@@ -363,16 +384,14 @@ impl ProxyHttp for Gateway {
             reason: passage.reason,
             request_bytes: passage.request_bytes,
             response_bytes: session.body_bytes_sent() as u64,
-            duration: self.clock.now().monotonic.saturating_sub(passage.started),
+            duration: self.since(passage),
         };
         // A request that never came as far as a decision is nobody's.
         let usage = passage.usage.take().or_else(|| passage.unresolved());
         if let Some(usage) = usage {
             usage.finish(&finished);
         }
-        if self.access_log == AccessLog::On {
-            log(session, error, passage, &finished);
-        }
+        self.record(session, error, passage, &finished);
     }
 
     fn suppress_proxy_warn_log(
@@ -393,11 +412,9 @@ impl ProxyHttp for Gateway {
 }
 
 impl Gateway {
-    /// Whether the client announces a body that nobody may send.
-    fn is_too_long(&self, session: &Session) -> bool {
-        let length = session.req_header().headers.get(http::header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        length.is_some_and(|length| length > self.bounds.body_bytes.get())
+    /// How long the request has been here.
+    fn since(&self, passage: &Passage) -> Duration {
+        self.clock.now().monotonic.saturating_sub(passage.started)
     }
 
     /// None if the upstream has as many requests as it may have.
@@ -473,25 +490,9 @@ impl Passage {
             let usage = tenant.runtime().usage(tenant.id(), &state.table.runtime().usages);
             usage.start();
             self.usage = Some(Arc::clone(usage));
+            self.tenant = Some(Arc::clone(tenant));
         }
     }
-
-    /// The tenant and the route, once they are decided.
-    fn taken(&self) -> (Option<&CompiledTenant>, Option<&CompiledRoute>) {
-        match (&self.forward, &self.redirection) {
-            (Some(forward), _) => (forward.tenant().map(AsRef::as_ref), Some(&forward.route)),
-            (None, Some(Redirection { admission, route, .. })) => {
-                (admission.as_ref().map(|admission| &*admission.tenant), Some(route))
-            }
-            (None, None) => (None, None),
-        }
-    }
-}
-
-/// Whether the tenant may have the connection that the request came on.
-fn is_carried(session: &Session, forward: &Forward) -> bool {
-    let connection = Connection::of(session).zip(forward.admission.as_ref());
-    connection.is_none_or(|(connection, admission)| connection.carries(admission))
 }
 
 fn seconds(seconds: std::num::NonZeroU64) -> Duration {

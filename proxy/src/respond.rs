@@ -6,9 +6,10 @@ use std::{fmt::Write as _, time::Duration};
 use bytes::Bytes;
 use pingora::{http::ResponseHeader, proxy::Session};
 use serde::Serialize;
-use tenantry_engine::{Denial, LimitLevel, Reason};
+use tenantry_engine::{Denial, LimitLevel, Reason, Table};
+use tenantry_model::Branding;
 
-use crate::request_id::RequestId;
+use crate::{error_page, grpc, request_id::RequestId};
 
 /// What every problem `type` begins with; the reason's name follows.
 const PROBLEM_TYPE: &str = "urn:tenantry:problem:";
@@ -67,22 +68,29 @@ struct Problem<'a> {
     request_id: String,
 }
 
-/// Answers a request with a problem: JSON, a plain page where the client asks for HTML, or the status of
-/// a gRPC call.
+/// Answers a request with a problem: JSON, a page where the client prefers that, or the status of a gRPC
+/// call. The table says whose branding the page has.
 pub(crate) async fn refuse(
     session: &mut Session,
     refusal: &Refusal,
     request_id: RequestId,
+    table: Option<&Table>,
 ) -> pingora::Result<()> {
-    let grpc = is_grpc(session);
+    let mut response = ResponseHeader::build(refusal.reason.status(), Some(10))?;
+    let grpc = grpc::is_call(session);
     let (content_type, body) = if grpc {
-        ("application/grpc", Bytes::new())
-    } else if wants_html(session) {
-        html(refusal, request_id)
+        grpc::refuse(&mut response, refusal.reason)?
+    } else if error_page::is_preferred(session) {
+        let branding = table.and_then(|table| error_page::branding(session, table));
+        let policy = error_page::policy(request_id, branding);
+        response.insert_header("content-security-policy", policy)?;
+        response.insert_header("referrer-policy", "no-referrer")?;
+        html(refusal, request_id, branding)
     } else {
         json(refusal, request_id)
     };
-    let mut response = ResponseHeader::build(refusal.reason.status(), Some(8))?;
+    response.insert_header("vary", "accept")?;
+    response.insert_header("x-content-type-options", "nosniff")?;
     response.insert_header("content-type", content_type)?;
     response.insert_header("content-length", body.len().to_string())?;
     response.insert_header("cache-control", "no-store")?;
@@ -95,10 +103,6 @@ pub(crate) async fn refuse(
     }
     if let Some(rate_limit) = &refusal.rate_limit {
         rate_limit.apply(&mut response)?;
-    }
-    if grpc {
-        response.insert_header("grpc-status", grpc_status(refusal.reason.status()))?;
-        response.insert_header("grpc-message", refusal.reason.title())?;
     }
     let has_body = !grpc && session.req_header().method != http::Method::HEAD;
     session.write_response_header(Box::new(response), !has_body).await?;
@@ -133,50 +137,19 @@ fn json(refusal: &Refusal, request_id: RequestId) -> (&'static str, Bytes) {
     ("application/problem+json", serde_json::to_vec(&problem).unwrap_or_default().into())
 }
 
-/// No text in it comes from the request.
-fn html(refusal: &Refusal, request_id: RequestId) -> (&'static str, Bytes) {
-    let (status, title) = (refusal.reason.status(), refusal.reason.title());
-    let detail = refusal.detail.map(|detail| format!("<p>{detail}.</p>\n")).unwrap_or_default();
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{status} {title}</title>\n\
-         <h1>{title}</h1>\n{detail}<p><small>{status} · {} · {request_id}</small></p></html>\n",
-        refusal.reason.as_str()
-    );
-    ("text/html; charset=utf-8", page.into())
-}
-
-/// Whether the request is a gRPC call. Its messages come when there is something to say, and a refusal is
-/// a status in headers.
-pub(crate) fn is_grpc(session: &Session) -> bool {
-    let content_type = session.req_header().headers.get(http::header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
-/// The code that says the most like this status. The status stays what it is: where a gRPC client looks at
-/// it first, it comes to the same code.
-fn grpc_status(status: u16) -> &'static str {
-    match status {
-        400 => "3",                   // INVALID_ARGUMENT
-        401 => "16",                  // UNAUTHENTICATED
-        403 => "7",                   // PERMISSION_DENIED
-        404 => "12",                  // UNIMPLEMENTED
-        408 | 504 => "4",             // DEADLINE_EXCEEDED
-        413 | 414 | 429 | 431 => "8", // RESOURCE_EXHAUSTED
-        421 | 502 | 503 => "14",      // UNAVAILABLE
-        _ => "2",                     // UNKNOWN
-    }
-}
-
-/// A browser names `text/html` first; a client that takes anything gets JSON.
-fn wants_html(session: &Session) -> bool {
-    let accept = session
-        .req_header()
-        .headers
-        .get(http::header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| {
-        accept.trim_start().get(..9).is_some_and(|start| start.eq_ignore_ascii_case("text/html"))
-    })
+fn html(
+    refusal: &Refusal,
+    request_id: RequestId,
+    branding: Option<&Branding>,
+) -> (&'static str, Bytes) {
+    let text = error_page::Text {
+        status: refusal.reason.status(),
+        title: refusal.reason.title(),
+        detail: refusal.detail,
+        reason: refusal.reason.as_str(),
+        request_id,
+    };
+    ("text/html; charset=utf-8", error_page::page(&text, branding).into())
 }
 
 /// `RateLimit-Policy` and `RateLimit`.

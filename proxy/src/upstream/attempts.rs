@@ -217,7 +217,8 @@ impl Attempts {
         let is_stale = was_reused && outcome::is_closed(error) && expired.is_none();
         if !is_stale
             && !is_client_waited_for
-            && let Some(outcome) = outcome::of_error(error, expired) {
+            && let Some(outcome) = outcome::of_error(error, expired)
+        {
             self.report(outcome, now);
         }
         expired.is_none()

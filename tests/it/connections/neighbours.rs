@@ -150,7 +150,6 @@ async fn floods_do_not_hold_up_others() {
         .await;
         let beside = healthy.median().await;
         flooders.shutdown().await;
-        println!("{name}: {alone:?} alone, {beside:?} beside {connections:?} connections");
         let bound = (20 * alone).max(Duration::from_millis(250));
         assert!(beside < bound, "{name}: {alone:?} alone, {beside:?} beside the flood");
     }
