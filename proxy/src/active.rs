@@ -144,6 +144,7 @@ impl Reading<'_> {
                 self.certificates.insert(entry);
                 return Ok(None);
             }
+            Resource::Upstream(upstream) => Resource::Upstream(self.secrets.upstream(upstream)?),
             Resource::Issuer(issuer) => Resource::Issuer(self.secrets.issuer(issuer)?),
             Resource::Tenant(tenant) => {
                 self.secrets.check_tenant(&tenant)?;
