@@ -77,7 +77,9 @@ impl Target for Active {
                         Change::Put(resource) => Some(resource),
                         Change::Delete(_) => None,
                     });
-                table.replace(resources.collect::<Vec<_>>())
+                let resources: Vec<_> = resources.collect();
+                let kept: Vec<_> = refused.keys().cloned().collect();
+                table.replace_keeping(resources, &kept)
             }
             UpdateKind::Delta => {
                 let changes: Vec<_> =

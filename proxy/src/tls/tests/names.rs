@@ -151,6 +151,37 @@ fn a_client_key_is_opened_for_its_own_upstream_and_one_in_the_clear_stays() {
     }
 }
 
+#[test]
+fn what_a_full_state_refuses_stays_as_it_was() {
+    let world = World::new();
+    let clients = Authority::new("clients");
+    world.tenant(1, "acme.example", Some(&clients));
+    let id = tenant_id(1);
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let tenant = json!({
+        "id": id, "slug": "t1", "state": "active", "plan": "pro", "client_ca_pem": damaged,
+    });
+    let domain = json!({"host": "acme.example", "tenant": id});
+    let put = |kind, id: String, json: &Value| Change::Put {
+        reference: ResourceRef { kind, id },
+        json: ResourceJson::from_slice(json.to_string().as_bytes()).unwrap(),
+    };
+    let full = || {
+        vec![
+            put(ResourceKind::Tenant, id.to_string(), &tenant),
+            put(ResourceKind::Domain, "acme.example".to_owned(), &domain),
+        ]
+    };
+    let refused = world.update(UpdateKind::Full, full());
+    assert!(refused.len() == 1 && refused[0].reason.contains("client_ca_pem"), "{refused:?}");
+    let state = world.active.load().unwrap();
+    let owner = state.table.tenant_of_host("acme.example").unwrap();
+    assert_eq!(owner.client_ca().unwrap().as_str(), clients.pem());
+    // A full state that does not have it at all removes it.
+    assert_eq!(world.update(UpdateKind::Full, Vec::new()), []);
+    assert_eq!(world.active.load().unwrap().table.tenant_count(), 0);
+}
+
 #[tokio::test]
 async fn nothing_is_served_before_there_is_a_state_and_junk_is_no_handshake() {
     let world = World::without_state(options());
