@@ -3,6 +3,7 @@
 mod blame;
 mod in_flight;
 mod log;
+mod received;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -43,6 +44,7 @@ use blame::blame;
 pub(crate) use in_flight::InFlightBound;
 use in_flight::Place;
 use log::log;
+use received::Received;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ pub(crate) struct Passage {
     redirection: Option<Redirection>,
     reason: Option<Reason>,
     usage: Option<Arc<Usage>>,
-    request_bytes: u64,
+    received: Received,
     /// How long the body was held back for the tenant's bandwidth.
     held_back: Duration,
     attempts: Option<Attempts>,
@@ -103,7 +105,7 @@ impl ProxyHttp for Gateway {
             redirection: None,
             reason: None,
             usage: None,
-            request_bytes: 0,
+            received: Received::default(),
             held_back: Duration::ZERO,
             attempts: None,
             place: None,
@@ -164,10 +166,9 @@ impl ProxyHttp for Gateway {
         if let Some(attempts) = &passage.attempts {
             attempts.sent(self.clock.now().monotonic);
         }
-        let bytes = body.as_ref().map_or(0, Bytes::len);
-        passage.request_bytes += bytes as u64;
+        let fresh = passage.received.add(body.as_ref().map_or(0, Bytes::len));
         if let Some(admission) = passage.admission() {
-            let delay = admission.receiving_delay(bytes, self.clock.now().monotonic);
+            let delay = admission.receiving_delay(fresh, self.clock.now().monotonic);
             if !delay.is_zero() {
                 passage.held_back += delay;
                 tokio::time::sleep(delay).await;
@@ -182,9 +183,10 @@ impl ProxyHttp for Gateway {
         let elapsed = self.clock.now().monotonic.saturating_sub(passage.started);
         // What the tenant's bandwidth took is not the client's slowness.
         let elapsed = elapsed.saturating_sub(passage.held_back);
-        let reason = if passage.request_bytes > max {
+        let reason = if passage.received.bytes() > max {
             Reason::BodyTooLarge
-        } else if elapsed > self.bounds.body_may_take(passage.request_bytes) && !is_stream(session)
+        } else if elapsed > self.bounds.body_may_take(passage.received.bytes())
+            && !is_stream(session)
         {
             Reason::RequestTimeout
         } else {
@@ -196,7 +198,7 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
         // What is sent again was counted before.
-        passage.request_bytes = 0;
+        passage.received.begin();
         match &mut passage.attempts {
             Some(attempts) => self.connector.peer(attempts).await,
             None => Err(Error::explain(ErrorType::ConnectNoRoute, "nothing to be sent")),
@@ -349,7 +351,7 @@ impl ProxyHttp for Gateway {
         let finished = Finished {
             status: session.response_written().map_or(0, |response| response.status.as_u16()),
             reason: passage.reason,
-            request_bytes: passage.request_bytes,
+            request_bytes: passage.received.bytes(),
             response_bytes: session.body_bytes_sent() as u64,
             duration: self.clock.now().monotonic.saturating_sub(passage.started),
         };
@@ -411,7 +413,7 @@ impl Passage {
 
     async fn redirect(&mut self, session: &mut Session, redirection: Redirection) -> Result<bool> {
         self.count_for(redirection.admission.as_ref().map(|admission| &admission.tenant));
-        redirect::answer(session, &redirection, self.request_id).await?;
+        redirect::answer(session, &redirection, self.is_https, self.request_id).await?;
         self.redirection = Some(redirection);
         Ok(true)
     }
