@@ -12,7 +12,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 use tenantry_model::upstream::{CertificatePem, ClientKey, PrivateKeyPem, UpstreamTls};
-use x509_parser_016::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 const MAX_CERTIFICATES: usize = 32;
 
