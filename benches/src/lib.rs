@@ -102,6 +102,8 @@ fn tenant(number: u32) -> Result<Tenant, Failure> {
         limits: tenantry_model::Limits::default(),
         client_ca_pem: None,
         region: None,
+        branding: None,
+        access_log: None,
     })
 }
 

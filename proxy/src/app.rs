@@ -10,11 +10,13 @@ use pingora::{
     server::{RunArgs, Server, ShutdownWatch, configuration::ServerConf},
     services::background::{BackgroundService, background_service},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tenantry_engine::{Runtime, RuntimeOptions, Table};
 use tenantry_subscription::{BearerToken, Options, Subscription};
 use tenantry_telemetry::init_tracing;
 
 use crate::{
+    access_log::{AccessLog, Rotation},
     active::Active,
     admin::Admin,
     bootstrap::{Bootstrap, Flags, Hidden},
@@ -25,7 +27,7 @@ use crate::{
         service::{Door, DoorService, Speaks},
         trust::Trust,
     },
-    gateway::{AccessLog, Gateway, InFlightBound},
+    gateway::{Gateway, InFlightBound},
     jwks::Jwks,
     lifecycle::{
         Ending, Lifecycle,
@@ -35,6 +37,7 @@ use crate::{
     metrics::Metrics,
     request_id::RequestIds,
     secrets::{Secrets, master_keys},
+    spans::Tracing,
     tls::TlsAcceptor,
     upstream::{Connector, Prober, Resolver},
 };
@@ -43,6 +46,8 @@ const LAST_KNOWN_GOOD: &str = "last-known-good.ndjson";
 /// Tries of one request, whatever its upstream says.
 const MAX_ATTEMPTS: usize = 6;
 const ADDRESSES: &str = "addresses.json";
+/// What lines and spans that still wait may take when the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs the proxy until it is told to stop.
 ///
@@ -52,6 +57,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let bootstrap = Bootstrap::load(flags).context("the bootstrap config is not usable")?;
     init_tracing(&bootstrap.log_filter, bootstrap.log_format.parse()?)?;
     pingora::tls::install_default_crypto_provider();
+    raise_descriptor_limit();
     let clock = Clock::start();
     let seed = rand::random();
     let runtime = Runtime::new(RuntimeOptions {
@@ -96,7 +102,8 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let trust = Trust::new(&bounds.trusted_proxies, &bounds.proxy_protocol_from);
     let places = Arc::new(Places::new(bounds.max.get(), bounds.max_per_client.get()));
     let request_ids = Arc::new(RequestIds::new(rand::random()));
-    let access_log = if bootstrap.access_log { AccessLog::On } else { AccessLog::Off };
+    let access_log = AccessLog::new(bootstrap.access_log.clone())?;
+    let tracing = Tracing::new(&bootstrap.tracing, &node_name(&bootstrap))?;
     let gateway = Gateway {
         active: Arc::clone(&active),
         clock,
@@ -106,12 +113,18 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         jwks: Arc::clone(&jwks),
         connector: Arc::clone(&connector),
         in_flight: InFlightBound::new(hard_bound(bootstrap.max_in_flight)),
-        access_log,
+        access_log: access_log.clone(),
+        tracing: tracing.clone(),
         lifecycle: lifecycle.clone(),
     };
     let door = Door {
         proxy: Arc::new(http_proxy(&server.configuration, gateway)),
-        refusals: Refusals { active: Arc::clone(&active), request_ids, access_log },
+        refusals: Refusals {
+            active: Arc::clone(&active),
+            request_ids,
+            access_log: access_log.clone(),
+            clock,
+        },
         places: Arc::clone(&places),
         trust,
         bounds: bounds.clone(),
@@ -122,7 +135,14 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let listeners = vec![(clients, Speaks::Plain), (tls_clients, Speaks::Tls)];
     server.add_service(DoorService::new(door, listeners, lifecycle.clone()));
 
-    let metrics = Arc::new(Metrics { active: Arc::clone(&active), progress, places, clock });
+    let metrics = Arc::new(Metrics {
+        active: Arc::clone(&active),
+        progress,
+        places,
+        access_log: access_log.clone(),
+        tracing: tracing.clone(),
+        clock,
+    });
     let app = Admin { active: Arc::clone(&active), metrics, clock, lifecycle: lifecycle.clone() };
     server.add_service(Listening::new(HttpServer::new_app(app), admin, lifecycle.closing_admin()));
 
@@ -142,6 +162,9 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         background_service("subscription", Following::new(subscription, jwks, active));
     following.threads = Some(1);
     server.add_service(following);
+    let mut rotation = background_service("access-log", Rotation(access_log.clone()));
+    rotation.threads = Some(1);
+    server.add_service(rotation);
     let ending = Ending {
         lifecycle,
         delay: Duration::from_secs(bootstrap.shutdown_delay_seconds),
@@ -151,7 +174,21 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         sockets: sockets.into(),
     };
     server.run(RunArgs { shutdown_signal: Box::new(ending) });
+    access_log.close(LAST_WORDS);
+    if let Some(spans) = &tracing.spans {
+        spans.close(LAST_WORDS);
+    }
     Ok(())
+}
+
+/// Each connection takes a file descriptor, and the soft limit is often 1,024, which is there for programs
+/// that use `select`.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit on open files cannot be raised");
+    }
 }
 
 /// Tenants within their share are let in above the bound; this holds whatever they do.
@@ -238,16 +275,18 @@ fn subscribe(bootstrap: &Bootstrap, active: &Arc<Active>) -> anyhow::Result<Subs
             format!("there is no node token: set TENANTRY_NODE_TOKEN, or name a file that holds it (tried {file})")
         })?,
     };
-    let node = match &bootstrap.node {
-        Some(node) => node.clone(),
-        None => host_name(),
-    };
+    let node = node_name(bootstrap);
     let token = BearerToken::new(token.trim()).context("the node token is not usable")?;
     let node = node.parse().context("the node name is not usable; set one with --node")?;
     let mut options =
         Options::new(&bootstrap.distribution_url, node, env!("CARGO_PKG_VERSION"), token)?;
     options.file = Some(directory.join(LAST_KNOWN_GOOD));
     Subscription::new(options, Arc::clone(active)).context("the subscription cannot be set up")
+}
+
+/// The name under which this process reports.
+fn node_name(bootstrap: &Bootstrap) -> String {
+    bootstrap.node.clone().unwrap_or_else(host_name)
 }
 
 /// What the kernel calls this machine, or a name that says nothing.

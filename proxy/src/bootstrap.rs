@@ -1,6 +1,7 @@
 //! The bootstrap config: what one proxy process needs before it has a snapshot.
 
 mod bounds;
+mod observability;
 
 use std::{
     net::SocketAddr,
@@ -14,6 +15,7 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
+pub use observability::{AccessLogOptions, TracingOptions};
 use serde::{Deserialize, Serialize};
 
 pub use crate::tls::{MinimumVersion, TlsOptions};
@@ -94,7 +96,6 @@ pub struct Bootstrap {
     pub token_cache_bytes: u64,
     pub shutdown_delay_seconds: u64,
     pub shutdown_grace_seconds: u64,
-    pub access_log: bool,
     pub log_filter: String,
     pub log_format: String,
     pub connections: ConnectionBounds,
@@ -102,6 +103,8 @@ pub struct Bootstrap {
     pub upstream: UpstreamBounds,
     pub jwks: JwksBounds,
     pub tls: TlsOptions,
+    pub access_log: AccessLogOptions,
+    pub tracing: TracingOptions,
 }
 
 /// Bounds on talking to upstreams.
@@ -150,7 +153,7 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 25] = [
+const ENVIRONMENT: [&str; 26] = [
     "proxy_addr",
     "proxy_tls_addr",
     "proxy_admin_addr",
@@ -176,6 +179,7 @@ const ENVIRONMENT: [&str; 25] = [
     "upstream",
     "jwks",
     "tls",
+    "tracing",
 ];
 
 impl Bootstrap {

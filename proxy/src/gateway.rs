@@ -2,8 +2,8 @@
 
 mod blame;
 mod in_flight;
-mod log;
 mod received;
+mod record;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -22,11 +22,13 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 use tenantry_engine::{
-    Admission, CompiledRoute, CompiledTenant, Decision, Denial, Finished, Forward, Reason,
-    Redirection, Usage, decide,
+    Admission, CompiledTenant, Decision, Denial, Finished, Forward, Reason, Redirection, Usage,
+    decide,
 };
+use tenantry_model::Timestamp;
 
 use crate::{
+    access_log::AccessLog,
     active::{Active, ActiveState},
     bootstrap::ConnectionBounds,
     clock::Clock,
@@ -37,14 +39,15 @@ use crate::{
     redirect,
     request_id::{RequestId, RequestIds},
     respond::{self, RateLimitHeaders, Refusal},
+    spans::Tracing,
+    trace::Trace,
     upstream::{Attempts, Connector},
 };
 
 use blame::blame;
 pub(crate) use in_flight::InFlightBound;
 use in_flight::Place;
-use log::log;
-use received::Received;
+use self::{received::Received, record::Seen};
 
 /// What all requests share.
 #[derive(Debug)]
@@ -58,14 +61,8 @@ pub(crate) struct Gateway {
     pub(crate) connector: Arc<Connector>,
     pub(crate) in_flight: InFlightBound,
     pub(crate) access_log: AccessLog,
+    pub(crate) tracing: Tracing,
     pub(crate) lifecycle: Lifecycle,
-}
-
-/// Whether a line is logged per request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AccessLog {
-    On,
-    Off,
 }
 
 /// One request on its way.
@@ -78,14 +75,19 @@ pub(crate) struct Passage {
     /// The state it is decided by, from beginning to end.
     state: Option<Arc<ActiveState>>,
     started: Duration,
+    began: Timestamp,
+    trace: Trace,
     forward: Option<Forward>,
     redirection: Option<Redirection>,
     reason: Option<Reason>,
+    /// Whose request it is, or whom its refusal is about.
+    tenant: Option<Arc<CompiledTenant>>,
     usage: Option<Arc<Usage>>,
     received: Received,
     /// How long the body was held back for the tenant's bandwidth.
     held_back: Duration,
     attempts: Option<Attempts>,
+    seen: Seen,
     place: Option<Place>,
 }
 
@@ -94,20 +96,25 @@ impl ProxyHttp for Gateway {
     type CTX = Passage;
 
     fn new_ctx(&self) -> Passage {
+        let (request_id, now) = (self.request_ids.next(), self.clock.now());
         Passage {
-            request_id: self.request_ids.next(),
+            request_id,
             // In no list that allows anything but everything.
             client: Ipv4Addr::UNSPECIFIED.into(),
             is_https: false,
             state: None,
-            started: self.clock.now().monotonic,
+            started: now.monotonic,
+            began: now.unix,
+            trace: Trace::new(request_id),
             forward: None,
             redirection: None,
             reason: None,
+            tenant: None,
             usage: None,
             received: Received::default(),
             held_back: Duration::ZERO,
             attempts: None,
+            seen: Seen::default(),
             place: None,
         }
     }
@@ -123,6 +130,8 @@ impl ProxyHttp for Gateway {
         }
         session.set_read_timeout(Some(seconds(self.bounds.body_timeout_seconds)));
         session.set_write_timeout(Some(seconds(self.bounds.response_timeout_seconds)));
+        let headers = &session.req_header().headers;
+        passage.trace = Trace::of(headers, passage.request_id, self.tracing.sampling);
         passage.state = self.active.load();
         passage.place = self.in_flight.enter();
         Ok(())
@@ -133,7 +142,12 @@ impl ProxyHttp for Gateway {
             (Some(state), Some(_)) => {
                 match self.decide(session, passage.client, &Arc::clone(state)).await {
                     Decision::Forward(forward) if is_carried(session, &forward) => {
-                        passage.attempts = self.begin(&forward, session, passage);
+                        passage.attempts = self.connector.begin(
+                            &forward,
+                            session,
+                            passage.client,
+                            passage.started,
+                        );
                         passage.admit(forward);
                         if passage.attempts.is_some() {
                             return Ok(false);
@@ -152,7 +166,7 @@ impl ProxyHttp for Gateway {
             }
             _ => passage.refuse_unready(),
         };
-        respond::refuse(session, &refusal, passage.request_id).await?;
+        respond::refuse(session, &refusal, passage.request_id, passage.table()).await?;
         Ok(true)
     }
 
@@ -197,12 +211,13 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
-        // What is sent again was counted before.
         passage.received.begin();
-        match &mut passage.attempts {
-            Some(attempts) => self.connector.peer(attempts).await,
-            None => Err(Error::explain(ErrorType::ConnectNoRoute, "nothing to be sent")),
-        }
+        let peer = match &mut passage.attempts {
+            Some(attempts) => self.connector.peer(attempts).await?,
+            None => return Err(Error::explain(ErrorType::ConnectNoRoute, "nothing to be sent")),
+        };
+        passage.seen.asking(&peer, self.since(passage));
+        Ok(peer)
     }
 
     async fn connected_to_upstream(
@@ -217,6 +232,7 @@ impl ProxyHttp for Gateway {
         if let Some(attempts) = &mut passage.attempts {
             self.connector.connected(attempts, was_reused, descriptor);
         }
+        passage.seen.connected(self.since(passage));
         Ok(())
     }
 
@@ -237,7 +253,8 @@ impl ProxyHttp for Gateway {
             is_https: passage.is_https,
             host: session.req_header().headers.get(http::header::HOST).cloned(),
         };
-        identity::apply(&outgoing, request)
+        identity::apply(&outgoing, request)?;
+        passage.trace.pass_on(self.tracing.takes(passage.trace), request)
     }
 
     fn fail_to_connect(
@@ -298,9 +315,14 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
+        passage.seen.answered(self.since(passage));
         if self.lifecycle.is_closing() {
             // The client is told not to come back on this connection.
             session.set_keepalive(None);
+        }
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            // From here on the client speaks when it has something to say.
+            session.set_read_timeout(None);
         }
         if let Some(forward) = &passage.forward {
             filters::edit_response(&forward.route, response)?;
@@ -338,8 +360,8 @@ impl ProxyHttp for Gateway {
         let error_code = match reason {
             Some(reason) if session.response_written().is_none() => {
                 session.set_keepalive(None);
-                let refusal = Refusal::from(reason).because(detail);
-                let told = respond::refuse(session, &refusal, passage.request_id).await;
+                let (refusal, id) = (Refusal::from(reason).because(detail), passage.request_id);
+                let told = respond::refuse(session, &refusal, id, passage.table()).await;
                 told.map_or(0, |()| reason.status())
             }
             _ => 0,
@@ -353,16 +375,14 @@ impl ProxyHttp for Gateway {
             reason: passage.reason,
             request_bytes: passage.received.bytes(),
             response_bytes: session.body_bytes_sent() as u64,
-            duration: self.clock.now().monotonic.saturating_sub(passage.started),
+            duration: self.since(passage),
         };
         // A request that never came as far as a decision is nobody's.
         let usage = passage.usage.take().or_else(|| passage.unresolved());
         if let Some(usage) = usage {
             usage.finish(&finished);
         }
-        if self.access_log == AccessLog::On {
-            log(session, error, passage, &finished);
-        }
+        self.record(session, error, passage, &finished);
     }
 
     fn suppress_proxy_warn_log(
@@ -383,9 +403,9 @@ impl ProxyHttp for Gateway {
 }
 
 impl Gateway {
-    /// None if the upstream has as many requests as it may have.
-    fn begin(&self, forward: &Forward, session: &Session, passage: &Passage) -> Option<Attempts> {
-        self.connector.begin(forward, session, passage.client, passage.started)
+    /// How long the request has been here.
+    fn since(&self, passage: &Passage) -> Duration {
+        self.clock.now().monotonic.saturating_sub(passage.started)
     }
 
     /// Decides, and once more if a token was refused for a key that could be fetched meanwhile.
@@ -456,17 +476,7 @@ impl Passage {
             let usage = tenant.runtime().usage(tenant.id(), &state.table.runtime().usages);
             usage.start();
             self.usage = Some(Arc::clone(usage));
-        }
-    }
-
-    /// The tenant and the route, once they are decided.
-    fn taken(&self) -> (Option<&CompiledTenant>, Option<&CompiledRoute>) {
-        match (&self.forward, &self.redirection) {
-            (Some(forward), _) => (forward.tenant().map(AsRef::as_ref), Some(&forward.route)),
-            (None, Some(Redirection { admission, route, .. })) => {
-                (admission.as_ref().map(|admission| &*admission.tenant), Some(route))
-            }
-            (None, None) => (None, None),
+            self.tenant = Some(Arc::clone(tenant));
         }
     }
 }
@@ -477,9 +487,10 @@ fn is_carried(session: &Session, forward: &Forward) -> bool {
     connection.is_none_or(|(connection, admission)| connection.carries(admission))
 }
 
-/// Messages of a gRPC call come when there is something to say.
+/// Messages of a gRPC call, which only HTTP/2 carries, come when there is something to say.
 fn is_stream(session: &Session) -> bool {
     let content_type = session.req_header().headers.get(http::header::CONTENT_TYPE);
+    let content_type = content_type.filter(|_| session.is_http2());
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 

@@ -9,10 +9,12 @@ pub mod bootstrap;
 
 mod gateway;
 
+mod access_log;
 mod active;
 mod admin;
 mod clock;
 mod connection;
+mod error_page;
 mod explain;
 mod facts;
 mod filters;
@@ -25,5 +27,7 @@ mod redirect;
 mod request_id;
 mod respond;
 mod secrets;
+mod spans;
 mod tls;
+mod trace;
 mod upstream;

@@ -15,9 +15,11 @@ use tenantry_engine::{LATENCY_BOUNDS_US, Reason, STATUS_CLASSES, UsageOwner, Usa
 use tenantry_subscription::{Link, Progress};
 
 use crate::{
+    access_log::AccessLog,
     active::{Active, ActiveState},
     clock::Clock,
     connection::places::{Full, Places},
+    spans::Tracing,
     upstream::encode_metrics,
 };
 
@@ -27,6 +29,8 @@ pub(crate) struct Metrics {
     pub(crate) active: Arc<Active>,
     pub(crate) progress: Progress,
     pub(crate) places: Arc<Places>,
+    pub(crate) access_log: AccessLog,
+    pub(crate) tracing: Tracing,
     pub(crate) clock: Clock,
 }
 
@@ -48,6 +52,7 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.0.snapshot(&mut encoder)?;
         self.0.connections(&mut encoder)?;
+        self.0.told(&mut encoder)?;
         let Some(state) = self.0.active.load() else { return Ok(()) };
         let usages: Vec<_> = state
             .table
@@ -72,6 +77,29 @@ impl Metrics {
             encoder.encode_descriptor("connections_refused", help, None, MetricType::Counter)?;
         for (bound, full) in [("all", Full::InAll), ("client", Full::OfClient)] {
             counter(&mut family, &[("bound", bound)], self.places.refused(full) as u64)?;
+        }
+        Ok(())
+    }
+
+    /// What became of what is told about requests.
+    fn told(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        if let Some(lines) = self.access_log.written() {
+            let help =
+                "Lines of the access log; dropped ones found no room or a disk that refused them";
+            let mut family =
+                encoder.encode_descriptor("access_log_lines", help, None, MetricType::Counter)?;
+            counter(&mut family, &[("outcome", "written")], lines.written)?;
+            counter(&mut family, &[("outcome", "dropped")], lines.dropped)?;
+        }
+        if let Some(spans) = &self.tracing.spans {
+            let sent = spans.sent();
+            let help = "Spans; those that are neither exported nor failed wait or were dropped";
+            let mut family = encoder.encode_descriptor("spans", help, None, MetricType::Counter)?;
+            for (outcome, count) in
+                [("made", sent.made), ("exported", sent.exported), ("failed", sent.failed)]
+            {
+                counter(&mut family, &[("outcome", outcome)], count)?;
+            }
         }
         Ok(())
     }

@@ -6,9 +6,10 @@ use std::{fmt::Write as _, time::Duration};
 use bytes::Bytes;
 use pingora::{http::ResponseHeader, proxy::Session};
 use serde::Serialize;
-use tenantry_engine::{Denial, LimitLevel, Reason};
+use tenantry_engine::{Denial, LimitLevel, Reason, Table};
+use tenantry_model::Branding;
 
-use crate::request_id::RequestId;
+use crate::{error_page, request_id::RequestId};
 
 /// What every problem `type` begins with; the reason's name follows.
 const PROBLEM_TYPE: &str = "urn:tenantry:problem:";
@@ -67,15 +68,26 @@ struct Problem<'a> {
     request_id: String,
 }
 
-/// Answers a request with a problem: JSON, or a plain page where the client asks for HTML.
+/// Answers a request with a problem: JSON, or a page where the client prefers that. The table says whose
+/// branding the page has.
 pub(crate) async fn refuse(
     session: &mut Session,
     refusal: &Refusal,
     request_id: RequestId,
+    table: Option<&Table>,
 ) -> pingora::Result<()> {
-    let (content_type, body) =
-        if wants_html(session) { html(refusal, request_id) } else { json(refusal, request_id) };
-    let mut response = ResponseHeader::build(refusal.reason.status(), Some(8))?;
+    let mut response = ResponseHeader::build(refusal.reason.status(), Some(10))?;
+    let (content_type, body) = if error_page::is_preferred(session) {
+        let branding = table.and_then(|table| error_page::branding(session, table));
+        let policy = error_page::policy(request_id, branding);
+        response.insert_header("content-security-policy", policy)?;
+        response.insert_header("referrer-policy", "no-referrer")?;
+        html(refusal, request_id, branding)
+    } else {
+        json(refusal, request_id)
+    };
+    response.insert_header("vary", "accept")?;
+    response.insert_header("x-content-type-options", "nosniff")?;
     response.insert_header("content-type", content_type)?;
     response.insert_header("content-length", body.len().to_string())?;
     response.insert_header("cache-control", "no-store")?;
@@ -122,28 +134,19 @@ fn json(refusal: &Refusal, request_id: RequestId) -> (&'static str, Bytes) {
     ("application/problem+json", serde_json::to_vec(&problem).unwrap_or_default().into())
 }
 
-/// No text in it comes from the request.
-fn html(refusal: &Refusal, request_id: RequestId) -> (&'static str, Bytes) {
-    let (status, title) = (refusal.reason.status(), refusal.reason.title());
-    let detail = refusal.detail.map(|detail| format!("<p>{detail}.</p>\n")).unwrap_or_default();
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{status} {title}</title>\n\
-         <h1>{title}</h1>\n{detail}<p><small>{status} · {} · {request_id}</small></p></html>\n",
-        refusal.reason.as_str()
-    );
-    ("text/html; charset=utf-8", page.into())
-}
-
-/// A browser names `text/html` first; a client that takes anything gets JSON.
-fn wants_html(session: &Session) -> bool {
-    let accept = session
-        .req_header()
-        .headers
-        .get(http::header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| {
-        accept.trim_start().get(..9).is_some_and(|start| start.eq_ignore_ascii_case("text/html"))
-    })
+fn html(
+    refusal: &Refusal,
+    request_id: RequestId,
+    branding: Option<&Branding>,
+) -> (&'static str, Bytes) {
+    let text = error_page::Text {
+        status: refusal.reason.status(),
+        title: refusal.reason.title(),
+        detail: refusal.detail,
+        reason: refusal.reason.as_str(),
+        request_id,
+    };
+    ("text/html; charset=utf-8", error_page::page(&text, branding).into())
 }
 
 /// `RateLimit-Policy` and `RateLimit`.

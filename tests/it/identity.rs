@@ -10,14 +10,14 @@ fn signing_key() -> SigningKey {
     SigningKey::from_seed(&[5; 32]).unwrap()
 }
 
-fn token(tenant: &str) -> String {
+pub(crate) fn token(tenant: &str) -> String {
     let claims = json!({
         "iss": "https://id.example/", "aud": "api", "sub": "user-7", "tenant": tenant, "exp": 4_000_000_000_u64,
     });
     signing_key().sign(&claims, "k1")
 }
 
-async fn trust_the_issuer(platform: &Platform) {
+pub(crate) async fn trust_the_issuer(platform: &Platform) {
     let issuer: CreateIssuer = body(json!({
         "issuer": "https://id.example/", "audiences": ["api"], "algorithms": ["EdDSA"], "tenant_claim": "tenant",
         "jwks": {"keys": [signing_key().jwk("k1")]},

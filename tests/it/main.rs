@@ -5,10 +5,13 @@
     reason = "tests fail by panicking, in their helper functions too"
 )]
 
+mod access_log;
 mod changes;
 mod connections;
+mod corpus;
 mod demo;
 mod durability;
+mod error_pages;
 mod front_door;
 mod identity;
 mod keys_by_url;
@@ -20,4 +23,5 @@ mod start;
 mod survival;
 mod tidy;
 mod tls;
+mod tracing;
 mod upstreams;

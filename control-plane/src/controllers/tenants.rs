@@ -143,6 +143,8 @@ fn new_tenant(request: CreateTenant) -> NewTenant {
         labels,
         metadata,
         region,
+        branding,
+        access_log,
     } = request;
     let spec = TenantSpec {
         slug,
@@ -152,10 +154,12 @@ fn new_tenant(request: CreateTenant) -> NewTenant {
         access,
         features,
         limits,
-        client_ca_pem,
         labels,
         metadata,
         region,
+        client_ca_pem,
+        branding,
+        access_log,
     };
     NewTenant { spec, domains }
 }
@@ -173,6 +177,8 @@ fn spec(request: ReplaceTenant) -> TenantSpec {
         labels,
         metadata,
         region,
+        branding,
+        access_log,
     } = request;
     TenantSpec {
         slug,
@@ -182,17 +188,31 @@ fn spec(request: ReplaceTenant) -> TenantSpec {
         access,
         features,
         limits,
-        client_ca_pem,
         labels,
         metadata,
         region,
+        client_ca_pem,
+        branding,
+        access_log,
     }
 }
 
 fn body(record: Versioned<TenantRecord>) -> TenantBody {
     let Versioned { value, revision } = record;
-    let Tenant { id, slug, state, plan, auth, access, features, limits, region, client_ca_pem } =
-        value.resource;
+    let Tenant {
+        id,
+        slug,
+        state,
+        plan,
+        auth,
+        access,
+        features,
+        limits,
+        region,
+        client_ca_pem,
+        branding,
+        access_log,
+    } = value.resource;
     TenantBody {
         id,
         slug,
@@ -207,6 +227,8 @@ fn body(record: Versioned<TenantRecord>) -> TenantBody {
         labels: value.labels,
         metadata: value.metadata,
         region,
+        branding,
+        access_log,
         suspended_reason: value.suspended_reason,
         deleted_at: value.deleted_at,
         created_at: value.created_at,

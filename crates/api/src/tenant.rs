@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_model::{
-    Access, AuthRequirement, CertificatePem, DomainPattern, FeatureId, Limits, PlanId, RegionId,
-    Slug, TenantId, TenantState, Timestamp,
+    Access, AccessLogging, AuthRequirement, Branding, CertificatePem, DomainPattern, FeatureId,
+    Limits, PlanId, RegionId, Slug, TenantId, TenantState, Timestamp,
 };
 
 /// `POST /api/v1/tenants`.
@@ -47,6 +47,12 @@ pub struct CreateTenant {
     /// The only region, beside upstreams of none, that may serve it; any may, if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<RegionId>,
+    /// How its error pages look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branding: Option<Branding>,
+    /// How much of it is in the access log: `"off"`, or `{"one_in": 100}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<AccessLogging>,
 }
 
 impl CreateTenant {
@@ -66,6 +72,8 @@ impl CreateTenant {
             labels: BTreeMap::new(),
             metadata: Map::new(),
             region: None,
+            branding: None,
+            access_log: None,
         }
     }
 }
@@ -106,6 +114,12 @@ pub struct ReplaceTenant {
     /// The only region, beside upstreams of none, that may serve it; any may, if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<RegionId>,
+    /// How its error pages look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branding: Option<Branding>,
+    /// How much of it is in the access log: `"off"`, or `{"one_in": 100}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<AccessLogging>,
 }
 
 /// `POST /api/v1/tenants/{tenant}/suspend`.
@@ -148,6 +162,12 @@ pub struct TenantBody {
     /// The only region, beside upstreams of none, that may serve it.
     #[serde(default)]
     pub region: Option<RegionId>,
+    /// How its error pages look.
+    #[serde(default)]
+    pub branding: Option<Branding>,
+    /// How much of it is in the access log.
+    #[serde(default)]
+    pub access_log: Option<AccessLogging>,
     /// Why it is suspended, or was when it was deleted.
     pub suspended_reason: Option<String>,
     /// When it was deleted; set only in the state `deleting`.

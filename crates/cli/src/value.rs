@@ -6,7 +6,8 @@ use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenantry_model::{
-    EndpointAddress, FeatureId, RateLimit, UpstreamId, access::Networks, route::HeaderMatch,
+    AccessLogging, EndpointAddress, FeatureId, RateLimit, UpstreamId, access::Networks,
+    route::HeaderMatch,
 };
 
 /// On or off.
@@ -42,6 +43,22 @@ pub(crate) fn feature_override(text: &str) -> Result<FeatureOverride, String> {
         _ => return Err(format!("{setting:?} is not one of on, off, inherit")),
     };
     Ok(FeatureOverride { feature: feature.parse().map_err(text_of)?, setting })
+}
+
+/// How much of a tenant is in the access log; none takes the setting away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AccessLogChoice(pub(crate) Option<AccessLogging>);
+
+/// `all`, `off`, `1/N` or `inherit`.
+pub(crate) fn access_logging(text: &str) -> Result<AccessLogChoice, String> {
+    let one_in = |text: &str| text.strip_prefix("1/")?.parse().ok().map(AccessLogging::OneIn);
+    let logging = match text {
+        "inherit" => None,
+        "off" => Some(AccessLogging::Off),
+        "all" => Some(AccessLogging::OneIn(NonZeroU32::MIN)),
+        share => Some(one_in(share).ok_or("write all, off, inherit, or a share such as 1/100")?),
+    };
+    Ok(AccessLogChoice(logging))
 }
 
 /// `burst=100/1s:200` is the limit `burst`: 100 requests in a second, 200 at once. The part behind

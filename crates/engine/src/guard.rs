@@ -55,6 +55,21 @@ pub(crate) fn guard<'a>(facts: &RequestFacts<'a>) -> Result<Guarded<'a>, &'stati
     Ok(Guarded { host, path, bare_path, content_length })
 }
 
+/// The host that a request names, without port and in lower case, if it is one.
+#[must_use]
+pub fn host_of<'a>(facts: &RequestFacts<'a>) -> Option<Cow<'a, str>> {
+    facts.headers.host.one().and_then(|value| host(value).ok())
+}
+
+/// The path in the one form that routes, upstreams and the log see, if there is one.
+#[must_use]
+pub fn path_of<'a>(facts: &RequestFacts<'a>) -> Option<Cow<'a, str>> {
+    match (facts.path, facts.method) {
+        ("*", "OPTIONS") => Some(Cow::Borrowed("*")),
+        (path, _) => path::normalise(path).ok(),
+    }
+}
+
 impl Guarded<'_> {
     /// The path that routes are found by.
     pub(crate) fn route_path(&self) -> &str {

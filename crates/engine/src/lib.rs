@@ -34,6 +34,7 @@ pub use decide::{
 };
 pub use deny::{Blame, Reason};
 pub use facts::{HeaderFacts, HeaderLookup, Now, RequestFacts, Single, VerifiedClient};
+pub use guard::{host_of, path_of};
 pub use issuer::CompiledIssuer;
 pub use limiter::{CompiledRateLimit, Level};
 pub use network_set::NetworkSet;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use tenantry_model::{
-    Access, AccessMode, AuthRequirement, CertificatePem, FeatureId, KeyId, Limits, Plan, PlanId,
-    RegionId, Scope, Slug, Tenant, TenantId, TenantState, Timestamp,
+    Access, AccessLogging, AccessMode, AuthRequirement, Branding, CertificatePem, FeatureId, KeyId,
+    Limits, Plan, PlanId, RegionId, Scope, Slug, Tenant, TenantId, TenantState, Timestamp,
 };
 
 use crate::{
@@ -27,6 +27,8 @@ pub struct CompiledTenant {
     pub(crate) state: TenantState,
     pub(crate) auth: AuthRequirement,
     pub(crate) region: Option<RegionId>,
+    pub(crate) access_log: Option<AccessLogging>,
+    pub(crate) branding: Option<Arc<Branding>>,
     pub(crate) access: Option<Arc<CompiledAccess>>,
     pub(crate) overrides: Option<Arc<Overrides>>,
     pub(crate) routes: Option<Arc<Routes>>,
@@ -47,6 +49,8 @@ impl CompiledTenant {
             state: tenant.state,
             auth: tenant.auth,
             region: tenant.region,
+            access_log: tenant.access_log,
+            branding: tenant.branding.map(Arc::new),
             access: CompiledAccess::new(&tenant.access).map(Arc::new),
             overrides: Overrides::new(tenant.features, &tenant.limits).map(Arc::new),
             routes,
@@ -77,6 +81,18 @@ impl CompiledTenant {
     #[must_use]
     pub fn client_ca(&self) -> Option<&CertificatePem> {
         self.client_ca.as_ref()
+    }
+
+    /// How much of it is in the access log, if it is said.
+    #[must_use]
+    pub fn access_log(&self) -> Option<AccessLogging> {
+        self.access_log
+    }
+
+    /// How its error pages look, if it is said.
+    #[must_use]
+    pub fn branding(&self) -> Option<&Arc<Branding>> {
+        self.branding.as_ref()
     }
 
     /// What outlives this table.

@@ -17,6 +17,7 @@ pub mod timestamp;
 
 pub mod access;
 pub mod auth;
+pub mod branding;
 pub mod host;
 pub mod limits;
 
@@ -35,6 +36,7 @@ pub use access::{Access, AccessMode};
 pub use api_key::{ApiKey, KeyDigest};
 pub use auth::AuthRequirement;
 pub use bounded::Bounded;
+pub use branding::{Branding, Color, DisplayName, HttpsUrl, LogoUrl};
 pub use certificate::{Certificate, CertificatePem};
 pub use domain::Domain;
 pub use feature::Feature;
@@ -49,6 +51,6 @@ pub use resource::{Resource, ResourceKind, ResourceRef};
 pub use revision::Revision;
 pub use route::{ExactPath, Method, PathPrefix, Route, RouteMatch, RouteTenancy, Target};
 pub use secret::SealedSecret;
-pub use tenant::{Tenant, TenantState};
+pub use tenant::{AccessLogging, Tenant, TenantState};
 pub use timestamp::Timestamp;
 pub use upstream::{Endpoint, EndpointAddress, Upstream};

@@ -1,11 +1,12 @@
 //! The tenant as a proxy enforces it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Access, AuthRequirement, CertificatePem, FeatureId, Limits, PlanId, RegionId, Slug, TenantId,
+    Access, AuthRequirement, Branding, CertificatePem, FeatureId, Limits, PlanId, RegionId, Slug,
+    TenantId,
 };
 
 /// Whether a tenant's requests are served.
@@ -31,6 +32,16 @@ impl TenantState {
             Self::Deleting => "deleting",
         }
     }
+}
+
+/// How much of what a tenant's requests come to is written into the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessLogging {
+    /// Nothing.
+    Off,
+    /// One line in so many; every one, if it is 1.
+    OneIn(NonZeroU32),
 }
 
 /// A customer organisation of the platform.
@@ -65,4 +76,27 @@ pub struct Tenant {
     /// it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<RegionId>,
+    /// How its error pages look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branding: Option<Branding>,
+    /// How much of it is in the access log; what the proxy's own setting says, if it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<AccessLogging>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_logging_is_off_or_one_in_some() {
+        let read = serde_json::from_str::<AccessLogging>;
+        assert_eq!(read(r#""off""#).unwrap(), AccessLogging::Off);
+        let one_in = AccessLogging::OneIn(NonZeroU32::new(100).unwrap());
+        assert_eq!(read(r#"{"one_in":100}"#).unwrap(), one_in);
+        assert_eq!(serde_json::to_string(&one_in).unwrap(), r#"{"one_in":100}"#);
+        for bad in [r#"{"one_in":0}"#, r#""on""#, "null", r#"{"one_in":1,"off":null}"#, "{}"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
 }

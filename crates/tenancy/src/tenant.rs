@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_certs::{AuthorityError, client_authorities, provider};
 use tenantry_model::{
-    Access, AuthRequirement, CertificatePem, DomainPattern, FeatureId, Limits, PlanId, RegionId,
-    ResourceKind, Slug, Tenant, TenantId, TenantState,
+    Access, AccessLogging, AuthRequirement, Branding, CertificatePem, DomainPattern, FeatureId,
+    Limits, PlanId, RegionId, ResourceKind, Slug, Tenant, TenantId, TenantState,
 };
 
 use crate::{
@@ -84,6 +84,10 @@ pub struct TenantSpec {
     pub metadata: Map<String, Value>,
     #[serde(default)]
     pub region: Option<RegionId>,
+    #[serde(default)]
+    pub branding: Option<Branding>,
+    #[serde(default)]
+    pub access_log: Option<AccessLogging>,
 }
 
 /// A tenant to be made, with domains to be its own from the start.
@@ -127,8 +131,19 @@ impl TenantFilter {
 impl TenantSpec {
     fn of(record: &TenantRecord) -> Self {
         let TenantRecord { resource, name, labels, metadata, .. } = record.clone();
-        let Tenant { slug, plan, auth, access, features, limits, region, client_ca_pem, .. } =
-            resource;
+        let Tenant {
+            slug,
+            plan,
+            auth,
+            access,
+            features,
+            limits,
+            region,
+            client_ca_pem,
+            branding,
+            access_log,
+            ..
+        } = resource;
         Self {
             slug,
             name,
@@ -137,10 +152,12 @@ impl TenantSpec {
             access,
             features,
             limits,
-            client_ca_pem,
             labels,
             metadata,
             region,
+            client_ca_pem,
+            branding,
+            access_log,
         }
     }
 
@@ -155,9 +172,33 @@ impl TenantSpec {
     }
 
     fn tenant(&self, id: TenantId, state: TenantState) -> Tenant {
-        let Self { slug, plan, auth, access, features, limits, region, client_ca_pem, .. } =
-            self.clone();
-        Tenant { id, slug, state, plan, auth, access, features, limits, region, client_ca_pem }
+        let Self {
+            slug,
+            plan,
+            auth,
+            access,
+            features,
+            limits,
+            region,
+            client_ca_pem,
+            branding,
+            access_log,
+            ..
+        } = self.clone();
+        Tenant {
+            id,
+            slug,
+            state,
+            plan,
+            auth,
+            access,
+            features,
+            limits,
+            region,
+            client_ca_pem,
+            branding,
+            access_log,
+        }
     }
 }
 

@@ -189,6 +189,11 @@ impl Platform {
         self.proxy.as_ref().expect("it is running").printed()
     }
 
+    /// Tells the proxy to open its files anew (SIGHUP).
+    pub fn hang_up_proxy(&self) {
+        self.proxy.as_ref().expect("it is running").hang_up();
+    }
+
     /// A client of the API, with the root token.
     #[must_use]
     pub fn api(&self) -> Client {

@@ -77,6 +77,11 @@ impl Process {
         kill(self.pid(), Signal::SIGTERM).expect("it was running");
     }
 
+    /// Tells it that its terminal is gone (SIGHUP), which servers take as "open your files anew".
+    pub fn hang_up(&self) {
+        kill(self.pid(), Signal::SIGHUP).expect("it was running");
+    }
+
     /// Waits until it ends by itself.
     pub async fn exit(&mut self) -> ExitStatus {
         let what = format!("{} ends; it printed:\n{}", self.name, self.printed());

@@ -72,6 +72,20 @@ impl RawConnection {
         (read > 0).then(|| line.trim_end().to_owned())
     }
 
+    /// So many bytes; fewer if the connection was closed before.
+    pub async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let mut read = 0;
+        while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match self.stream.read(rest).await {
+                Ok(more @ 1..) => read += more,
+                _ => break,
+            }
+        }
+        bytes.truncate(read);
+        bytes
+    }
+
     /// Whether the other end has closed, as far as is known; what it sent is passed over.
     pub async fn is_closed(&mut self) -> bool {
         let mut scrap = [0; 1024];

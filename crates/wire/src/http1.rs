@@ -9,6 +9,11 @@ use memchr::memchr;
 /// Blank lines before the request line that are passed over (RFC 9112, section 2.2, asks for one).
 const MAX_LEADING_BYTES: usize = 2;
 
+const HTTP_VERSION: &[u8] = b"HTTP/1.1";
+
+/// Bytes of a method; those that are registered have 17 at most.
+const LONGEST_METHOD: usize = 32;
+
 /// How much a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -132,9 +137,10 @@ impl Scanner {
 
     /// A target that goes on for ever is refused as soon as it is too long.
     fn incomplete_target(&self, bytes: &[u8]) -> Result<(), Refused> {
-        const LONGEST_METHOD: usize = 64;
         let line = bytes.get(self.line..).unwrap_or_default();
-        if self.lines == 0 && line.len() > self.bounds.target_bytes + LONGEST_METHOD {
+        if self.lines == 0
+            && line.len() > self.bounds.target_bytes + LONGEST_METHOD + HTTP_VERSION.len() + 3
+        {
             return Err(Refused::TargetTooLong);
         }
         Ok(())
@@ -147,11 +153,12 @@ impl Scanner {
         else {
             return Err(malformed("the request line is not a method, a target and a version"));
         };
-        if method.is_empty() || !method.iter().copied().all(is_token) {
+        let is_method = (1..=LONGEST_METHOD).contains(&method.len());
+        if !is_method || !method.iter().copied().all(is_token) {
             return Err(malformed("the method is not a token"));
         }
         self.is_version_1_0 = match version {
-            b"HTTP/1.1" => false,
+            HTTP_VERSION => false,
             b"HTTP/1.0" => true,
             _ => return Err(malformed("the version is neither HTTP/1.1 nor HTTP/1.0")),
         };
@@ -185,6 +192,12 @@ impl Scanner {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 self.lengths += 1;
                 self.length = length(value)?;
+            }
+            // Some servers read `_` in a name as `-`: they would see a framing that nobody else does.
+            14 | 17 if is_framing_in_disguise(name) => {
+                return Err(malformed(
+                    "a header name is written with `_` that frames a body with `-`",
+                ));
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 self.encodings += 1;
@@ -236,6 +249,12 @@ fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refused> {
     if target.iter().any(|byte| byte.is_ascii_control() || *byte == b'#') {
         return Err(malformed("the target contains a control character or `#`"));
     }
+    // No URI holds them (RFC 3986, section 2), and the parser behind this one would refuse them without
+    // a word to the log.
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    if target.iter().any(|byte| b"\"<>".contains(byte)) || path.contains(&b'`') {
+        return Err(malformed("the target contains a quote, `<` or `>`, which must be encoded"));
+    }
     Ok(())
 }
 
@@ -244,6 +263,10 @@ fn length(value: &[u8]) -> Result<u64, Refused> {
         .ok()
         .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     digits.and_then(|text| text.parse().ok()).ok_or(malformed("Content-Length is not a number"))
+}
+
+fn is_framing_in_disguise(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"content_length") || name.eq_ignore_ascii_case(b"transfer_encoding")
 }
 
 /// RFC 9110, section 5.6.2.

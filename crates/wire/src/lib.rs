@@ -3,11 +3,15 @@
 //! - [`http1`]: the head of an HTTP/1 request, before another parser reads it more kindly;
 //! - [`http2`]: the frames of an HTTP/2 connection, counted;
 //! - [`proxy_header`]: the address that a proxy in front announces for a connection;
-//! - [`forwarded`]: the address that proxies in front announce for a request.
+//! - [`forwarded`]: the address that proxies in front announce for a request;
+//! - [`trace_context`]: the trace that a request belongs to;
+//! - [`accept`]: the form in which a client would like to be told what went wrong.
 //!
 //! Pure over bytes: no I/O, no clock.
 
+pub mod accept;
 pub mod forwarded;
 pub mod http1;
 pub mod http2;
 pub mod proxy_header;
+pub mod trace_context;

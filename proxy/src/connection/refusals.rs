@@ -6,8 +6,9 @@ use tenantry_engine::{Finished, Reason};
 
 use super::Connection;
 use crate::{
+    access_log::{AccessLog, Line, blamed, instant},
     active::Active,
-    gateway::AccessLog,
+    clock::Clock,
     request_id::{RequestId, RequestIds},
 };
 
@@ -16,6 +17,7 @@ pub(crate) struct Refusals {
     pub(crate) active: Arc<Active>,
     pub(crate) request_ids: Arc<RequestIds>,
     pub(crate) access_log: AccessLog,
+    pub(crate) clock: Clock,
 }
 
 impl Refusals {
@@ -33,14 +35,17 @@ impl Refusals {
                 duration: Duration::ZERO,
             });
         }
-        if self.access_log == AccessLog::On {
-            tracing::info!(
-                target: "tenantry::access",
-                %request_id,
-                client = %connection.client.ip(),
-                status = reason.status(),
-                reason = reason.as_str(),
-            );
+        if let Some(one_in) = self.access_log.takes(request_id, None, true) {
+            self.access_log.write(&Line {
+                time: instant(self.clock.now().unix),
+                request_id: request_id.to_string(),
+                client: connection.client.ip().to_string(),
+                decision: reason.as_str(),
+                blame: Some(blamed(reason)),
+                status: Some(reason.status()),
+                sampled_one_in: one_in.shown(),
+                ..Line::default()
+            });
         }
         request_id
     }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tenantry_test_support::{Platform, RawConnection, eventually};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: open.example\r\n";
 
@@ -57,6 +61,38 @@ async fn bodies_have_a_least_rate() {
         }
     };
     tokio::time::timeout(tenantry_test_support::DEADLINE, drip).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_websocket_may_be_silent() {
+    let settings = [("CONNECTIONS__BODY_TIMEOUT_SECONDS", "1")];
+    let platform = platform(&settings).await;
+    let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoints = json!({"endpoints": [{"address": origin.local_addr().unwrap()}]});
+    let changed = platform.api().upstreams().patch("main", &endpoints, None).await.unwrap();
+    platform.enforced(changed.revision).await;
+    tokio::spawn(async move {
+        let (mut stream, _) = origin.accept().await.unwrap();
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head).await.unwrap();
+        let switch =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        stream.write_all(switch.as_bytes()).await.unwrap();
+        let (mut reads, mut writes) = stream.split();
+        tokio::io::copy(&mut reads, &mut writes).await.unwrap();
+    });
+    let mut socket = RawConnection::open(platform.clients()).await;
+    let upgrade = "GET / HTTP/1.1\r\nHost: open.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(socket.send(upgrade).await.answer().await.unwrap().status, 101);
+    // A body that is as silent is given up meanwhile, twice over.
+    for _ in 0..2 {
+        let mut body = RawConnection::open(platform.clients()).await;
+        let post = "POST / HTTP/1.1\r\nHost: open.example\r\nContent-Length: 9\r\n\r\n";
+        body.send(post).await.rest().await;
+    }
+    socket.send("ping").await;
+    assert_eq!(socket.bytes(4).await, b"ping");
 }
 
 #[tokio::test]
@@ -133,6 +169,24 @@ async fn connections_are_bounded_in_all() {
     }
     let mut late = RawConnection::open(platform.clients()).await;
     assert_eq!(late.send(format!("{GET}\r\n")).await.answer().await, None);
+}
+
+#[tokio::test]
+async fn connections_are_opened_in_time() {
+    let settings = [
+        ("CONNECTIONS__OPENING_TIMEOUT_SECONDS", "1"),
+        ("CONNECTIONS__PROXY_PROTOCOL_FROM", "[\"127.0.0.2/32\"]"),
+    ];
+    let platform = platform(&settings).await;
+    let mut half_a_header =
+        RawConnection::open_from([127, 0, 0, 2].into(), platform.clients()).await;
+    half_a_header.send("PROXY TCP4 198.51").await;
+    let mut no_handshake = RawConnection::open(platform.tls_clients()).await;
+    let mut half_a_handshake = RawConnection::open(platform.tls_clients()).await;
+    half_a_handshake.send([0x16, 3, 1, 2, 0]).await;
+    for connection in [&mut half_a_header, &mut no_handshake, &mut half_a_handshake] {
+        assert_eq!(connection.rest().await, b"");
+    }
 }
 
 #[tokio::test]

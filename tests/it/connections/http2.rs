@@ -68,6 +68,24 @@ async fn floods_of_empty_frames_end_the_connection_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_connection_serves_so_many_requests() {
+    let platform = platform(&[("CONNECTIONS__REQUESTS_PER_CONNECTION", "3")]).await;
+    let stream = TcpStream::connect(platform.clients()).await.unwrap();
+    let (mut client, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..3 {
+        let request = Request::get("http://open.example/").body(Empty::<Bytes>::new()).unwrap();
+        let response = client.send_request(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.into_body().collect().await.unwrap();
+    }
+    // Told to go (GOAWAY), and gone without an error.
+    connection.await.unwrap().unwrap();
+    assert!(client.is_closed());
+}
+
+#[tokio::test]
 async fn header_lists_in_a_thousand_pieces_end_the_connection() {
     let platform = platform(&[]).await;
     let mut connection = open(&platform).await;

@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use tenantry_api::TenantQuery;
 use tenantry_model::{
-    AuthRequirement, DomainPattern, PlanId, RegionId, Slug, TenantState, access::AccessMode,
+    AuthRequirement, Color, DisplayName, DomainPattern, HttpsUrl, LogoUrl, PlanId, RegionId, Slug,
+    TenantState, access::AccessMode,
 };
 
 use super::plan::LimitFlags;
@@ -14,7 +15,7 @@ use crate::{
     output::Answer,
     pages::{self, Listing},
     session::Session,
-    value::{self, FeatureOverride, Switch},
+    value::{self, AccessLogChoice, FeatureOverride, Switch},
 };
 
 /// What can be done with a tenant. Each is named by its id or its slug.
@@ -26,7 +27,7 @@ pub(crate) enum TenantVerb {
         #[arg(required_unless_present = "file")]
         slug: Option<Slug>,
         #[command(flatten)]
-        fields: TenantFields,
+        fields: Box<TenantFields>,
         /// A host name it owns; may be repeated
         #[arg(long = "domain", value_name = "HOST")]
         domains: Vec<DomainPattern>,
@@ -49,7 +50,7 @@ pub(crate) enum TenantVerb {
         #[arg(long)]
         slug: Option<Slug>,
         #[command(flatten)]
-        fields: TenantFields,
+        fields: Box<TenantFields>,
         #[command(flatten)]
         body: ChangeBody,
     },
@@ -125,6 +126,21 @@ pub(crate) struct TenantFields {
     /// The only region, beside upstreams of none, that may serve it
     #[arg(long)]
     region: Option<RegionId>,
+    /// How much of it is in the access log: all, off, 1/N, or inherit for what the proxies say
+    #[arg(long, value_name = "SHARE", value_parser = value::access_logging)]
+    access_log: Option<AccessLogChoice>,
+    /// The name that its error pages show
+    #[arg(long, value_name = "NAME")]
+    brand_name: Option<DisplayName>,
+    /// The picture that its error pages show: an https URL or data:image/png;base64,...
+    #[arg(long, value_name = "URL")]
+    brand_logo: Option<LogoUrl>,
+    /// The colour of its error pages, as #rrggbb
+    #[arg(long, value_name = "COLOR")]
+    brand_color: Option<Color>,
+    /// Where its error pages send people for help: an https URL
+    #[arg(long, value_name = "URL")]
+    brand_support: Option<HttpsUrl>,
 }
 
 impl TenantFields {
@@ -143,6 +159,11 @@ impl TenantFields {
         body.set("client_ca_pem", self.client_ca.as_ref());
         body.set("client_ca_pem", self.no_client_ca.then_some(Value::Null));
         body.set("region", self.region.as_ref());
+        body.set("access_log", self.access_log.map(|AccessLogChoice(logging)| logging));
+        body.set_within("branding", "display_name", self.brand_name.as_ref());
+        body.set_within("branding", "logo_url", self.brand_logo.as_ref());
+        body.set_within("branding", "color", self.brand_color.as_ref());
+        body.set_within("branding", "support_url", self.brand_support.as_ref());
         for (key, text) in &self.labels {
             body.set_within("labels", key, Some(text));
         }
@@ -246,14 +267,16 @@ mod tests {
         check_create(
             "create acme --name Acme --plan pro --domain acme.example.com --auth any \
              --allow 10.0.0.0/8 --feature reports=on --feature beta=inherit \
-             --limit burst=100/1s:200 --label tier=gold --region eu",
+             --limit burst=100/1s:200 --label tier=gold --region eu --access-log 1/100 \
+             --brand-name Acme --brand-color #123456 --brand-support https://acme.com/help",
             json!({
                 "slug": "acme", "name": "Acme", "plan": "pro", "domains": ["acme.example.com"],
                 "auth": "any", "access": {"mode": "allowlist", "allow": ["10.0.0.0/8"]},
                 "features": {"reports": true},
                 "limits": {"requests": [
                     {"name": "burst", "quota": 100, "window_seconds": 1, "burst": 200}]},
-                "labels": {"tier": "gold"}, "region": "eu",
+                "labels": {"tier": "gold"}, "region": "eu", "access_log": {"one_in": 100},
+                "branding": {"display_name": "Acme", "color": "#123456", "support_url": "https://acme.com/help"},
             }),
         );
         check_create(
@@ -264,14 +287,14 @@ mod tests {
 
     #[test]
     fn flags_make_a_merge_patch() {
-        let line =
-            "update acme --feature reports=inherit --feature beta=off --access hybrid --allow ::1";
+        let line = "update acme --feature reports=inherit --feature beta=off --access hybrid --allow ::1 --access-log inherit";
         let TenantVerb::Update { fields, .. } = verb(line) else { panic!("{line}") };
         let mut body = Body::default();
         fields.write(&mut body);
         let expected = json!({
             "features": {"reports": null, "beta": false},
             "access": {"mode": "hybrid", "allow": ["::1"]},
+            "access_log": null,
         });
         assert_eq!(body.patch().unwrap(), expected);
     }
@@ -285,6 +308,8 @@ mod tests {
             "create acme --plan pro --limit burst=0/1s",
             "create acme --plan pro --domain http://acme.test",
             "create --plan pro",
+            "create acme --plan pro --access-log 1/0",
+            "create acme --plan pro --brand-support http://acme.com",
             "suspend acme",
         ] {
             let words = ["tenantry", "tenant"].into_iter().chain(line.split_whitespace());

@@ -49,6 +49,7 @@ fn request_lines_are_held_to_the_grammar() {
         (" GET / HTTP/1.1", "request line"),
         ("GET\t/ HTTP/1.1", "request line"),
         ("G(T / HTTP/1.1", "token"),
+        ("METHODMETHODMETHODMETHODMETHODMETHOD / HTTP/1.1", "token"),
         ("GET / HTTP/1.2", "version"),
         ("GET / HTTP/2.0", "version"),
         ("GET / HTTP/0.9", "version"),
@@ -60,6 +61,10 @@ fn request_lines_are_held_to_the_grammar() {
         ("GET @evil/host HTTP/1.1", "start with"),
         ("GET evil:80 HTTP/1.1", "start with"),
         ("GET /#x HTTP/1.1", "`#`"),
+        ("GET /?q=\"x HTTP/1.1", "quote"),
+        ("GET /` HTTP/1.1", "quote"),
+        ("GET /?q=<b HTTP/1.1", "`<`"),
+        ("GET /?q=>b HTTP/1.1", "`>`"),
         ("GET /\0 HTTP/1.1", "control"),
         ("GET /\tx HTTP/1.1", "control"),
         ("GET /\x7f HTTP/1.1", "control"),
@@ -96,6 +101,8 @@ fn header_lines_are_held_to_the_grammar() {
         ("Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "single chunked"),
         ("Host: a\r\nTransfer-Encoding: identity", "single chunked"),
         ("Host: a\r\nTransfer-Encoding: \x0bchunked", "control"),
+        ("Host: a\r\nTransfer_Encoding: chunked", "`_`"),
+        ("Host: a\r\nCONTENT_LENGTH: 1", "`_`"),
     ] {
         refused(format!("POST / HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes(), part);
     }

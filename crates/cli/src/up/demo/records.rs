@@ -217,6 +217,8 @@ fn replacement(wanted: &CreateTenant) -> ReplaceTenant {
         labels,
         metadata,
         region,
+        branding,
+        access_log,
     } = wanted.clone();
     ReplaceTenant {
         slug,
@@ -226,10 +228,12 @@ fn replacement(wanted: &CreateTenant) -> ReplaceTenant {
         access,
         features,
         limits,
-        client_ca_pem,
         labels,
         metadata,
         region,
+        client_ca_pem,
+        branding,
+        access_log,
     }
 }
 
@@ -246,6 +250,8 @@ fn written(found: TenantBody) -> ReplaceTenant {
         labels,
         metadata,
         region,
+        branding,
+        access_log,
         ..
     } = found;
     ReplaceTenant {
@@ -256,10 +262,12 @@ fn written(found: TenantBody) -> ReplaceTenant {
         access,
         features,
         limits,
-        client_ca_pem,
         labels,
         metadata,
         region,
+        client_ca_pem,
+        branding,
+        access_log,
     }
 }
 
