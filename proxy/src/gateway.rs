@@ -44,10 +44,10 @@ use crate::{
     upstream::{Attempts, Connector},
 };
 
+use self::{received::Received, record::Seen};
 use blame::blame;
 pub(crate) use in_flight::InFlightBound;
 use in_flight::Place;
-use self::{received::Received, record::Seen};
 
 /// What all requests share.
 #[derive(Debug)]
