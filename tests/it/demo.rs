@@ -110,7 +110,9 @@ async fn the_command_finds_what_up_started() {
     })
     .await;
     assert!(process.terminate().await.success());
-    let (code, _, complaint) = tenantry(&["tenant", "list"]);
+    // Named, because whatever else runs on this machine may be found at the default address.
+    let api = format!("http://{}", addresses["api"].as_str().unwrap());
+    let (code, _, complaint) = tenantry(&["--api", &api, "tenant", "list"]);
     assert_eq!(code, Some(1));
     assert!(complaint.contains("tenantry up"), "{complaint}");
 }
