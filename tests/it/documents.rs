@@ -39,9 +39,9 @@ fn with_ports(block: &str, addresses: &Value) -> String {
 
 async fn run(block: &str, directory: &Path) -> Result<(), String> {
     let programs = binary("tenantry").parent().unwrap().display().to_string();
-    let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+    let script = format!("PATH='{programs}':\"$PATH\"\n{block}");
     let mut command = tokio::process::Command::new("sh");
-    command.args(["-e", "-c", block]).env("PATH", path).current_dir(directory);
+    command.args(["-e", "-c", &script]).current_dir(directory);
     let output = command.output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match output.status.success() {
