@@ -77,7 +77,9 @@ impl Target for Active {
                         Change::Put(resource) => Some(resource),
                         Change::Delete(_) => None,
                     });
-                table.replace(resources.collect::<Vec<_>>())
+                let resources: Vec<_> = resources.collect();
+                let kept: Vec<_> = refused.keys().cloned().collect();
+                table.replace_keeping(resources, &kept)
             }
             UpdateKind::Delta => {
                 let changes: Vec<_> =
@@ -144,6 +146,7 @@ impl Reading<'_> {
                 self.certificates.insert(entry);
                 return Ok(None);
             }
+            Resource::Upstream(upstream) => Resource::Upstream(self.secrets.upstream(upstream)?),
             Resource::Issuer(issuer) => Resource::Issuer(self.secrets.issuer(issuer)?),
             Resource::Tenant(tenant) => {
                 self.secrets.check_tenant(&tenant)?;

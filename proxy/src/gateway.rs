@@ -2,6 +2,7 @@
 
 mod blame;
 mod in_flight;
+mod received;
 mod record;
 
 use std::{
@@ -43,10 +44,10 @@ use crate::{
     upstream::{Attempts, Connector},
 };
 
+use self::{received::Received, record::Seen};
 use blame::blame;
 pub(crate) use in_flight::InFlightBound;
 use in_flight::Place;
-use record::Seen;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ pub(crate) struct Passage {
     /// Whose request it is, or whom its refusal is about.
     tenant: Option<Arc<CompiledTenant>>,
     usage: Option<Arc<Usage>>,
-    request_bytes: u64,
+    received: Received,
     /// How long the body was held back for the tenant's bandwidth.
     held_back: Duration,
     attempts: Option<Attempts>,
@@ -110,7 +111,7 @@ impl ProxyHttp for Gateway {
             reason: None,
             tenant: None,
             usage: None,
-            request_bytes: 0,
+            received: Received::default(),
             held_back: Duration::ZERO,
             attempts: None,
             seen: Seen::default(),
@@ -148,7 +149,12 @@ impl ProxyHttp for Gateway {
             (Some(state), Some(_)) => {
                 match self.decide(session, passage.client, &Arc::clone(state)).await {
                     Decision::Forward(forward) if Connection::may_serve(session, &forward) => {
-                        passage.attempts = self.begin(&forward, session, passage);
+                        passage.attempts = self.connector.begin(
+                            &forward,
+                            session,
+                            passage.client,
+                            passage.started,
+                        );
                         passage.admit(forward);
                         if passage.attempts.is_some() {
                             return Ok(false);
@@ -181,10 +187,9 @@ impl ProxyHttp for Gateway {
         if let Some(attempts) = &mut passage.attempts {
             attempts.sent(ends, self.clock.now().monotonic);
         }
-        let bytes = body.as_ref().map_or(0, Bytes::len);
-        passage.request_bytes += bytes as u64;
+        let fresh = passage.received.add(body.as_ref().map_or(0, Bytes::len));
         if let Some(admission) = passage.admission() {
-            let delay = admission.receiving_delay(bytes, self.clock.now().monotonic);
+            let delay = admission.receiving_delay(fresh, self.clock.now().monotonic);
             if !delay.is_zero() {
                 passage.held_back += delay;
                 tokio::time::sleep(delay).await;
@@ -199,9 +204,9 @@ impl ProxyHttp for Gateway {
         let elapsed = self.clock.now().monotonic.saturating_sub(passage.started);
         // What the tenant's bandwidth took is not the client's slowness.
         let elapsed = elapsed.saturating_sub(passage.held_back);
-        let reason = if passage.request_bytes > max {
+        let reason = if passage.received.bytes() > max {
             Reason::BodyTooLarge
-        } else if elapsed > self.bounds.body_may_take(passage.request_bytes)
+        } else if elapsed > self.bounds.body_may_take(passage.received.bytes())
             && !grpc::is_call(session)
         {
             Reason::RequestTimeout
@@ -213,8 +218,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
-        // What is sent again was counted before.
-        passage.request_bytes = 0;
+        passage.received.begin();
         let peer = match &mut passage.attempts {
             Some(attempts) => self.connector.peer(attempts).await?,
             None => return Err(Error::explain(ErrorType::ConnectNoRoute, "nothing to be sent")),
@@ -382,7 +386,7 @@ impl ProxyHttp for Gateway {
         let finished = Finished {
             status: session.response_written().map_or(0, |response| response.status.as_u16()),
             reason: passage.reason,
-            request_bytes: passage.request_bytes,
+            request_bytes: passage.received.bytes(),
             response_bytes: session.body_bytes_sent() as u64,
             duration: self.since(passage),
         };
@@ -417,11 +421,6 @@ impl Gateway {
         self.clock.now().monotonic.saturating_sub(passage.started)
     }
 
-    /// None if the upstream has as many requests as it may have.
-    fn begin(&self, forward: &Forward, session: &Session, passage: &Passage) -> Option<Attempts> {
-        self.connector.begin(forward, session, passage.client, passage.started)
-    }
-
     /// Decides, and once more if a token was refused for a key that could be fetched meanwhile.
     async fn decide(&self, session: &Session, client: IpAddr, state: &ActiveState) -> Decision {
         let facts = facts::of(session, client);
@@ -447,7 +446,7 @@ impl Passage {
 
     async fn redirect(&mut self, session: &mut Session, redirection: Redirection) -> Result<bool> {
         self.count_for(redirection.admission.as_ref().map(|admission| &admission.tenant));
-        redirect::answer(session, &redirection, self.request_id).await?;
+        redirect::answer(session, &redirection, self.is_https, self.request_id).await?;
         self.redirection = Some(redirection);
         Ok(true)
     }

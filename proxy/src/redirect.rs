@@ -11,13 +11,14 @@ use crate::{filters, request_id::RequestId, respond::RateLimitHeaders};
 pub(crate) async fn answer(
     session: &mut Session,
     redirection: &Redirection,
+    is_https: bool,
     request_id: RequestId,
 ) -> pingora::Result<()> {
     let target = session.req_header().raw_path();
     let query = target.splitn(2, |byte| *byte == b'?').nth(1);
     let mut response = ResponseHeader::build(redirection.status, Some(8))?;
     filters::edit_response(&redirection.route, &mut response)?;
-    response.insert_header("location", location(&redirection.location, query))?;
+    response.insert_header("location", location(&redirection.location, is_https, query))?;
     response.insert_header("content-length", "0")?;
     response.insert_header("x-request-id", request_id.to_string())?;
     let rate_limit = redirection
@@ -30,10 +31,16 @@ pub(crate) async fn answer(
     session.write_response_header(Box::new(response), true).await
 }
 
-/// The query is the client's own text. Whatever could mean something in a header or in a page is
+/// A host without a scheme gets the client's own, as far as proxies in front tell it: many clients take
+/// `//host` for a path. The query is the client's own text. Whatever could mean something in a header or in a page is
 /// percent-encoded; what is encoded already stays as it is.
-fn location(reference: &str, query: Option<&[u8]>) -> String {
-    let mut location = reference.to_owned();
+fn location(reference: &str, is_https: bool, query: Option<&[u8]>) -> String {
+    let scheme = match (reference.starts_with("//"), is_https) {
+        (false, _) => "",
+        (true, true) => "https:",
+        (true, false) => "http:",
+    };
+    let mut location = format!("{scheme}{reference}");
     let Some(query) = query else { return location };
     location.push('?');
     for byte in query {
@@ -53,12 +60,20 @@ mod tests {
 
     #[test]
     fn a_query_stays_and_cannot_end_the_header() {
-        assert_eq!(location("/a", None), "/a");
-        assert_eq!(location("/a", Some(b"")), "/a?");
-        assert_eq!(location("//b.c/a", Some(b"x=%20y&z=a/b?c")), "//b.c/a?x=%20y&z=a/b?c");
+        assert_eq!(location("/a", false, None), "/a");
+        assert_eq!(location("/a", true, Some(b"")), "/a?");
+        assert_eq!(location("/a", false, Some(b"x=%20y&z=a/b?c")), "/a?x=%20y&z=a/b?c");
         assert_eq!(
-            location("/a", Some(b"\r\nSet-Cookie: a\"<>#\xff")),
+            location("/a", false, Some(b"\r\nSet-Cookie: a\"<>#\xff")),
             "/a?%0D%0ASet-Cookie:%20a%22%3C%3E%23%FF"
         );
+    }
+
+    #[test]
+    fn a_host_comes_with_a_scheme() {
+        assert_eq!(location("//b.c/a", false, None), "http://b.c/a");
+        assert_eq!(location("//b.c:81/a", true, Some(b"x")), "https://b.c:81/a?x");
+        assert_eq!(location("http://b.c/a", true, None), "http://b.c/a");
+        assert_eq!(location("/a", true, None), "/a");
     }
 }

@@ -10,7 +10,10 @@ use anyhow::Context as _;
 use rustls::crypto::CryptoProvider;
 use tenantry_certs::{Chain, Entry, client_authorities, provider};
 use tenantry_credentials::sealing::MasterKeys;
-use tenantry_model::{Certificate, Issuer, SealedSecret, Tenant};
+use tenantry_model::{
+    Certificate, Issuer, SealedSecret, Tenant, Upstream,
+    upstream::{ClientKey, PrivateKeyPem},
+};
 
 /// The master keys, and the cryptography that keys are used with.
 #[derive(Debug)]
@@ -56,6 +59,20 @@ impl Secrets {
                 Ok(String::from_utf8(secret.to_vec())?)
             };
             open().map_err(|error| format!("its shared secret cannot be opened: {error:#}"))
+        })
+    }
+
+    /// An upstream with its client key opened. A key that was never sealed stays as it is.
+    pub(crate) fn upstream(&self, upstream: Upstream) -> Result<Upstream, String> {
+        let context = Upstream::sealing_context(&upstream.id);
+        upstream.with_client_key(|key| {
+            let ClientKey::Sealed(sealed) = key else { return Ok(key) };
+            let open = || -> anyhow::Result<_> {
+                let key = self.master_keys.open(&sealed, &context)?;
+                Ok(PrivateKeyPem::try_from(String::from_utf8(key.to_vec())?)?)
+            };
+            let opened = open().map(ClientKey::Clear);
+            opened.map_err(|error| format!("its client key cannot be opened: {error:#}"))
         })
     }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tenantry_test_support::{Process, binary, eventually};
 
-fn up(directory: &TempDir, more: &[&str]) -> Process {
+pub(super) fn up(directory: &TempDir, more: &[&str]) -> Process {
     let data = directory.path().join("data").display().to_string();
     let mut arguments = vec!["up", "--data-dir", &data];
     for port in [
@@ -24,7 +24,7 @@ fn up(directory: &TempDir, more: &[&str]) -> Process {
 }
 
 /// Waits until everything runs, and returns what was written for programs.
-async fn ready(process: &mut Process, file: &Path) -> Value {
+pub(super) async fn ready(process: &mut Process, file: &Path) -> Value {
     eventually("tenantry up is ready", async || {
         assert!(!process.has_ended(), "it ended; it printed:\n{}", process.printed());
         let is_ready = process.printed().contains("ready; stop with Ctrl-C");
@@ -110,7 +110,9 @@ async fn the_command_finds_what_up_started() {
     })
     .await;
     assert!(process.terminate().await.success());
-    let (code, _, complaint) = tenantry(&["tenant", "list"]);
+    // Named, because whatever else runs on this machine may be found at the default address.
+    let api = format!("http://{}", addresses["api"].as_str().unwrap());
+    let (code, _, complaint) = tenantry(&["--api", &api, "tenant", "list"]);
     assert_eq!(code, Some(1));
     assert!(complaint.contains("tenantry up"), "{complaint}");
 }

@@ -10,6 +10,7 @@ mod changes;
 mod connections;
 mod corpus;
 mod demo;
+mod documents;
 mod durability;
 mod error_pages;
 mod front_door;

@@ -148,6 +148,10 @@ async fn clients_are_sent_elsewhere() {
     assert!(!answer.header("x-request-id").is_empty());
     let answer = platform.get("open.example:8080", "/tls?a").send().await;
     assert_eq!((answer.status, answer.header("location")), (301, "https://open.example/tls?a"));
+    let host = json!({"match": {"path_prefix": "/host"}, "redirect": {"host": "other.example", "port": 81}});
+    route(&platform, "host", host).await;
+    let answer = platform.get("open.example", "/host?a").send().await;
+    assert_eq!(answer.header("location"), "http://other.example:81/host?a");
     // A body that nobody reads does not end up in the next request.
     let post =
         platform.request(http::Method::POST, "open.example", "/old").body(vec![b'x'; 100_000]);
@@ -160,7 +164,7 @@ async fn clients_are_sent_elsewhere() {
     assert_eq!((&explained["outcome"], &explained["status"]), (&json!("redirect"), &json!(308)));
     assert_eq!(
         platform.metric("tenantry_requests_total{tenant=\"open\",status_class=\"3xx\"}").await,
-        Some(3)
+        Some(4)
     );
 }
 

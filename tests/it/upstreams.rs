@@ -1,6 +1,7 @@
 //! Upstreams: which server a request reaches, what happens when it fails, and over what.
 
 mod behind_tls;
+mod choosing;
 mod failing;
 mod origins;
 mod patience;

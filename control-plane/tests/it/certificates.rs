@@ -196,6 +196,28 @@ async fn a_shared_secret_is_stored_sealed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_key_of_an_upstream_is_stored_sealed_or_not_at_all() {
+    let issued = Authority::new("root").client("gateway.internal");
+    let line = issued.key_pem.lines().nth(1).unwrap();
+    let tls =
+        json!({"client_certificate_pem": issued.certificate_pem, "client_key_pem": issued.key_pem});
+    let body = json!({"id": "main", "endpoints": [{"address": "127.0.0.1:1"}], "tls": tls});
+    let create = "POST /api/v1/upstreams";
+    let server = Server::without_master_key().await;
+    check(&server.send(create, "", &body.to_string()).await, 503, "no-master-key", None);
+
+    let server = Server::with_acme().await;
+    let answer = server.send(create, "", &body.to_string()).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert!(answer.json()["tls"].get("client_key_pem").is_none(), "{}", answer.body);
+    assert!(!holds(&server.directory.path().join("store"), line));
+    let audit = server.client.audit(&AuditQuery::default()).await.unwrap();
+    let audit = serde_json::to_string(&audit).unwrap();
+    assert!(audit.contains("upstream.create") && audit.contains("[hidden]"), "{audit}");
+    assert!(!audit.contains(line) && !audit.contains(r#""client_key_pem":"v1."#), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_master_key_certificates_alone_are_refused() {
     let server = Server::without_master_key().await;
     let issued = Authority::new("root").server(&["acme.example.com"]);

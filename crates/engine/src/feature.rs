@@ -34,6 +34,10 @@ impl DecidedBy {
 pub(crate) struct Features(BTreeMap<FeatureId, Feature>);
 
 impl Features {
+    pub(crate) fn get(&self, id: &FeatureId) -> Option<&Feature> {
+        self.0.get(id)
+    }
+
     pub(crate) fn insert(&mut self, feature: Feature) {
         self.0.insert(feature.id.clone(), feature);
     }

@@ -137,6 +137,11 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
+    /// A route as it was written.
+    pub(crate) fn get(&self, id: &RouteId) -> Option<&Route> {
+        self.by_id.get(id).map(|route| &route.spec)
+    }
+
     pub(crate) fn insert(&mut self, route: Route) {
         self.by_id.insert(route.id.clone(), Arc::new(CompiledRoute { spec: route }));
     }

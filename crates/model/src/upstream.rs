@@ -15,7 +15,7 @@ pub use balance::{Balance, HashHeader, HashOn, Policy};
 pub use endpoint::{Endpoint, EndpointAddress, Endpoints, MAX_ENDPOINTS};
 pub use health::{CheckKind, CheckPath, HealthCheck, Outlier};
 pub use patience::{Retries, RetryStatus, Timeouts};
-pub use tls::{CertificatePem, PrivateKeyPem, Protocol, ServerName, UpstreamTls};
+pub use tls::{CertificatePem, ClientKey, PrivateKeyPem, Protocol, ServerName, UpstreamTls};
 
 use crate::{RegionId, UpstreamId, bounded::Bounded};
 
@@ -62,6 +62,36 @@ pub struct Upstream {
     /// Makes connections TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<UpstreamTls>>,
+}
+
+impl Upstream {
+    /// What its client key is sealed for: a sealed key is good for no other upstream.
+    #[must_use]
+    pub fn sealing_context(id: &UpstreamId) -> String {
+        format!("upstream/{id}")
+    }
+
+    /// The key of the certificate that it shows to its servers.
+    #[must_use]
+    pub fn client_key(&self) -> Option<&ClientKey> {
+        self.tls.as_ref()?.client_key_pem.as_ref()
+    }
+
+    /// With its client key, if there is one, in another form.
+    ///
+    /// # Errors
+    /// What changing the form ends in.
+    pub fn with_client_key<E>(
+        mut self,
+        change: impl FnOnce(ClientKey) -> Result<ClientKey, E>,
+    ) -> Result<Self, E> {
+        if let Some(tls) = &mut self.tls
+            && let Some(key) = tls.client_key_pem.take()
+        {
+            tls.client_key_pem = Some(change(key)?);
+        }
+        Ok(self)
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,20 @@ pub trait Document:
     fn without_secrets(self) -> Self {
         self
     }
+    /// As it is checked before it replaces `current`, if it replaces one: with its secrets open.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if they cannot be opened, or were not sealed here.
+    fn opened(&self, _tenancy: &Tenancy, _current: Option<&Self>) -> Result<Self, Error> {
+        Ok(self.clone())
+    }
+    /// As it is stored in the place of `current`, if there is one: with its secrets sealed.
+    ///
+    /// # Errors
+    /// [`Error::NoMasterKey`].
+    fn sealed(self, _tenancy: &Tenancy, _current: Option<&Self>) -> Result<Self, Error> {
+        Ok(self)
+    }
     /// With the secrets of the document that this one replaces, where it was made from what is shown
     /// of that one.
     #[must_use]
@@ -146,6 +160,14 @@ impl Document for Upstream {
             tls.client_key_pem = None;
         }
         self
+    }
+
+    fn opened(&self, tenancy: &Tenancy, current: Option<&Self>) -> Result<Self, Error> {
+        tenancy.open_client_key(self.clone(), current)
+    }
+
+    fn sealed(self, tenancy: &Tenancy, current: Option<&Self>) -> Result<Self, Error> {
+        tenancy.seal_client_key(self, current)
     }
 
     /// A certificate that comes without its key is the one that was there, or it is refused.
@@ -281,11 +303,13 @@ impl<D: Document> Operation for Create<D> {
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<Record<D>>, Error> {
         let id = self.document.id().to_string();
         let now = tenancy.now();
-        let record = Record { resource: self.document.clone(), created_at: now, updated_at: now };
+        check(&self.document.opened(tenancy, None)?)?;
+        let resource = self.document.clone().sealed(tenancy, None)?;
+        let record = Record { resource, created_at: now, updated_at: now };
         let json = encoded(D::KIND.as_str(), &record)?;
         let owner = self.document.tenant();
         let draft = Draft::new(D::ACTIONS.create, (D::KIND, &id), owner, record).shown_after()?;
-        let mut draft = checked(tenancy, draft, &self.document).await?;
+        let mut draft = with_needs(tenancy, draft, &self.document).await?;
         for row in index_rows(&self.document) {
             draft = draft.put(row, Vec::new());
         }
@@ -311,6 +335,8 @@ where
         let current = tenancy.get::<D>(&self.id).await?;
         self.precondition.check(current.revision)?;
         let resource = (self.change)(&current.value.resource)?;
+        check(&resource.opened(tenancy, Some(&current.value.resource))?)?;
+        let resource = resource.sealed(tenancy, Some(&current.value.resource))?;
         let (id, owner) = (self.id.to_string(), resource.tenant());
         let (old, new) = (index_rows(&current.value.resource), index_rows(&resource));
         let created_at = current.value.created_at;
@@ -322,7 +348,7 @@ where
             .shown_after()?
             .unchanged(key.clone(), current.revision)
             .put(key, json);
-        let draft = checked(tenancy, draft, &resource).await?;
+        let draft = with_needs(tenancy, draft, &resource).await?;
         let draft = old.difference(&new).cloned().fold(draft, Draft::delete);
         Ok(new.difference(&old).cloned().fold(draft, |draft, row| draft.put(row, Vec::new())))
     }
@@ -353,16 +379,19 @@ impl<D: Document> Operation for Delete<'_, D> {
     }
 }
 
-/// Checks what the model leaves open, whether the document compiles, and that what it refers to is
-/// there and stays until the commit.
-async fn checked<D: Document, T>(
+/// Checks what the model leaves open, and whether the document compiles.
+fn check<D: Document>(opened: &D) -> Result<(), Error> {
+    opened.check_texts()?;
+    tenantry_engine::check(&opened.clone().into_resource())
+        .map_err(|reason| Error::invalid("", reason))
+}
+
+/// Checks that what the document refers to is there and stays until the commit.
+async fn with_needs<D: Document, T>(
     tenancy: &Tenancy,
     mut draft: Draft<T>,
     document: &D,
 ) -> Result<Draft<T>, Error> {
-    document.check_texts()?;
-    tenantry_engine::check(&document.clone().into_resource())
-        .map_err(|reason| Error::invalid("", reason))?;
     for (kind, id, pointer) in document.needs() {
         let key = layout::record(kind, &id);
         let (_, row) = tenancy.store.get(key.as_bytes(), None).await?;

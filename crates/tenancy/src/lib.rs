@@ -42,6 +42,7 @@ pub mod tenant;
 mod draft;
 mod tenancy;
 mod text;
+mod upstream;
 
 pub use audit::AuditEntry;
 pub use certificate::CertificateSpec;

@@ -20,7 +20,7 @@ use tenantry_distribution::{
     Change, Epoch, Refusal, Removal, ResourceJson, Revision, StateHash, Update, UpdateKind,
 };
 use tenantry_engine::{Runtime, RuntimeOptions, Table};
-use tenantry_model::{Certificate, CertificateId, ResourceKind, ResourceRef, TenantId};
+use tenantry_model::{Certificate, CertificateId, ResourceKind, ResourceRef, TenantId, Upstream};
 use tenantry_subscription::Target as _;
 use tenantry_test_support::{Authority, Issued};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};

@@ -211,3 +211,6 @@ impl Queue {
 fn spread(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + 0.2 * rand::random::<f64>())
 }
+
+#[cfg(test)]
+mod tests;

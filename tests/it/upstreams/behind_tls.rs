@@ -114,14 +114,25 @@ async fn a_server_that_asks_who_we_are() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
     let server = server(&servers, Some(&clients), &[]).await;
     let tls = json!({"ca_pem": servers.pem(), "server_name": "app.internal"});
-    let platform = platform_with(&json!({"endpoints": endpoints(&[&server]), "tls": tls})).await;
+    let mut platform =
+        platform_with(&json!({"endpoints": endpoints(&[&server]), "tls": tls})).await;
     refused(&platform).await;
     let show = |authority: &Authority| -> Value {
         let ours = authority.client("gateway.internal");
         json!({"tls": {"client_certificate_pem": ours.certificate_pem, "client_key_pem": ours.key_pem}})
     };
-    change(&platform, &show(&clients)).await;
+    let ours = show(&clients);
+    change(&platform, &ours).await;
     served(&platform, "HTTP/1.1 0").await;
+    // The proxy keeps the key sealed, and knows it again without the control plane.
+    let key = ours["tls"]["client_key_pem"].as_str().unwrap();
+    let file = std::fs::read_to_string(platform.path("data/proxy/last-known-good.ndjson")).unwrap();
+    assert!(file.contains("client_key_pem") && !file.contains(key.lines().nth(1).unwrap()));
+    platform.kill_control_plane();
+    platform.kill_proxy();
+    platform.start_proxy().await;
+    served(&platform, "HTTP/1.1 0").await;
+    platform.start_control_plane().await;
     change(&platform, &show(&servers)).await;
     refused(&platform).await;
 }

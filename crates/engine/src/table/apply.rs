@@ -3,6 +3,8 @@
 //! Resources may come in any order: what refers to another one finds it when a request is decided,
 //! not when it is compiled. So a table that was changed step by step equals one compiled at once.
 
+mod keep;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use tenantry_credentials::jwt::JwksError;
@@ -81,6 +83,7 @@ impl Table {
         Builder {
             table: self.clone(),
             previous: self,
+            kept: &[],
             touched: Touched::default(),
             refused: Vec::new(),
         }
@@ -91,9 +94,24 @@ impl Table {
     /// fetched keys of what is in both.
     #[must_use]
     pub fn replace(&self, resources: impl IntoIterator<Item = Resource>) -> Applied {
+        self.replace_keeping(resources, &[])
+    }
+
+    /// The same, with what this table has of some more resources, whose new form cannot be used.
+    #[must_use]
+    pub fn replace_keeping(
+        &self,
+        resources: impl IntoIterator<Item = Resource>,
+        kept: &[ResourceRef],
+    ) -> Applied {
         let table = Self::new(Arc::clone(&self.runtime), self.seed);
-        let builder =
-            Builder { table, previous: self, touched: Touched::default(), refused: Vec::new() };
+        let builder = Builder {
+            table,
+            previous: self,
+            kept,
+            touched: Touched::default(),
+            refused: Vec::new(),
+        };
         let applied = builder.build(resources.into_iter().map(Change::Put));
         for (id, issuer) in self.issuers.iter() {
             if !applied.table.issuers.get(id).is_some_and(|kept| Arc::ptr_eq(kept, issuer)) {
@@ -114,6 +132,7 @@ struct Touched {
 struct Builder<'a> {
     table: Table,
     previous: &'a Table,
+    kept: &'a [ResourceRef],
     touched: Touched,
     refused: Vec<Refused>,
 }
@@ -125,6 +144,9 @@ impl Builder<'_> {
                 Change::Put(resource) => self.put(resource),
                 Change::Delete(resource) => self.delete(&resource),
             }
+        }
+        for resource in self.kept {
+            self.keep(resource);
         }
         self.reindex_routes();
         Applied { table: self.table, refused: self.refused }

@@ -11,8 +11,8 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     sign::CertifiedKey,
 };
-use tenantry_model::upstream::{CertificatePem, PrivateKeyPem, UpstreamTls};
-use x509_parser_016::prelude::{FromDer as _, X509Certificate};
+use tenantry_model::upstream::{CertificatePem, ClientKey, PrivateKeyPem, UpstreamTls};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 const MAX_CERTIFICATES: usize = 32;
 
@@ -71,7 +71,10 @@ impl CompiledTls {
         };
         let client = match (&tls.client_certificate_pem, &tls.client_key_pem) {
             (None, None) => None,
-            (Some(certificate), Some(key)) => Some(client(certificate, key)?),
+            (Some(certificate), Some(ClientKey::Clear(key))) => Some(client(certificate, key)?),
+            (Some(_), Some(ClientKey::Sealed(_))) => {
+                return refused(KEY, "the client key is sealed and was not opened");
+            }
             (Some(_), None) => return refused(KEY, "the client certificate needs its key"),
             (None, Some(_)) => return refused(CERTIFICATE, "the client key needs its certificate"),
         };

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::SealedSecret;
 
 fn parse(changes: &serde_json::Value) -> Result<Upstream, serde_json::Error> {
     let mut json = json!({"id": "a", "endpoints": [{"address": "127.0.0.1:1"}]});
@@ -40,6 +41,25 @@ fn what_is_written_is_read_again() {
     let on = upstream.balance.hash_on();
     assert!(matches!(on, Some(HashOn::Header(name)) if name.as_str() == "x-user"));
     assert!(upstream.health_check.unwrap().expects(204));
+}
+
+#[test]
+fn a_client_key_is_clear_or_sealed_in_one_field() {
+    let pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    let key = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
+    let sealed = SealedSecret::new("0123456789abcdef", &"a".repeat(40)).unwrap();
+    let with = |key: &str| {
+        let tls = json!({"client_certificate_pem": pem, "client_key_pem": key});
+        parse(&json!({"tls": tls})).unwrap()
+    };
+    let (clear, stored) = (with(key), with(sealed.as_str()));
+    assert!(matches!(clear.client_key(), Some(ClientKey::Clear(text)) if text.expose() == key));
+    assert_eq!(stored.client_key(), Some(&ClientKey::Sealed(sealed.clone())));
+    let changed = clear.with_client_key(|_| Ok::<_, ()>(ClientKey::Sealed(sealed))).unwrap();
+    assert_eq!(changed, stored);
+    assert_eq!(parse(&json!({})).unwrap().with_client_key(Err), Ok(parse(&json!({})).unwrap()));
+    let again = serde_json::to_value(&stored).unwrap();
+    assert_eq!(serde_json::from_value::<Upstream>(again).unwrap(), stored);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, host::is_dns_name};
+use crate::{Invalid, SealedSecret, host::is_dns_name};
 
 const MAX_PEM_BYTES: usize = 64 * 1024;
 
@@ -125,6 +125,36 @@ impl TryFrom<String> for PrivateKeyPem {
     }
 }
 
+/// A private key as it was written, or sealed as it is stored and sent. Both stand in the same field:
+/// a text is one or the other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ClientKey {
+    /// In PEM; a secret.
+    Clear(PrivateKeyPem),
+    /// Under the platform's master key.
+    Sealed(SealedSecret),
+}
+
+impl TryFrom<String> for ClientKey {
+    type Error = Invalid;
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        match text.parse() {
+            Ok(sealed) => Ok(Self::Sealed(sealed)),
+            Err(_) => text.try_into().map(Self::Clear),
+        }
+    }
+}
+
+impl From<ClientKey> for String {
+    fn from(key: ClientKey) -> String {
+        match key {
+            ClientKey::Clear(key) => key.expose().to_owned(),
+            ClientKey::Sealed(sealed) => sealed.into(),
+        }
+    }
+}
+
 /// TLS towards the servers of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,7 +170,7 @@ pub struct UpstreamTls {
     pub client_certificate_pem: Option<CertificatePem>,
     /// The key of that certificate. It can be written and never be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_key_pem: Option<PrivateKeyPem>,
+    pub client_key_pem: Option<ClientKey>,
     /// Whether the certificate is checked; only ever off for tests.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub verify: bool,

@@ -6,3 +6,4 @@ mod life;
 mod platform;
 mod races;
 mod rows;
+mod upstreams;

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use rand::{SeedableRng as _, rngs::StdRng};
+use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{Plan, Route, Timestamp, Upstream};
 use tenantry_store::{OpenOptions, SledStore, Store, StoreId};
 use tenantry_tenancy::{
@@ -57,6 +58,13 @@ impl Platform {
             Self { tenancy: Arc::new(Tenancy::new(shared, clock, random)), store, directory };
         platform.create_plan("pro").await;
         platform
+    }
+
+    /// The same store, with something to seal secrets with.
+    pub(crate) fn sealing(&self, keys: MasterKeys) -> Tenancy {
+        let clock = Arc::new(ManualClock(AtomicU64::new(1_800_000_000_000)));
+        let store: Arc<dyn Store> = Arc::<SledStore>::clone(&self.store);
+        Tenancy::new(store, clock, Box::new(StdRng::seed_from_u64(2))).with_master_keys(keys)
     }
 
     pub(crate) async fn create_plan(&self, id: &str) {

@@ -126,6 +126,62 @@ async fn what_cannot_be_used_is_refused_and_its_former_self_stays() {
     assert_eq!(world.shown("acme.example").await, mended);
 }
 
+#[test]
+fn a_client_key_is_opened_for_its_own_upstream_and_one_in_the_clear_stays() {
+    let world = World::new();
+    let issued = world.authority.client("gateway.internal");
+    let seal = |id: &str| {
+        let context = Upstream::sealing_context(&id.parse().unwrap());
+        world.master_keys.seal(issued.key_pem.as_bytes(), &context, [3; 12]).unwrap()
+    };
+    let sealed = |id| String::from(seal(id));
+    for (key, reason) in [
+        (sealed("main"), None),
+        (issued.key_pem.clone(), None),
+        (sealed("other"), Some("sealed for something else")),
+    ] {
+        let tls = json!({"client_certificate_pem": issued.certificate_pem, "client_key_pem": key});
+        let upstream = json!({"id": "main", "endpoints": [{"address": "127.0.0.1:1"}], "tls": tls});
+        let refused = world.put(ResourceKind::Upstream, "main", &upstream);
+        assert_eq!(refused.is_empty(), reason.is_none(), "{refused:?}");
+        assert!(refused.iter().all(|refusal| refusal.reason.contains(reason.unwrap())));
+        let state = world.active.load().unwrap();
+        let compiled = state.table.upstreams().next().unwrap();
+        assert!(compiled.tls().unwrap().client.is_some());
+    }
+}
+
+#[test]
+fn what_a_full_state_refuses_stays_as_it_was() {
+    let world = World::new();
+    let clients = Authority::new("clients");
+    world.tenant(1, "acme.example", Some(&clients));
+    let id = tenant_id(1);
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let tenant = json!({
+        "id": id, "slug": "t1", "state": "active", "plan": "pro", "client_ca_pem": damaged,
+    });
+    let domain = json!({"host": "acme.example", "tenant": id});
+    let put = |kind, id: String, json: &Value| Change::Put {
+        reference: ResourceRef { kind, id },
+        json: ResourceJson::from_slice(json.to_string().as_bytes()).unwrap(),
+    };
+    let full = || {
+        vec![
+            put(ResourceKind::Tenant, id.to_string(), &tenant),
+            put(ResourceKind::Domain, "acme.example".to_owned(), &domain),
+        ]
+    };
+    let refused = world.update(UpdateKind::Full, full());
+    assert!(refused.len() == 1 && refused[0].reason.contains("client_ca_pem"), "{refused:?}");
+    let state = world.active.load().unwrap();
+    let owner = state.table.tenant_of_host("acme.example").unwrap();
+    assert_eq!(owner.client_ca().unwrap().as_str(), clients.pem());
+    // A full state that does not have it at all removes it.
+    assert_eq!(world.update(UpdateKind::Full, Vec::new()), []);
+    assert_eq!(world.active.load().unwrap().table.tenant_count(), 0);
+}
+
 #[tokio::test]
 async fn nothing_is_served_before_there_is_a_state_and_junk_is_no_handshake() {
     let world = World::without_state(options());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::json;
-use tenantry_model::{IssuerId, KeyId, Resource, ResourceKind, ResourceRef};
+use tenantry_model::{IssuerId, KeyId, Resource, ResourceKind};
 
 use super::platform::*;
 use crate::{Change, Table};
@@ -92,8 +92,8 @@ fn decisions(table: &Table) -> Vec<(String, String)> {
 }
 
 /// The control plane keeps slugs and digests unique; what breaks that is left out here too.
-fn keeps_names_unique(state: &BTreeMap<ResourceRef, Resource>, new: &Resource) -> bool {
-    state.values().filter(|other| other.reference() != new.reference()).all(|other| {
+fn keeps_names_unique<'a>(state: impl IntoIterator<Item = &'a Resource>, new: &Resource) -> bool {
+    state.into_iter().filter(|other| other.reference() != new.reference()).all(|other| {
         match (other, new) {
             (Resource::Tenant(a), Resource::Tenant(b)) => a.slug != b.slug,
             (Resource::ApiKey(a), Resource::ApiKey(b)) => a.digest != b.digest,
@@ -115,7 +115,7 @@ proptest! {
             if dice == 0 {
                 state.remove(&resource.reference());
                 changes.push(Change::Delete(resource.reference()));
-            } else if keeps_names_unique(&state, &resource) {
+            } else if keeps_names_unique(state.values(), &resource) {
                 state.insert(resource.reference(), resource.clone());
                 changes.push(Change::Put(resource));
             }
@@ -126,5 +126,27 @@ proptest! {
         prop_assert_eq!(stepwise.tenant_count(), at_once.tenant_count());
         let resynced = stepwise.replace(state.into_values().rev()).table;
         prop_assert_eq!(decisions(&resynced), decisions(&at_once));
+    }
+
+    #[test]
+    fn what_is_refused_of_a_full_state_stays_as_it_was(
+        resources in prop::collection::vec((any_resource(), any::<bool>()), 1..40),
+    ) {
+        let mut state = BTreeMap::new();
+        for (resource, is_kept) in resources {
+            if keeps_names_unique(state.values().map(|(resource, _)| resource), &resource) {
+                state.insert(resource.reference(), (resource, is_kept));
+            }
+        }
+        let all = || state.values().map(|(resource, _)| resource.clone());
+        let before = empty().replace(all()).table;
+        let kept: Vec<_> = state.iter().filter(|(_, (_, kept))| *kept).map(|(key, _)| key.clone()).collect();
+        let sent = state.values().filter(|(_, kept)| !kept).map(|(resource, _)| resource.clone());
+        let applied = before.replace_keeping(sent, &kept);
+        prop_assert!(applied.refused.is_empty());
+        prop_assert_eq!(decisions(&applied.table), decisions(&before));
+        // What was never there cannot be kept.
+        let none = empty().replace_keeping([], &kept).table;
+        prop_assert_eq!(decisions(&none), decisions(&empty()));
     }
 }
