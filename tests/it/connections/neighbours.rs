@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -18,11 +18,12 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
-use tenantry_test_support::{DEADLINE, Platform};
+use tenantry_test_support::{DEADLINE, Platform, RawConnection};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
     task::JoinSet,
+    time::Instant,
 };
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -121,13 +122,58 @@ impl Healthy {
 
     /// How long requests take: the one in the middle of those of a while.
     async fn median(&mut self) -> Duration {
+        let times = self.times().await;
+        times[times.len() / 2]
+    }
+
+    /// How long requests take: the one that all but a hundredth are faster than.
+    async fn p99(&mut self) -> Duration {
+        let times = self.times().await;
+        times[times.len() * 99 / 100]
+    }
+
+    async fn times(&mut self) -> Vec<Duration> {
         let (began, mut times) = (Instant::now(), Vec::new());
         while times.len() < 20 || began.elapsed() < Duration::from_millis(500) {
             times.push(self.wait().await);
         }
         times.sort_unstable();
-        times[times.len() / 2]
+        times
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_far_above_its_limit_takes_nothing_from_another() {
+    const GET: &str = "GET / HTTP/1.1\r\nHost: loud.example\r\n\r\n";
+    let platform = platform(&[]).await;
+    let limits = json!({"requests": [{"name": "narrow", "quota": 10, "window_seconds": 1}]});
+    platform.tenant("loud", json!({"auth": "none", "limits": limits})).await;
+    let to = platform.clients();
+    let mut healthy = Healthy::connect(to).await;
+    healthy.p99().await;
+    let alone = healthy.p99().await;
+    let (asked, admitted) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut loud = JoinSet::new();
+    for _ in 0..4 {
+        let (asked, admitted) = (Arc::clone(&asked), Arc::clone(&admitted));
+        loud.spawn(async move {
+            let mut connection = RawConnection::open(to).await;
+            loop {
+                let status = connection.send(GET).await.answer().await.unwrap().status;
+                assert!(status == 200 || status == 429, "{status}");
+                asked.fetch_add(1, Relaxed);
+                admitted.fetch_add(u64::from(status == 200), Relaxed);
+            }
+        });
+    }
+    // The tenant asks for fifty times what it may have, at least.
+    let mut beside = healthy.p99().await;
+    while asked.load(Relaxed) < 50 * admitted.load(Relaxed) {
+        beside = healthy.p99().await;
+    }
+    assert!(loud.try_join_next().is_none(), "the loud ones were at it all the time");
+    let most = (20 * alone).max(Duration::from_millis(250));
+    assert!(beside <= most, "alone {alone:?}, beside the loud one {beside:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
