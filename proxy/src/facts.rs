@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
+use http::HeaderValue;
 use pingora::{http::RequestHeader, proxy::Session};
-use tenantry_engine::{HeaderFacts, RequestFacts, Single};
+use tenantry_engine::{HeaderFacts, Reason, RequestFacts, Single};
+use tenantry_wire::http1;
 
 use crate::{connection::Connection, tls::TlsFacts};
 
@@ -20,6 +22,20 @@ pub(crate) fn of(session: &Session, client: IpAddr) -> RequestFacts<'_> {
         headers: headers(request),
         all_headers: &request.headers,
     }
+}
+
+/// The host as the client named it: `Host`, or `:authority` in HTTP/2.
+pub(crate) fn host(request: &RequestHeader) -> Option<HeaderValue> {
+    let named = request.headers.get(http::header::HOST).cloned();
+    named.or_else(|| HeaderValue::from_str(request.uri.authority()?.as_str()).ok())
+}
+
+/// Whether a request that came by HTTP/2 keeps to the bounds that HTTP/1 heads are read with.
+pub(crate) fn oversized(request: &RequestHeader, bounds: http1::Bounds) -> Option<Reason> {
+    if request.raw_path().len() > bounds.target_bytes {
+        return Some(Reason::TargetTooLong);
+    }
+    (request.headers.len() > bounds.headers).then_some(Reason::HeadersTooLarge)
 }
 
 /// The path of the target, or the whole target if it is not in origin-form, which no path matches.
@@ -42,4 +58,29 @@ fn headers(request: &RequestHeader) -> HeaderFacts<'_> {
         };
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_by_http2_keep_to_the_same_bounds() {
+        let bounds = http1::Bounds { head_bytes: 1000, target_bytes: 5, headers: 1 };
+        let mut request = RequestHeader::build("GET", b"/abcd", None).unwrap();
+        request.append_header("x-a", "1").unwrap();
+        assert_eq!(oversized(&request, bounds), None);
+        request.append_header("x-a", "2").unwrap();
+        assert_eq!(oversized(&request, bounds), Some(Reason::HeadersTooLarge));
+        let request = RequestHeader::build("GET", b"/abcde", None).unwrap();
+        assert_eq!(oversized(&request, bounds), Some(Reason::TargetTooLong));
+    }
+
+    #[test]
+    fn the_host_is_the_authority_of_http2() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        assert_eq!(host(&request), None);
+        request.set_uri("http://a.example:8443/".parse().unwrap());
+        assert_eq!(host(&request).unwrap(), "a.example:8443");
+    }
 }
