@@ -191,7 +191,7 @@ impl Attempts {
     /// Something broke after the connection was there. Returns whether to try again.
     pub(crate) fn broke(
         &mut self,
-        session: &Session,
+        session: &mut Session,
         error: &Error,
         was_reused: bool,
         now: Duration,
@@ -207,7 +207,12 @@ impl Attempts {
             self.failure = Some((Reason::UpstreamTimeout, None));
         }
         let is_stale = was_reused && outcome::is_closed(error) && expired.is_none();
-        if !is_stale && let Some(outcome) = outcome::of_error(error, expired) {
+        // A client that stops in the middle of its body would else eject servers from everybody.
+        let waits_for_client = expired.is_some() && !session.as_mut().is_body_done();
+        if !is_stale
+            && !waits_for_client
+            && let Some(outcome) = outcome::of_error(error, expired)
+        {
             self.report(outcome, now);
         }
         expired.is_none()
