@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use http::HeaderValue;
 use pingora::{http::RequestHeader, proxy::Session};
-use tenantry_engine::{HeaderFacts, RequestFacts, Single};
+use tenantry_engine::{HeaderFacts, Reason, RequestFacts, Single};
 
-use crate::{connection::Connection, tls::TlsFacts};
+use crate::{bootstrap::ConnectionBounds, connection::Connection, tls::TlsFacts};
 
 /// Collects the facts.
 pub(crate) fn of(session: &Session, client: IpAddr) -> RequestFacts<'_> {
@@ -20,6 +21,26 @@ pub(crate) fn of(session: &Session, client: IpAddr) -> RequestFacts<'_> {
         headers: headers(request),
         all_headers: &request.headers,
     }
+}
+
+/// The host as the client named it: `Host`, or `:authority` in HTTP/2.
+pub(crate) fn host(request: &RequestHeader) -> Option<HeaderValue> {
+    let named = request.headers.get(http::header::HOST).cloned();
+    named.or_else(|| HeaderValue::from_str(request.uri.authority()?.as_str()).ok())
+}
+
+/// What a request has too much of: a head that came by HTTP/2 (HTTP/1 heads are read within the same bounds),
+/// or a body that is announced as longer than any may be.
+pub(crate) fn oversized(request: &RequestHeader, bounds: &ConnectionBounds) -> Option<Reason> {
+    if request.raw_path().len() > bounds.target_bytes.get() {
+        return Some(Reason::TargetTooLong);
+    }
+    if request.headers.len() > bounds.headers.get() {
+        return Some(Reason::HeadersTooLarge);
+    }
+    let length = request.headers.get(http::header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.filter(|length| *length > bounds.body_bytes.get()).map(|_| Reason::BodyTooLarge)
 }
 
 /// The path of the target, or the whole target if it is not in origin-form, which no path matches.
@@ -42,4 +63,35 @@ fn headers(request: &RequestHeader) -> HeaderFacts<'_> {
         };
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bootstrap::{Bootstrap, Flags};
+
+    #[test]
+    fn requests_by_http2_keep_to_the_same_bounds() {
+        let mut bounds = Bootstrap::load(&Flags::default()).unwrap().connections;
+        (bounds.target_bytes, bounds.headers) = (5.try_into().unwrap(), 1.try_into().unwrap());
+        bounds.body_bytes = 9.try_into().unwrap();
+        let mut request = RequestHeader::build("GET", b"/abcd", None).unwrap();
+        request.append_header("x-a", "1").unwrap();
+        assert_eq!(oversized(&request, &bounds), None);
+        request.append_header("x-a", "2").unwrap();
+        assert_eq!(oversized(&request, &bounds), Some(Reason::HeadersTooLarge));
+        let request = RequestHeader::build("GET", b"/abcde", None).unwrap();
+        assert_eq!(oversized(&request, &bounds), Some(Reason::TargetTooLong));
+        let mut request = RequestHeader::build("POST", b"/", None).unwrap();
+        request.append_header("content-length", "10").unwrap();
+        assert_eq!(oversized(&request, &bounds), Some(Reason::BodyTooLarge));
+    }
+
+    #[test]
+    fn the_host_is_the_authority_of_http2() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        assert_eq!(host(&request), None);
+        request.set_uri("http://a.example:8443/".parse().unwrap());
+        assert_eq!(host(&request).unwrap(), "a.example:8443");
+    }
 }

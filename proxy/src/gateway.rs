@@ -15,7 +15,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::{
-    Error, ErrorType, Result,
+    Error, ErrorSource, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
     protocols::Digest,
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
@@ -141,12 +141,11 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
-        let refusal = match (&passage.state, &passage.place) {
+        let oversized = facts::oversized(session.req_header(), &self.bounds);
+        let refusal = match (&passage.state, &passage.place, oversized) {
             // Before the body: a client that waits for the word need not send it.
-            _ if self.bounds.is_too_long(&session.req_header().headers) => {
-                passage.refuse_for(Reason::BodyTooLarge)
-            }
-            (Some(state), Some(_)) => {
+            (_, _, Some(reason)) => passage.refuse_for(reason),
+            (Some(state), Some(_), None) => {
                 match self.decide(session, passage.client, &Arc::clone(state)).await {
                     Decision::Forward(forward) if Connection::may_serve(session, &forward) => {
                         passage.attempts = self.connector.begin(
@@ -171,7 +170,8 @@ impl ProxyHttp for Gateway {
                     Decision::Deny(denial) => passage.refuse(&denial),
                 }
             }
-            _ => passage.refuse_unready(),
+            // There is no snapshot yet, or too much in progress.
+            _ => passage.refuse_for(Reason::Overloaded),
         };
         respond::refuse(session, &refusal, passage.request_id, passage.table()).await?;
         Ok(true)
@@ -258,7 +258,7 @@ impl ProxyHttp for Gateway {
             request_id: passage.request_id,
             client: passage.client,
             is_https: passage.is_https,
-            host: session.req_header().headers.get(http::header::HOST).cloned(),
+            host: facts::host(session.req_header()),
         };
         identity::apply(&outgoing, request)?;
         passage.trace.pass_on(self.tracing.takes(passage.trace), request)
@@ -409,9 +409,9 @@ impl ProxyHttp for Gateway {
         true
     }
 
-    fn suppress_error_log(&self, _: &Session, passage: &Passage, _: &Error) -> bool {
-        // Counted by reason, and told to the client: a broken upstream must not flood the log.
-        passage.reason.is_some()
+    fn suppress_error_log(&self, _: &Session, passage: &Passage, error: &Error) -> bool {
+        // Counted, and told to the client: neither it nor a broken upstream may flood the log.
+        passage.reason.is_some() || error.esource() == &ErrorSource::Downstream
     }
 }
 
@@ -455,11 +455,6 @@ impl Passage {
         self.count_for(denial.tenant.as_ref());
         self.reason = Some(denial.reason);
         Refusal::from(denial)
-    }
-
-    /// There is no snapshot yet, or too much in progress.
-    fn refuse_unready(&mut self) -> Refusal {
-        self.refuse_for(Reason::Overloaded)
     }
 
     fn refuse_for(&mut self, reason: Reason) -> Refusal {

@@ -41,6 +41,7 @@ pub(crate) struct Outgoing<'a> {
 /// A value that no header can carry; none of ours is.
 pub(crate) fn apply(outgoing: &Outgoing<'_>, request: &mut RequestHeader) -> pingora::Result<()> {
     remove_reserved(request);
+    join_cookies(request)?;
     let forward = outgoing.forward;
     filters::edit_request(&forward.route, request)?;
     if let Some(path) = &forward.path {
@@ -110,6 +111,18 @@ fn remove_reserved(request: &mut RequestHeader) {
     }
 }
 
+/// HTTP/2 may send cookies in several lines, which HTTP/1 knows as one (RFC 9113, section 8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
+    let mut cookies = request.headers.get_all(http::header::COOKIE).iter();
+    let (Some(first), Some(_)) = (cookies.next(), cookies.next()) else { return Ok(()) };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in request.headers.get_all(http::header::COOKIE).iter().skip(1) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    request.insert_header(http::header::COOKIE, joined)
+}
+
 fn rewrite_path(request: &mut RequestHeader, path: &str) -> pingora::Result<()> {
     let target = match request.uri.query() {
         Some(query) => format!("{path}?{query}"),
@@ -143,6 +156,17 @@ mod tests {
         remove_reserved(&mut request);
         assert!(request.headers.values().all(|value| value == "kept"), "{:?}", request.headers);
         assert_eq!(request.headers.len(), 4);
+    }
+
+    #[test]
+    fn cookies_go_in_one_line() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for cookie in ["a=1", "b=2", "c=3"] {
+            request.append_header("cookie", cookie).unwrap();
+        }
+        join_cookies(&mut request).unwrap();
+        let cookies: Vec<_> = request.headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }
 
     #[test]

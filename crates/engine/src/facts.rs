@@ -108,6 +108,8 @@ pub struct HeaderFacts<'a> {
     pub content_length: Single<'a>,
     /// `Transfer-Encoding`.
     pub transfer_encoding: Single<'a>,
+    /// One of the last two was written with `_`, which some servers read as `-`.
+    pub framing_in_disguise: bool,
 }
 
 impl<'a> HeaderFacts<'a> {
@@ -117,6 +119,9 @@ impl<'a> HeaderFacts<'a> {
         for (name, value) in headers {
             if let Some(header) = facts.named(name) {
                 header.add(value);
+            } else if matches!(name.len(), 14 | 17) {
+                facts.framing_in_disguise |= name.eq_ignore_ascii_case("content_length")
+                    || name.eq_ignore_ascii_case("transfer_encoding");
             }
         }
         facts

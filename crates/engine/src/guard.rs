@@ -79,6 +79,10 @@ impl Guarded<'_> {
 
 /// RFC 9112, sections 6.1 to 6.3, read strictly: one length, told in one way.
 fn framing(headers: &HeaderFacts<'_>) -> Result<Option<u64>, &'static str> {
+    // HTTP/1 heads were held to this as they were read; what came by HTTP/2 may go on by HTTP/1.
+    if headers.framing_in_disguise {
+        return Err("a header name is written with `_` that frames a body with `-`");
+    }
     match headers.transfer_encoding {
         Single::Missing => {}
         Single::One(value) if value.eq_ignore_ascii_case(b"chunked") => {}
@@ -202,6 +206,9 @@ mod tests {
         }
         for bad in ["", "gzip", "gzip, chunked", "chunked, chunked", "xchunked", "chunked;q=1"] {
             framing(&[("transfer-encoding", bad)], Err("chunked"));
+        }
+        for disguised in ["content_length", "Transfer_Encoding"] {
+            framing(&[(disguised, "5")], Err("written with `_`"));
         }
         framing(&[("x-api-key", "a"), ("X-API-Key", "a")], Err("X-API-Key"));
         framing(&[("authorization", "a"), ("authorization", "b")], Err("Authorization"));

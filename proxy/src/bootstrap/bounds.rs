@@ -42,13 +42,6 @@ impl ConnectionBounds {
         }
     }
 
-    /// Whether a body is announced that is longer than any may be.
-    pub(crate) fn is_too_long(&self, headers: &http::HeaderMap) -> bool {
-        let length = headers.get(http::header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        length.is_some_and(|length| length > self.body_bytes.get())
-    }
-
     pub(crate) fn drain_idle(&self) -> Duration {
         Duration::from_secs(self.drain_idle_seconds)
     }
