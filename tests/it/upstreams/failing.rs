@@ -16,7 +16,7 @@ async fn an_endpoint_is_killed_under_load() {
     let platform = platform_with(&json!({
         "endpoints": endpoints(&[&a, &b]),
         "outlier": {"consecutive_failures": 3, "eject_ms": 600_000},
-        "health_check": {"type": "http", "path": "/health", "interval_ms": 100, "timeout_ms": 100,
+        "health_check": {"type": "http", "path": "/health", "interval_ms": 500, "timeout_ms": 500,
             "healthy_after": 1, "unhealthy_after": 2},
     }))
     .await;
@@ -91,7 +91,7 @@ async fn checks_take_an_endpoint_out_and_in() {
     let (site, [a, b]) = Site::pair().await;
     let platform = platform_with(&json!({
         "endpoints": endpoints(&[&a, &b]),
-        "health_check": {"type": "http", "path": "/health", "interval_ms": 100, "timeout_ms": 100,
+        "health_check": {"type": "http", "path": "/health", "interval_ms": 500, "timeout_ms": 500,
             "healthy_after": 2, "unhealthy_after": 2},
     }))
     .await;
@@ -121,7 +121,7 @@ async fn without_an_endpoint_there_is_an_answer_at_once() {
     let (_, [a, b]) = Site::pair().await;
     let platform = platform_with(&json!({
         "endpoints": endpoints(&[&a, &b]),
-        "health_check": {"type": "tcp", "interval_ms": 100, "timeout_ms": 100, "unhealthy_after": 1},
+        "health_check": {"type": "tcp", "interval_ms": 500, "timeout_ms": 500, "unhealthy_after": 1},
     }))
     .await;
     until(&platform, &a, "healthy").await;

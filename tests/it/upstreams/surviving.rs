@@ -19,14 +19,14 @@ async fn what_is_known_of_an_endpoint_is_kept() {
     let (site, [a, b]) = Site::pair().await;
     let platform = platform_with(&json!({
         "endpoints": endpoints(&[&a, &b]),
-        "health_check": {"type": "http", "path": "/health", "interval_ms": 100, "timeout_ms": 100,
+        "health_check": {"type": "http", "path": "/health", "interval_ms": 500, "timeout_ms": 500,
             "healthy_after": 1, "unhealthy_after": 2},
     }))
     .await;
     site.sick.store(true, Relaxed);
     until(&platform, &b, "unhealthy").await;
     // Checked so rarely from now on that nobody can find it out anew.
-    let rarely = json!({"type": "http", "path": "/health", "interval_ms": 3_600_000, "timeout_ms": 100,
+    let rarely = json!({"type": "http", "path": "/health", "interval_ms": 3_600_000, "timeout_ms": 500,
         "healthy_after": 1, "unhealthy_after": 50});
     change(&platform, &json!({"health_check": rarely})).await;
     let both = json!([{"address": b.address(), "weight": 9}, {"address": a.address()}]);
