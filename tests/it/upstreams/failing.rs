@@ -246,3 +246,27 @@ async fn failing_requests_eject_an_endpoint_and_bugs_do_not() {
     }
     assert_eq!(site.served("b", "/"), served);
 }
+
+#[tokio::test]
+async fn clients_that_stop_in_their_bodies_eject_nobody() {
+    let platform = tenantry_test_support::Platform::start().await;
+    platform.tenant("open", json!({"auth": "none"})).await;
+    // The origin reads the whole body before it answers.
+    let endpoint = json!({"address": platform.origin.address()});
+    super::change(
+        &platform,
+        &json!({
+            "endpoints": [endpoint],
+            "timeouts": {"first_byte_ms": 300},
+            "outlier": {"consecutive_failures": 1, "eject_ms": 600_000, "max_ejected_percent": 100},
+        }),
+    )
+    .await;
+    for _ in 0..3 {
+        let mut client = tenantry_test_support::RawConnection::open(platform.clients()).await;
+        let half = "POST / HTTP/1.1\r\nHost: open.example\r\nContent-Length: 10\r\n\r\n01234";
+        let answer = client.send(half).await.answer().await.unwrap();
+        assert_eq!((answer.status, answer.problem()), (408, "request-timeout"));
+    }
+    assert_eq!(get(&platform, "/").await.status, 200);
+}
