@@ -113,13 +113,12 @@ fn remove_reserved(request: &mut RequestHeader) {
 
 /// HTTP/2 may send cookies in several lines, which HTTP/1 knows as one (RFC 9113, section 8.2.3).
 fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
-    let mut cookies = request.headers.get_all(http::header::COOKIE).iter();
-    let (Some(first), Some(_)) = (cookies.next(), cookies.next()) else { return Ok(()) };
-    let mut joined = first.as_bytes().to_vec();
-    for cookie in request.headers.get_all(http::header::COOKIE).iter().skip(1) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(cookie.as_bytes());
+    let cookies = request.headers.get_all(http::header::COOKIE).iter();
+    let cookies: Vec<&[u8]> = cookies.map(http::HeaderValue::as_bytes).collect();
+    if cookies.len() < 2 {
+        return Ok(());
     }
+    let joined = cookies.join(b"; ".as_slice());
     request.insert_header(http::header::COOKIE, joined)
 }
 
