@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
-use serde_json::Value;
-use tenantry_api::{CreateTenant, ReplaceTenant, SuspendTenant, TenantBody, TenantQuery};
-use tenantry_model::Tenant;
-use tenantry_tenancy::{NewTenant, PageRequest, TenantFilter, TenantRecord, TenantSpec, Versioned};
+use serde_json::{Map, Value};
+use tenantry_api::{CreateTenant, SuspendTenant, TenantBody, TenantQuery};
+use tenantry_model::TenantSpec;
+use tenantry_tenancy::{NewTenant, PageRequest, TenantFilter, TenantRecord, Versioned};
 
 use crate::{
     app::App,
     http::{
-        body::{Json, Names, Parameters},
+        body::{Json, Names, Parameters, misplaced},
         conditions::Conditions,
         failure::Failure,
         request::Asking,
@@ -25,9 +25,11 @@ type Answer = Result<Single<TenantBody>, Failure>;
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
-    Json(request): Json<CreateTenant>,
+    Json(document): Json<Map<String, Value>>,
 ) -> Answer {
-    let created = body(app.tenancy.create_tenant(&caller, new_tenant(request)).await?);
+    let CreateTenant { spec, start } = CreateTenant::parse(document).map_err(misplaced)?;
+    let tenant = NewTenant { spec, domains: start.domains };
+    let created = body(app.tenancy.create_tenant(&caller, tenant).await?);
     let location = format!("/api/v1/tenants/{}", created.id);
     Ok(Single::created(location, created.revision, created))
 }
@@ -59,11 +61,10 @@ pub async fn replace(
     Asking(caller): Asking,
     Names(tenant): Names<String>,
     conditions: Conditions,
-    Json(request): Json<ReplaceTenant>,
+    Json(spec): Json<TenantSpec>,
 ) -> Answer {
-    let (tenant, spec) = (tenant.parse()?, spec(request));
     let precondition = &conditions.precondition;
-    changed(app.tenancy.replace_tenant(&caller, &tenant, &spec, precondition).await?)
+    changed(app.tenancy.replace_tenant(&caller, &tenant.parse()?, &spec, precondition).await?)
 }
 
 /// `PATCH /api/v1/tenants/{tenant}`.
@@ -129,106 +130,12 @@ fn changed(record: Versioned<TenantRecord>) -> Answer {
     Ok(Single::ok(changed.revision, changed))
 }
 
-fn new_tenant(request: CreateTenant) -> NewTenant {
-    let CreateTenant {
-        slug,
-        name,
-        plan,
-        domains,
-        auth,
-        access,
-        features,
-        limits,
-        client_ca_pem,
-        labels,
-        metadata,
-        region,
-        branding,
-        access_log,
-    } = request;
-    let spec = TenantSpec {
-        slug,
-        name,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        labels,
-        metadata,
-        region,
-        client_ca_pem,
-        branding,
-        access_log,
-    };
-    NewTenant { spec, domains }
-}
-
-fn spec(request: ReplaceTenant) -> TenantSpec {
-    let ReplaceTenant {
-        slug,
-        name,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        client_ca_pem,
-        labels,
-        metadata,
-        region,
-        branding,
-        access_log,
-    } = request;
-    TenantSpec {
-        slug,
-        name,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        labels,
-        metadata,
-        region,
-        client_ca_pem,
-        branding,
-        access_log,
-    }
-}
-
 fn body(record: Versioned<TenantRecord>) -> TenantBody {
     let Versioned { value, revision } = record;
-    let Tenant {
-        id,
-        slug,
-        state,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        region,
-        client_ca_pem,
-        branding,
-        access_log,
-    } = value.resource;
     TenantBody {
-        id,
-        slug,
-        name: value.name,
-        state,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        client_ca_pem,
-        labels: value.labels,
-        metadata: value.metadata,
-        region,
-        branding,
-        access_log,
+        id: value.resource.id,
+        spec: value.spec(),
+        state: value.resource.state,
         suspended_reason: value.suspended_reason,
         deleted_at: value.deleted_at,
         created_at: value.created_at,

@@ -63,7 +63,7 @@ async fn a_tenant_lives_and_is_found() {
     server.create_tenant("globex", &[]).await;
     let query = TenantQuery { q: Some("ACM".to_owned()), limit: Some(1), ..Default::default() };
     let page = tenants.list(&query).await.unwrap();
-    assert_eq!(page.items.first().unwrap().slug.as_str(), "acme");
+    assert_eq!(page.items.first().unwrap().spec.slug.as_str(), "acme");
     let domains = server.client.domains("acme").list(&ListQuery::default()).await.unwrap();
     assert_eq!(domains.items.len(), 1);
     server.client.domains("acme").delete("acme.example.com").await.unwrap();
@@ -81,7 +81,7 @@ async fn a_walk_sees_each_tenant_once_while_others_come() {
     let mut seen = Vec::new();
     loop {
         let page = server.client.tenants().list(&query).await.unwrap();
-        seen.extend(page.items.into_iter().map(|tenant| tenant.slug.to_string()));
+        seen.extend(page.items.into_iter().map(|tenant| tenant.spec.slug.to_string()));
         server.create_tenant(&format!("later-{}", seen.len()), &[]).await;
         let Some(cursor) = page.next_cursor else { break };
         query.cursor = Some(cursor);

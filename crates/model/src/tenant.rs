@@ -1,5 +1,7 @@
 //! The tenant as a proxy enforces it.
 
+pub mod spec;
+
 use std::{collections::BTreeMap, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};

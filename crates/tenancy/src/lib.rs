@@ -40,6 +40,7 @@ pub mod merge;
 pub mod tenant;
 
 mod draft;
+mod settings;
 mod tenancy;
 mod text;
 mod upstream;
@@ -56,4 +57,4 @@ pub use record::{
     ApiKeyRecord, CertificateRecord, DomainRecord, IssuerRecord, Record, TenantRecord, Versioned,
 };
 pub use tenancy::Tenancy;
-pub use tenant::{NewTenant, TenantFilter, TenantRef, TenantSpec};
+pub use tenant::{NewTenant, TenantFilter, TenantRef};

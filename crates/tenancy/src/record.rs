@@ -1,11 +1,12 @@
 //! What is stored: a resource, and what only people need to know about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tenantry_model::{
-    ApiKey, Certificate, Domain, DomainPattern, Issuer, KeySource, Tenant, Timestamp,
+    ApiKey, Certificate, Domain, DomainPattern, Issuer, KeySource, Tenant, TenantProfile,
+    TenantSpec, Timestamp,
 };
 use tenantry_store::Revision;
 
@@ -45,12 +46,8 @@ pub struct Record<T> {
 pub struct TenantRecord {
     /// What a proxy enforces.
     pub resource: Tenant,
-    /// For people.
-    pub name: String,
-    /// Short texts to find and group tenants by.
-    pub labels: BTreeMap<String, String>,
-    /// Whatever the operator keeps with it.
-    pub metadata: Map<String, Value>,
+    /// What only people need.
+    pub profile: TenantProfile,
     /// Why it is suspended. Kept while it is deleted: an undeleted tenant is what it was before.
     pub suspended_reason: Option<String>,
     /// When it was deleted, if it is.
@@ -110,6 +107,14 @@ pub struct CertificateRecord {
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
+}
+
+impl TenantRecord {
+    /// What was written of it.
+    #[must_use]
+    pub fn spec(&self) -> TenantSpec {
+        TenantSpec::of(&self.resource, &self.profile)
+    }
 }
 
 impl IssuerRecord {

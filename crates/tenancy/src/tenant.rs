@@ -15,20 +15,19 @@
 mod create;
 mod life;
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 use tenantry_certs::{AuthorityError, client_authorities, provider};
 use tenantry_model::{
-    Access, AccessLogging, AuthRequirement, Branding, CertificatePem, DomainPattern, FeatureId,
-    Limits, PlanId, RegionId, ResourceKind, Slug, Tenant, TenantId, TenantState,
+    DomainPattern, PlanId, ResourceKind, Slug, Tenant, TenantId, TenantSpec, TenantState,
 };
 
 use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRecord, Versioned,
     draft::{Draft, Operation, encoded},
-    layout, merge,
+    layout, merge, settings,
     tenancy::decoded,
     text,
 };
@@ -58,36 +57,6 @@ impl fmt::Display for TenantRef {
             Self::Slug(slug) => slug.fmt(f),
         }
     }
-}
-
-/// What may be written of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields are those of `Tenant` and `TenantRecord`")]
-pub struct TenantSpec {
-    pub slug: Slug,
-    pub name: String,
-    pub plan: PlanId,
-    #[serde(default)]
-    pub auth: AuthRequirement,
-    #[serde(default)]
-    pub access: Access,
-    #[serde(default)]
-    pub features: BTreeMap<FeatureId, bool>,
-    #[serde(default)]
-    pub limits: Limits,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_ca_pem: Option<CertificatePem>,
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    #[serde(default)]
-    pub metadata: Map<String, Value>,
-    #[serde(default)]
-    pub region: Option<RegionId>,
-    #[serde(default)]
-    pub branding: Option<Branding>,
-    #[serde(default)]
-    pub access_log: Option<AccessLogging>,
 }
 
 /// A tenant to be made, with domains to be its own from the start.
@@ -123,83 +92,20 @@ impl TenantFilter {
             && self.text.as_ref().is_none_or(|text| {
                 let text = text.to_lowercase();
                 tenant.slug.as_str().starts_with(&text)
-                    || record.name.to_lowercase().contains(&text)
+                    || record.profile.name.to_lowercase().contains(&text)
             })
     }
 }
 
-impl TenantSpec {
-    fn of(record: &TenantRecord) -> Self {
-        let TenantRecord { resource, name, labels, metadata, .. } = record.clone();
-        let Tenant {
-            slug,
-            plan,
-            auth,
-            access,
-            features,
-            limits,
-            region,
-            client_ca_pem,
-            branding,
-            access_log,
-            ..
-        } = resource;
-        Self {
-            slug,
-            name,
-            plan,
-            auth,
-            access,
-            features,
-            limits,
-            labels,
-            metadata,
-            region,
-            client_ca_pem,
-            branding,
-            access_log,
-        }
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        text::name("/name", &self.name)?;
-        text::labels(&self.labels)?;
-        text::metadata(&self.metadata)?;
-        let authorities =
-            self.client_ca_pem.as_ref().map(|pem| client_authorities(pem, &provider()));
-        let unusable = |error: AuthorityError| Error::invalid("/client_ca_pem", error.to_string());
-        authorities.transpose().map(drop).map_err(unusable)
-    }
-
-    fn tenant(&self, id: TenantId, state: TenantState) -> Tenant {
-        let Self {
-            slug,
-            plan,
-            auth,
-            access,
-            features,
-            limits,
-            region,
-            client_ca_pem,
-            branding,
-            access_log,
-            ..
-        } = self.clone();
-        Tenant {
-            id,
-            slug,
-            state,
-            plan,
-            auth,
-            access,
-            features,
-            limits,
-            region,
-            client_ca_pem,
-            branding,
-            access_log,
-        }
-    }
+/// The rules that the model leaves open.
+fn check(spec: &TenantSpec) -> Result<(), Error> {
+    text::name("/name", &spec.name)?;
+    text::labels(&spec.labels)?;
+    text::metadata(&spec.metadata)?;
+    settings::check(&spec.settings)?;
+    let authorities = spec.client_ca_pem.as_ref().map(|pem| client_authorities(pem, &provider()));
+    let unusable = |error: AuthorityError| Error::invalid("/client_ca_pem", error.to_string());
+    authorities.transpose().map(drop).map_err(unusable)
 }
 
 impl Tenancy {
@@ -263,20 +169,18 @@ impl Tenancy {
         patch: &Value,
         precondition: &Precondition,
     ) -> Result<Versioned<TenantRecord>, Error> {
-        let change = |record: &TenantRecord| {
-            respecified(record, merge::patched(&TenantSpec::of(record), patch)?)
-        };
+        let change =
+            |record: &TenantRecord| respecified(record, merge::patched(&record.spec(), patch)?);
         let action = "tenant.update";
         self.run(caller, &Change { tenant, action, precondition, change }).await
     }
 }
 
 fn respecified(record: &TenantRecord, spec: TenantSpec) -> Result<TenantRecord, Error> {
-    spec.check()?;
+    check(&spec)?;
     not_deleted(record)?;
-    let resource = spec.tenant(record.resource.id, record.resource.state);
-    let TenantSpec { name, labels, metadata, .. } = spec;
-    Ok(TenantRecord { resource, name, labels, metadata, ..record.clone() })
+    let (resource, profile) = spec.split(record.resource.id, record.resource.state);
+    Ok(TenantRecord { resource, profile, ..record.clone() })
 }
 
 /// A deleted tenant takes no changes.

@@ -2,12 +2,13 @@
 
 use reqwest::Method;
 use serde_json::Value;
+use tenantry_model::TenantSpec;
 
 use super::{
     Client, ClientError,
     send::{if_revision, merge_patch, segment},
 };
-use crate::{CreateTenant, PageBody, ReplaceTenant, SuspendTenant, TenantBody, TenantQuery};
+use crate::{CreateTenant, PageBody, SuspendTenant, TenantBody, TenantQuery};
 
 /// Tenants. Wherever a `tenant` is named, its id or its slug will do. With `if_revision`, a change is
 /// made only if the tenant is still at that revision.
@@ -52,14 +53,14 @@ impl<'c> Tenants<'c> {
     pub async fn replace(
         &self,
         tenant: &str,
-        body: &ReplaceTenant,
+        body: &TenantSpec,
         revision: Option<u64>,
     ) -> Result<TenantBody, ClientError> {
         let request = self.client.request(Method::PUT, &path(tenant)).json(body);
         self.client.send(if_revision(request, revision)).await
     }
 
-    /// Changes some fields of a tenant, by a merge patch (RFC 7396) of [`ReplaceTenant`].
+    /// Changes some fields of a tenant, by a merge patch (RFC 7396) of [`TenantSpec`].
     ///
     /// # Errors
     /// [`ClientError`].

@@ -24,12 +24,12 @@ impl Columns for TenantBody {
 
     fn cells(&self) -> Vec<String> {
         vec![
-            self.slug.to_string(),
-            self.name.clone(),
+            self.spec.slug.to_string(),
+            self.spec.name.clone(),
             self.state.as_str().to_owned(),
-            self.plan.to_string(),
-            word(&self.auth),
-            region(self.region.as_ref()),
+            self.spec.plan.to_string(),
+            word(&self.spec.auth),
+            region(self.spec.region.as_ref()),
             self.id.to_string(),
             self.created_at.to_string(),
         ]

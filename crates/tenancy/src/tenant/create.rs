@@ -2,7 +2,7 @@
 
 use tenantry_model::{Domain, ResourceKind, TenantId, TenantState};
 
-use super::{NewTenant, on_plan};
+use super::{NewTenant, check, on_plan};
 use crate::{
     DomainRecord, Error, Tenancy, TenantRecord, domain,
     draft::{Draft, Operation, encoded},
@@ -18,15 +18,14 @@ impl Operation for Create {
 
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<TenantRecord>, Error> {
         let NewTenant { spec, domains } = &self.tenant;
-        spec.check()?;
+        check(spec)?;
         check_domains(&self.tenant)?;
         let now = tenancy.now();
         let tenant = TenantId::from_parts(now.unix_ms(), tenancy.identifiers.random());
+        let (resource, profile) = spec.clone().split(tenant, TenantState::Active);
         let record = TenantRecord {
-            resource: spec.tenant(tenant, TenantState::Active),
-            name: spec.name.clone(),
-            labels: spec.labels.clone(),
-            metadata: spec.metadata.clone(),
+            resource,
+            profile,
             suspended_reason: None,
             deleted_at: None,
             created_at: now,

@@ -7,11 +7,11 @@ use std::sync::{
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use tenantry_credentials::sealing::MasterKeys;
-use tenantry_model::{Plan, Route, Timestamp, Upstream};
+use tenantry_model::{Plan, Route, TenantSpec, Timestamp, Upstream};
 use tenantry_store::{OpenOptions, SledStore, Store, StoreId};
 use tenantry_tenancy::{
     AuditEntry, Caller, Clock, Error, NewTenant, PageRequest, Tenancy, TenantRecord, TenantRef,
-    TenantSpec, Versioned,
+    Versioned,
 };
 
 pub(crate) struct ManualClock(AtomicU64);
