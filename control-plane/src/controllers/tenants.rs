@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
 use serde_json::{Map, Value};
-use tenantry_api::{CreateTenant, SuspendTenant, TenantBody, TenantQuery};
+use tenantry_api::{
+    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, ListQuery, PurgeTenant,
+    SuspendTenant, TenantBody, TenantQuery,
+};
 use tenantry_model::TenantSpec;
-use tenantry_tenancy::{NewTenant, PageRequest, TenantFilter, TenantRecord, Versioned};
+use tenantry_tenancy::{
+    Caller, DeletionCertificate, Error, NewTenant, PageRequest, TenantFilter, TenantRecord,
+    Transition, Versioned,
+};
 
 use crate::{
     app::App,
@@ -28,7 +34,8 @@ pub async fn create(
     Json(document): Json<Map<String, Value>>,
 ) -> Answer {
     let CreateTenant { spec, start } = CreateTenant::parse(document).map_err(misplaced)?;
-    let tenant = NewTenant { spec, domains: start.domains };
+    let state = start.state.unwrap_or_default().into();
+    let tenant = NewTenant { spec, domains: start.domains, state };
     let created = body(app.tenancy.create_tenant(&caller, tenant).await?);
     let location = format!("/api/v1/tenants/{}", created.id);
     Ok(Single::created(location, created.revision, created))
@@ -84,10 +91,21 @@ pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names(tenant): Names<String>,
+    Parameters(query): Parameters<DeleteTenantQuery>,
     conditions: Conditions,
 ) -> Answer {
-    let precondition = &conditions.precondition;
-    changed(app.tenancy.delete_tenant(&caller, &tenant.parse()?, precondition).await?)
+    let transition = Transition::Delete { retention_days: query.retention_days };
+    moved(&app, &caller, &tenant, &transition, &conditions).await
+}
+
+/// `POST /api/v1/tenants/{tenant}/activate`.
+pub async fn activate(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+) -> Answer {
+    moved(&app, &caller, &tenant, &Transition::Activate, &conditions).await
 }
 
 /// `POST /api/v1/tenants/{tenant}/suspend`.
@@ -98,8 +116,8 @@ pub async fn suspend(
     conditions: Conditions,
     Json(request): Json<SuspendTenant>,
 ) -> Answer {
-    let (tenant, precondition) = (tenant.parse()?, &conditions.precondition);
-    changed(app.tenancy.suspend_tenant(&caller, &tenant, &request.reason, precondition).await?)
+    let transition = Transition::Suspend { reason: request.reason };
+    moved(&app, &caller, &tenant, &transition, &conditions).await
 }
 
 /// `POST /api/v1/tenants/{tenant}/resume`.
@@ -109,8 +127,7 @@ pub async fn resume(
     Names(tenant): Names<String>,
     conditions: Conditions,
 ) -> Answer {
-    let precondition = &conditions.precondition;
-    changed(app.tenancy.resume_tenant(&caller, &tenant.parse()?, precondition).await?)
+    moved(&app, &caller, &tenant, &Transition::Resume, &conditions).await
 }
 
 /// `POST /api/v1/tenants/{tenant}/undelete`.
@@ -120,8 +137,51 @@ pub async fn undelete(
     Names(tenant): Names<String>,
     conditions: Conditions,
 ) -> Answer {
-    let precondition = &conditions.precondition;
-    changed(app.tenancy.undelete_tenant(&caller, &tenant.parse()?, precondition).await?)
+    moved(&app, &caller, &tenant, &Transition::Undelete, &conditions).await
+}
+
+/// `POST /api/v1/tenants/{tenant}/purge`.
+pub async fn purge(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+    Json(request): Json<PurgeTenant>,
+) -> Result<Single<DeletionCertificateBody>, Failure> {
+    let (tenant, precondition) = (tenant.parse()?, &conditions.precondition);
+    let purged = app.tenancy.purge_tenant(&caller, &tenant, &request.confirm, precondition).await?;
+    Ok(Single::ok(purged.revision.as_u64(), certificate(purged)))
+}
+
+/// `GET /api/v1/purged-tenants/{tenant}`.
+pub async fn purged(
+    State(app): State<Arc<App>>,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+) -> Result<Single<DeletionCertificateBody>, Failure> {
+    let id = tenant.parse().map_err(|_| Error::not_found("purged tenant", &tenant))?;
+    let found = certificate(app.tenancy.deletion_certificate(id).await?);
+    Ok(Single::ok(found.revision, found).unless(&conditions.known))
+}
+
+/// `GET /api/v1/purged-tenants`.
+pub async fn list_purged(
+    State(app): State<Arc<App>>,
+    Parameters(query): Parameters<ListQuery>,
+) -> Result<impl IntoResponse, Failure> {
+    let request = PageRequest::new(query.limit, query.cursor)?;
+    Ok(page(app.tenancy.deletion_certificates(&request).await?, certificate))
+}
+
+async fn moved(
+    app: &App,
+    caller: &Caller,
+    tenant: &str,
+    transition: &Transition,
+    conditions: &Conditions,
+) -> Answer {
+    let (tenant, precondition) = (tenant.parse()?, &conditions.precondition);
+    changed(app.tenancy.move_tenant(caller, &tenant, transition, precondition).await?)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it ends handlers, which can fail")]
@@ -138,8 +198,23 @@ fn body(record: Versioned<TenantRecord>) -> TenantBody {
         state: value.resource.state,
         suspended_reason: value.suspended_reason,
         deleted_at: value.deleted_at,
+        purge_at: value.purge_at,
         created_at: value.created_at,
         updated_at: value.updated_at,
+        revision: revision.as_u64(),
+    }
+}
+
+fn certificate(certificate: Versioned<DeletionCertificate>) -> DeletionCertificateBody {
+    let Versioned { value, revision } = certificate;
+    DeletionCertificateBody {
+        tenant: value.tenant,
+        deleted_at: value.deleted_at,
+        requested_by: value.requested_by,
+        requested_at: value.requested_at,
+        purged_at: value.purged_at,
+        removed: value.removed,
+        digest: value.digest,
         revision: revision.as_u64(),
     }
 }

@@ -1,7 +1,9 @@
 //! What the API promises when nothing is wrong with the request.
 
 use serde_json::json;
-use tenantry_api::{CreateApiKey, CreateIssuer, ListQuery, ProblemKind, TenantQuery};
+use tenantry_api::{
+    CreateApiKey, CreateIssuer, DeleteTenantQuery, ListQuery, ProblemKind, TenantQuery,
+};
 use tenantry_model::TenantState;
 
 use crate::server::Server;
@@ -53,7 +55,10 @@ async fn a_tenant_lives_and_is_found() {
     let server = Server::with_acme().await;
     let tenants = server.client.tenants();
     assert_eq!(tenants.suspend("acme", "unpaid").await.unwrap().state, TenantState::Suspended);
-    assert_eq!(tenants.delete("acme", None).await.unwrap().state, TenantState::Deleting);
+    assert_eq!(
+        tenants.delete("acme", &DeleteTenantQuery::default(), None).await.unwrap().state,
+        TenantState::Deleting
+    );
     let back = tenants.undelete("acme").await.unwrap();
     assert_eq!(
         (back.state, back.suspended_reason.as_deref()),

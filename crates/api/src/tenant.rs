@@ -1,5 +1,7 @@
 //! Tenants.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 use tenantry_model::{DomainPattern, PlanId, TenantId, TenantSpec, TenantState, Timestamp};
@@ -25,10 +27,33 @@ pub struct TenantStart {
     /// The host names it owns from the start; at most 40.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<DomainPattern>,
+    /// Whether it is served at once, or is still to be set up and then activated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<InitialState>,
+}
+
+/// A state that a tenant can be made in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitialState {
+    /// Served at once.
+    #[default]
+    Active,
+    /// Not served before `POST /api/v1/tenants/{tenant}/activate`.
+    Provisioning,
+}
+
+impl From<InitialState> for TenantState {
+    fn from(state: InitialState) -> Self {
+        match state {
+            InitialState::Active => Self::Active,
+            InitialState::Provisioning => Self::Provisioning,
+        }
+    }
 }
 
 impl TenantStart {
-    const MEMBERS: [&str; 1] = ["domains"];
+    const MEMBERS: [&str; 2] = ["domains", "state"];
 }
 
 impl CreateTenant {
@@ -71,6 +96,45 @@ pub struct SuspendTenant {
     pub reason: String,
 }
 
+/// `DELETE /api/v1/tenants/{tenant}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteTenantQuery {
+    /// For how many days it can be brought back, 0 to 3650; as many as the control plane is set to, if
+    /// not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
+}
+
+/// `POST /api/v1/tenants/{tenant}/purge`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeTenant {
+    /// The tenant's slug, to show that it is meant.
+    pub confirm: String,
+}
+
+/// What is left of a purged tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletionCertificateBody {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+    /// Who asked for its purge; `retention`, if its time had come.
+    pub requested_by: String,
+    /// When its purge began.
+    pub requested_at: Timestamp,
+    /// When the last of it was removed.
+    pub purged_at: Timestamp,
+    /// How many things of each kind were removed with it.
+    pub removed: BTreeMap<String, u64>,
+    /// A SHA-256 digest over all removed records, in hexadecimal.
+    pub digest: String,
+    /// The revision that removed the last of it.
+    pub revision: u64,
+}
+
 /// A tenant as it is returned. Its domains, keys and issuers are collections of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantBody {
@@ -85,6 +149,9 @@ pub struct TenantBody {
     pub suspended_reason: Option<String>,
     /// When it was deleted; set only in the state `deleting`.
     pub deleted_at: Option<Timestamp>,
+    /// Until when it can be brought back; set only in the state `deleting`.
+    #[serde(default)]
+    pub purge_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last written.

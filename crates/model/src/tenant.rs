@@ -15,6 +15,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TenantState {
+    /// Being set up, and not served yet.
+    Provisioning,
     /// Served.
     #[default]
     Active,
@@ -29,6 +31,7 @@ impl TenantState {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Provisioning => "provisioning",
             Self::Active => "active",
             Self::Suspended => "suspended",
             Self::Deleting => "deleting",

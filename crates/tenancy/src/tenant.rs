@@ -3,17 +3,24 @@
 //! ```text
 //!             suspend            delete
 //!   active <----------> suspended ------+
-//!     |      resume                     v
-//!     +----------------------------> deleting      (undelete: back to active or suspended)
-//!                 delete
+//!    ^ |     resume                     v
+//!    | +---------------------------> deleting ----------------------------> purged
+//!    |           delete                 |        purge, or retention ends
+//!    | activate                         |
+//!   provisioning                        +-- undelete: back to what it was
 //! ```
 //!
 //! A deleted tenant keeps everything, its slug, domains and keys included, so that it can be brought
-//! back as it was; it can neither be changed nor be given anything new before that. A slug may change:
-//! the old one is free in the same commit that takes the new one.
+//! back as it was; it can neither be changed nor be given anything new before that. A purged one is
+//! gone but for its deletion certificate and what the audit log says.
 
 mod create;
 mod life;
+mod purge;
+mod slug;
+
+pub use life::Transition;
+pub(crate) use slug::is_reserved;
 
 use std::{fmt, str::FromStr};
 
@@ -27,6 +34,7 @@ use tenantry_model::{
 use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRecord, Versioned,
     draft::{Draft, Operation, encoded},
+    due::{Due, DueKind},
     layout, merge, settings,
     tenancy::decoded,
     text,
@@ -66,6 +74,8 @@ pub struct NewTenant {
     pub spec: TenantSpec,
     /// Its domains; at most [`MAX_DOMAINS`](Self::MAX_DOMAINS).
     pub domains: Vec<DomainPattern>,
+    /// The state it is made in: active or provisioning.
+    pub state: TenantState,
 }
 
 impl NewTenant {
@@ -186,7 +196,7 @@ fn respecified(record: &TenantRecord, spec: TenantSpec) -> Result<TenantRecord, 
 /// A deleted tenant takes no changes.
 pub(crate) fn not_deleted(record: &TenantRecord) -> Result<(), Error> {
     match record.resource.state {
-        TenantState::Active | TenantState::Suspended => Ok(()),
+        TenantState::Provisioning | TenantState::Active | TenantState::Suspended => Ok(()),
         state @ TenantState::Deleting => {
             Err(Error::InvalidState { state, rule: "undelete it before you change it" })
         }
@@ -226,13 +236,21 @@ where
             draft = on_plan(tenancy, draft, &new).await?.delete(plan_reference(old));
         }
         if old.slug != new.slug {
-            let taken = Error::SlugTaken(new.slug.to_string());
-            draft = draft
-                .claim(layout::slug(&new.slug), id.into_bytes(), taken)
-                .delete(layout::slug(&old.slug));
+            draft = tenancy.named(draft, &new.slug, new.id).await?;
+            draft = tenancy.freed(draft, &old.slug, new.id);
         }
+        let (before, after) = (dues(&current.value), dues(&draft.value));
+        draft = before.iter().filter(|due| !after.contains(due)).fold(draft, Draft::not_due);
+        draft = after.iter().filter(|due| !before.contains(due)).fold(draft, Draft::due);
         Ok(draft)
     }
+}
+
+/// What is to be done about a tenant some time, as its record says it now.
+fn dues(record: &TenantRecord) -> Vec<Due> {
+    let id = record.resource.id;
+    let retention = record.purge_at.filter(|_| record.purge.is_none());
+    retention.map(|at| Due::new(at, DueKind::Retention, id)).into_iter().collect()
 }
 
 /// Puts the tenant on its plan, which must be there and stay until the commit.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use tenantry_api::{
-    ApiKeyBody, AuditEntryBody, CertificateBody, DocumentBody, DomainBody, IssuerBody, ProxyBody,
-    TenantBody,
+    ApiKeyBody, AuditEntryBody, CertificateBody, DeletionCertificateBody, DocumentBody, DomainBody,
+    IssuerBody, ProxyBody, TenantBody,
 };
 use tenantry_model::{
     Feature, Limits, Plan, RegionId, Route, RouteMatch, RouteTenancy, Target, Upstream,
@@ -32,6 +32,21 @@ impl Columns for TenantBody {
             region(self.spec.region.as_ref()),
             self.id.to_string(),
             self.created_at.to_string(),
+        ]
+    }
+}
+
+impl Columns for DeletionCertificateBody {
+    const NAMES: &'static [&'static str] =
+        &["TENANT", "REQUESTED BY", "DELETED", "PURGED", "REMOVED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.tenant.to_string(),
+            self.requested_by.clone(),
+            self.deleted_at.to_string(),
+            self.purged_at.to_string(),
+            list(self.removed.iter().map(|(kind, count)| format!("{kind}={count}"))),
         ]
     }
 }
