@@ -304,3 +304,25 @@ async fn what_is_undeleted_is_byte_for_byte_what_it_was() {
         assert_eq!(resources().await, before);
     }
 }
+
+#[tokio::test]
+async fn a_slug_that_is_given_up_twice_is_reserved_from_the_second_time() {
+    let platform = Platform::new().await;
+    platform.create_tenant("acme").await;
+    let rename = async |from: &str, to: &str| {
+        let patch = serde_json::json!({ "slug": to });
+        let any = Precondition::None;
+        platform.tenancy.patch_tenant(&caller(), &named(from), &patch, &any).await.unwrap();
+    };
+    rename("acme", "globex").await;
+    platform.clock.pass(DAY * 10);
+    rename("globex", "acme").await;
+    rename("acme", "initech").await;
+    platform.clock.pass(DAY * 25);
+    platform.tenancy.reconcile().await.unwrap();
+    let early = platform.tenancy.create_tenant(&caller(), new_tenant("acme", &[])).await;
+    assert_eq!(early.unwrap_err(), Error::SlugTaken("acme".to_owned()));
+    platform.clock.pass(DAY * 6);
+    platform.tenancy.reconcile().await.unwrap();
+    platform.create_tenant("acme").await;
+}
