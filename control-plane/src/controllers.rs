@@ -9,7 +9,10 @@ pub mod issuers;
 pub mod keys;
 
 pub mod audit;
+pub mod operators;
 pub mod proxies;
+pub mod sessions;
 
 pub mod distribution;
 pub mod health;
+pub mod tokens;

@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware::from_fn_with_state,
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use tenantry_distribution::{STATUS_PATH, STREAM_PATH};
 use tenantry_model::{Feature, Plan, Route, Upstream};
@@ -15,10 +15,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     app::App,
     controllers::{
-        audit, certificates, distribution, documents, domains, health, issuers, keys, proxies,
-        tenants,
+        audit, certificates, distribution, documents, domains, health, issuers, keys, operators,
+        proxies, sessions, tenants, tokens,
     },
-    http::{auth, failure, request},
+    http::{failure, guard, request},
     metrics,
 };
 
@@ -52,7 +52,7 @@ pub fn api(app: Arc<App>) -> Router {
         .route("/api/v1/tenants/{tenant}/undelete", post(tenants::undelete))
         .route("/api/v1/tenants/{tenant}/purge", post(tenants::purge))
         .route("/api/v1/purged-tenants", get(tenants::list_purged))
-        .route("/api/v1/purged-tenants/{tenant}", get(tenants::purged))
+        .route("/api/v1/purged-tenants/{id}", get(tenants::purged))
         .route("/api/v1/tenants/{tenant}/domains", get(domains::list).post(domains::create))
         .route("/api/v1/tenants/{tenant}/domains/{host}", get(domains::get).delete(domains::delete))
         .route("/api/v1/tenants/{tenant}/keys", get(keys::list).post(keys::create))
@@ -65,6 +65,31 @@ pub fn api(app: Arc<App>) -> Router {
             "/api/v1/tenants/{tenant}/issuers/{id}",
             get(issuers::get_of_tenant).delete(issuers::delete_of_tenant),
         )
+        .route(
+            "/api/v1/tenants/{tenant}/tokens",
+            get(tokens::list_of_tenant).post(tokens::create_of_tenant),
+        )
+        .route(
+            "/api/v1/tenants/{tenant}/tokens/{id}",
+            get(tokens::get_of_tenant).delete(tokens::delete_of_tenant),
+        )
+        .route("/api/v1/operators", get(operators::list).post(operators::create))
+        .route(
+            "/api/v1/operators/{operator}",
+            get(operators::get).patch(operators::patch).delete(operators::delete),
+        )
+        .route("/api/v1/operators/{operator}/password", put(operators::set_password))
+        .route(
+            "/api/v1/operators/{operator}/tokens",
+            get(tokens::list_of_operator).post(tokens::create_of_operator),
+        )
+        .route(
+            "/api/v1/operators/{operator}/tokens/{id}",
+            get(tokens::get_of_operator).delete(tokens::delete_of_operator),
+        )
+        .route("/api/v1/sessions", post(sessions::create))
+        .route("/api/v1/sessions/current", delete(sessions::end))
+        .route("/api/v1/me", get(sessions::me))
         .route("/api/v1/issuers", get(issuers::list_shared).post(issuers::create_shared))
         .route("/api/v1/issuers/{id}", get(issuers::get_shared).delete(issuers::delete_shared))
         .route("/api/v1/certificates", get(certificates::list).post(certificates::create))
@@ -76,7 +101,7 @@ pub fn api(app: Arc<App>) -> Router {
         .route("/api/v1/audit", get(audit::list))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     surrounded(router, Arc::clone(&app))
-        .layer(from_fn_with_state(Arc::clone(&app), auth::root))
+        .layer(from_fn_with_state(Arc::clone(&app), guard::guard))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))
         .with_state(app)
 }
@@ -88,7 +113,7 @@ pub fn distribution(app: Arc<App>) -> Router {
         .route(STATUS_PATH, post(distribution::status))
         .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES));
     surrounded(router, Arc::clone(&app))
-        .layer(from_fn_with_state(Arc::clone(&app), auth::node))
+        .layer(from_fn_with_state(Arc::clone(&app), guard::node))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))
         .with_state(app)
 }

@@ -44,10 +44,12 @@ pub async fn create(
 /// `GET /api/v1/tenants`.
 pub async fn list(
     State(app): State<Arc<App>>,
+    Asking(caller): Asking,
     Parameters(query): Parameters<TenantQuery>,
 ) -> Result<impl IntoResponse, Failure> {
     let TenantQuery { limit, cursor, state, plan, q } = query;
-    let filter = TenantFilter { state, plan, text: q };
+    let id = caller.principal.confinement();
+    let filter = TenantFilter { id, state, plan, text: q };
     let request = PageRequest::new(limit, cursor)?;
     Ok(page(app.tenancy.tenants(&filter, &request).await?, body))
 }

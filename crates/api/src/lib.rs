@@ -19,6 +19,9 @@ pub mod certificate;
 pub mod domain;
 pub mod issuer;
 
+pub mod operator;
+pub mod token;
+
 pub mod audit;
 pub mod explain;
 pub mod proxy;
@@ -33,6 +36,7 @@ pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
 pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
 pub use issuer::{CreateIssuer, IssuerBody};
+pub use operator::{CreateOperator, LogIn, OperatorBody, PrincipalBody, SessionBody, SetPassword};
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use proxy::{ProxyBody, RefusedResource};
@@ -40,3 +44,4 @@ pub use tenant::{
     CreateTenant, DeleteTenantQuery, DeletionCertificateBody, PurgeTenant, SuspendTenant,
     TenantBody, TenantQuery, TenantStart,
 };
+pub use token::{CreateTenantToken, CreateToken, CreatedToken, TokenBody};

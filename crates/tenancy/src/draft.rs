@@ -51,7 +51,16 @@ impl<T> Draft<T> {
         tenant: Option<TenantId>,
         value: T,
     ) -> Self {
-        let target = layout::record(kind, id);
+        Self::about(action, layout::record(kind, id), tenant, value)
+    }
+
+    /// About something that is no resource: `target` is the key of its record.
+    pub(crate) fn about(
+        action: &'static str,
+        target: String,
+        tenant: Option<TenantId>,
+        value: T,
+    ) -> Self {
         let entry = Entry { action, target, tenant, before: Value::Null, after: Value::Null };
         Self { batch: Batch::new(), entry: Some(entry), value, taken: Vec::new() }
     }

@@ -13,13 +13,24 @@
 //! | `purged/{tenant}` | what is left of a purged tenant |
 //! | `audit/{order}` | an audit entry; the order is inverted, so the newest comes first |
 //! | `history/{kind}/{id}/{order}` | empty; the audit entry concerns this resource |
+//! | `operator/{id}` | an operator |
+//! | `operatoremail/{email}` | the id of the operator that has it |
+//! | `token/{id}` | an access token, of an operator or of a tenant |
+//! | `tokendigest/{digest}` | the id of the access token that has it |
+//! | `tokensof/{operator or tenant}/{token}` | empty; the token is held by the first |
+//! | `tokenused/{id}` | when the token was last used, to some minutes |
+//! | `session/{digest}` | a session of an operator |
 //!
 //! Identifiers hold neither `/` nor a zero byte, so no key is the start of another by accident.
+
+mod access;
 
 use std::fmt::Display;
 
 use tenantry_model::{DomainPattern, KeyDigest, ResourceKind, Slug, TenantId, Timestamp};
 use ulid::Ulid;
+
+pub(crate) use access::*;
 
 /// All audit entries.
 pub(crate) const AUDIT: &str = "audit/";

@@ -26,6 +26,7 @@
 pub mod context;
 pub mod error;
 pub mod layout;
+pub mod principal;
 pub mod projection;
 pub mod record;
 
@@ -39,6 +40,11 @@ pub mod listing;
 pub mod merge;
 pub mod tenant;
 
+pub mod denial;
+pub mod operator;
+pub mod session;
+pub mod token;
+
 mod draft;
 mod due;
 mod settings;
@@ -49,15 +55,20 @@ mod upstream;
 pub use audit::AuditEntry;
 pub use certificate::CertificateSpec;
 pub use context::{Caller, Clock, Precondition, Terms};
+pub use denial::Denial;
 pub use document::Document;
 pub use due::Reconciled;
 pub use error::{Error, StoreFault};
 pub use issuer::NewIssuer;
 pub use key::{CreatedKey, NewKey};
 pub use listing::{Listing, PageRequest};
+pub use operator::{OperatorRecord, OperatorSpec};
+pub use principal::{Credential, Principal};
 pub use record::{
     ApiKeyRecord, CertificateRecord, DeletionCertificate, DomainRecord, IssuerRecord, Record,
     TenantRecord, Versioned,
 };
+pub use session::{CreatedSession, SessionLife, SessionRecord};
 pub use tenancy::Tenancy;
 pub use tenant::{NewTenant, TenantFilter, TenantRef, Transition};
+pub use token::{CreatedToken, NewToken, TenantGrant, TokenHolder, TokenRecord};

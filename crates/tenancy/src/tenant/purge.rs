@@ -46,7 +46,7 @@ impl Tenancy {
             true => Ok(()),
             false => Err(Error::invalid("/confirm", "write the tenant's slug here to confirm")),
         };
-        let requested_by = caller.actor.as_str();
+        let requested_by = &caller.principal.to_string();
         self.run(caller, &Begin { id, requested_by, precondition, confirmed }).await?;
         self.go_on_purging(caller, id).await
     }
