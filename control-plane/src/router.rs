@@ -99,6 +99,8 @@ pub fn api(app: Arc<App>) -> Router {
         )
         .route("/api/v1/proxies", get(proxies::list))
         .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/audit/export", get(audit::export))
+        .route("/api/v1/audit/verify", get(audit::verify))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     surrounded(router, Arc::clone(&app))
         .layer(from_fn_with_state(Arc::clone(&app), guard::guard))

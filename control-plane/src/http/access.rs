@@ -109,6 +109,8 @@ pub const OPERATIONS: &[(&str, &[(&str, Need)])] = &[
     ("/sessions/current", &[("DELETE", Anybody)]),
     ("/me", &[("GET", Anybody)]),
     ("/audit", &[("GET", This(P::AuditRead))]),
+    ("/audit/export", &[("GET", This(P::AuditRead))]),
+    ("/audit/verify", &[("GET", This(P::AuditRead))]),
 ];
 
 const PLANS: [(&str, Need); 4] = [

@@ -144,3 +144,14 @@ async fn what_is_not_declared_cannot_be_reached() {
     let answer = server.send("PUT /api/v1/tenants/acme/keys", "", "").await;
     assert_eq!(answer.header("allow"), Some("GET,HEAD,POST"));
 }
+
+#[test]
+fn every_path_of_the_router_is_declared() {
+    let router = include_str!("../../../src/router.rs");
+    let quoted: Vec<_> =
+        router.split('"').filter_map(|text| text.strip_prefix("/api/v1")).collect();
+    assert!(quoted.len() > 40, "{quoted:?}");
+    for path in quoted {
+        assert!(OPERATIONS.iter().any(|(declared, _)| *declared == path), "{path} needs nothing");
+    }
+}
