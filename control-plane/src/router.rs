@@ -15,8 +15,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     app::App,
     controllers::{
-        audit, certificates, distribution, documents, domains, health, issuers, keys, operators,
-        proxies, sessions, tenants, tokens,
+        audit, certificates, distribution, documents, domains, health, issuers, keys, members,
+        operators, proxies, roles, sessions, tenants, tokens, users,
     },
     http::{failure, guard, request},
     metrics,
@@ -73,6 +73,19 @@ pub fn api(app: Arc<App>) -> Router {
             "/api/v1/tenants/{tenant}/tokens/{id}",
             get(tokens::get_of_tenant).delete(tokens::delete_of_tenant),
         )
+        .route("/api/v1/tenants/{tenant}/members", get(members::list).post(members::create))
+        .route(
+            "/api/v1/tenants/{tenant}/members/{user}",
+            get(members::get).patch(members::change).delete(members::delete),
+        )
+        .route("/api/v1/tenants/{tenant}/roles", get(roles::list).post(roles::create))
+        .route(
+            "/api/v1/tenants/{tenant}/roles/{role}",
+            get(roles::get).put(roles::replace).delete(roles::delete),
+        )
+        .route("/api/v1/users", get(users::list).post(users::create))
+        .route("/api/v1/users/{user}", get(users::get).patch(users::patch).delete(users::delete))
+        .route("/api/v1/users/{user}/memberships", get(users::memberships))
         .route("/api/v1/operators", get(operators::list).post(operators::create))
         .route(
             "/api/v1/operators/{operator}",

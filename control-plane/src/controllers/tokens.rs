@@ -44,12 +44,13 @@ pub async fn create_of_tenant(
     Json(request): Json<CreateTenantToken>,
 ) -> Result<Single<CreatedToken>, Failure> {
     let tenant: TenantRef = tenant.parse()?;
-    let CreateTenantToken { name, role, scopes, expires_at } = request;
-    let grant = match (role, scopes) {
-        (Some(role), None) => TenantGrant::Role(role),
-        (None, Some(scopes)) => TenantGrant::Scopes(scopes),
+    let CreateTenantToken { name, role, member, scopes, expires_at } = request;
+    let grant = match (role, member, scopes) {
+        (Some(role), None, None) => TenantGrant::Role(role),
+        (None, Some(member), None) => TenantGrant::Member(member),
+        (None, None, Some(scopes)) => TenantGrant::Scopes(scopes),
         _ => {
-            let detail = "give either a role or scopes".to_owned();
+            let detail = "give one of role, member and scopes".to_owned();
             return Err(Error::Invalid { pointer: String::new(), detail }.into());
         }
     };
@@ -173,26 +174,33 @@ async fn body(app: &App, record: Versioned<TokenRecord>) -> Result<TokenBody, Er
 
 fn unused(record: Versioned<TokenRecord>) -> TokenBody {
     let TokenRecord { id, name, holder, hint, expires_at, created_at, .. } = record.value;
-    let (operator, tenant, role, scopes) = match holder {
-        TokenHolder::Operator { id, scopes } => (Some(id), None, None, scopes),
-        TokenHolder::Tenant { id, grant: TenantGrant::Role(role) } => {
-            (None, Some(id), Some(role), None)
-        }
-        TokenHolder::Tenant { id, grant: TenantGrant::Scopes(scopes) } => {
-            (None, Some(id), None, Some(scopes))
-        }
-    };
-    TokenBody {
+    let mut body = TokenBody {
         id,
         name,
-        operator,
-        tenant,
-        role,
-        scopes,
+        operator: None,
+        tenant: None,
+        role: None,
+        member: None,
+        scopes: None,
         hint,
         expires_at,
         last_used_at: None,
         created_at,
         revision: record.revision.as_u64(),
+    };
+    match holder {
+        TokenHolder::Operator { id, scopes } => {
+            body.operator = Some(id);
+            body.scopes = scopes;
+        }
+        TokenHolder::Tenant { id, grant } => {
+            body.tenant = Some(id);
+            match grant {
+                TenantGrant::Role(role) => body.role = Some(role),
+                TenantGrant::Member(member) => body.member = Some(member),
+                TenantGrant::Scopes(scopes) => body.scopes = Some(scopes),
+            }
+        }
     }
+    body
 }

@@ -87,6 +87,35 @@ pub const OPERATIONS: &[(&str, &[(&str, Need)])] = &[
         "/tenants/{tenant}/tokens/{id}",
         &[("GET", This(P::MembersRead)), ("DELETE", This(P::MembersWrite))],
     ),
+    // Tenants invite: who is added without being asked is for operators to say.
+    ("/tenants/{tenant}/members", &[("GET", This(P::MembersRead)), ("POST", This(P::UsersWrite))]),
+    (
+        "/tenants/{tenant}/members/{user}",
+        &[
+            ("GET", This(P::MembersRead)),
+            ("PATCH", This(P::MembersWrite)),
+            ("DELETE", This(P::MembersWrite)),
+        ],
+    ),
+    ("/tenants/{tenant}/roles", &[("GET", This(P::MembersRead)), ("POST", This(P::MembersWrite))]),
+    (
+        "/tenants/{tenant}/roles/{role}",
+        &[
+            ("GET", This(P::MembersRead)),
+            ("PUT", This(P::MembersWrite)),
+            ("DELETE", This(P::MembersWrite)),
+        ],
+    ),
+    ("/users", &[("GET", This(P::UsersRead)), ("POST", This(P::UsersWrite))]),
+    (
+        "/users/{user}",
+        &[
+            ("GET", This(P::UsersRead)),
+            ("PATCH", This(P::UsersWrite)),
+            ("DELETE", This(P::UsersWrite)),
+        ],
+    ),
+    ("/users/{user}/memberships", &[("GET", This(P::UsersRead))]),
     ("/operators", &[("GET", This(P::OperatorsRead)), ("POST", This(P::OperatorsWrite))]),
     (
         "/operators/{operator}",

@@ -19,6 +19,7 @@ pub mod certificate;
 pub mod domain;
 pub mod issuer;
 
+pub mod member;
 pub mod operator;
 pub mod token;
 
@@ -36,6 +37,10 @@ pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
 pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
 pub use issuer::{CreateIssuer, IssuerBody};
+pub use member::{
+    AddMember, ChangeMember, CreateRole, CreateUser, MemberBody, ReplaceRole, RoleBody, UserBody,
+    UserQuery,
+};
 pub use operator::{CreateOperator, LogIn, OperatorBody, PrincipalBody, SessionBody, SetPassword};
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};

@@ -114,6 +114,8 @@ problems! {
     SlugTaken, "slug-taken", 409, "The slug is taken";
     /// The e-mail address belongs to somebody.
     EmailTaken, "email-taken", 409, "The e-mail address is taken";
+    /// Somebody must be left who may do everything.
+    LastOwner, "last-owner", 409, "This is the last owner";
     /// The domain belongs to a tenant.
     DomainTaken, "domain-taken", 409, "The domain is taken";
     /// There is a certificate for the name, or a default one, already.

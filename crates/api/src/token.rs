@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tenantry_model::{OperatorId, Permissions, RoleId, TenantId, Timestamp, TokenId};
+use tenantry_model::{OperatorId, Permissions, RoleId, TenantId, Timestamp, TokenId, UserId};
 
 /// `POST /api/v1/operators/{operator}/tokens`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct CreateToken {
     pub expires_at: Option<Timestamp>,
 }
 
-/// `POST /api/v1/tenants/{tenant}/tokens`: with a role or with scopes.
+/// `POST /api/v1/tenants/{tenant}/tokens`: with a role, a member or scopes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTenantToken {
@@ -28,6 +28,9 @@ pub struct CreateTenantToken {
     /// What the role allows, as it is when the token is used.
     #[serde(default)]
     pub role: Option<RoleId>,
+    /// What this member may do, as long as it is one.
+    #[serde(default)]
+    pub member: Option<UserId>,
     /// These permissions.
     #[serde(default)]
     pub scopes: Option<Permissions>,
@@ -52,6 +55,9 @@ pub struct TokenBody {
     /// The role that says what it may do in the tenant, if one does.
     #[serde(default)]
     pub role: Option<RoleId>,
+    /// The member in whose name it acts, if it does.
+    #[serde(default)]
+    pub member: Option<UserId>,
     /// What it may do, if a role or the operator does not say.
     #[serde(default)]
     pub scopes: Option<Permissions>,

@@ -65,6 +65,13 @@ impl<T> Draft<T> {
         Self { batch: Batch::new(), entry: Some(entry), value, taken: Vec::new() }
     }
 
+    /// The audit entry is about this, which was not known before.
+    pub(crate) fn retarget(&mut self, target: String) {
+        if let Some(entry) = &mut self.entry {
+            entry.target = target;
+        }
+    }
+
     /// Without an audit entry.
     pub(crate) fn quiet(value: T) -> Self {
         Self { batch: Batch::new(), entry: None, value, taken: Vec::new() }

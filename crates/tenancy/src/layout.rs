@@ -19,9 +19,16 @@
 //! | `operatoremail/{email}` | the id of the operator that has it |
 //! | `token/{id}` | an access token, of an operator or of a tenant |
 //! | `tokendigest/{digest}` | the id of the access token that has it |
-//! | `tokensof/{operator or tenant}/{token}` | empty; the token is held by the first |
+//! | `of/{operator}/token/{token}` | empty; the token is held by the operator |
 //! | `tokenused/{id}` | when the token was last used, to some minutes |
 //! | `session/{digest}` | a session of an operator |
+//! | `user/{id}` | a user |
+//! | `useremail/{email}`, `usersubject/{digest}` | the id of the user that has it |
+//! | `member/{tenant}/{user}` | a membership |
+//! | `memberof/{user}/{tenant}` | empty; the user belongs to the tenant |
+//! | `owner/{tenant}/{user}` | empty; the member is an owner |
+//! | `role/{tenant}/{role}` | a role that the tenant has defined |
+//! | `roleuse/{tenant}/{role}/{kind}/{id}` | empty; the last has the role, which cannot be removed |
 //!
 //! Identifiers hold neither `/` nor a zero byte, so no key is the start of another by accident.
 

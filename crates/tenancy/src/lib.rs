@@ -43,10 +43,14 @@ pub mod merge;
 pub mod tenant;
 
 pub mod denial;
+pub mod member;
 pub mod operator;
+pub mod role;
 pub mod session;
 pub mod token;
+pub mod user;
 
+mod access;
 mod draft;
 mod due;
 mod settings;
@@ -64,13 +68,16 @@ pub use error::{Error, StoreFault};
 pub use issuer::NewIssuer;
 pub use key::{CreatedKey, NewKey};
 pub use listing::{Listing, PageRequest};
+pub use member::{Joining, MemberRecord};
 pub use operator::{OperatorRecord, OperatorSpec};
 pub use principal::{Credential, Principal};
 pub use record::{
     ApiKeyRecord, CertificateRecord, DeletionCertificate, DomainRecord, IssuerRecord, Record,
     TenantRecord, Versioned,
 };
+pub use role::{RoleRecord, RoleSpec};
 pub use session::{CreatedSession, SessionLife, SessionRecord};
 pub use tenancy::Tenancy;
 pub use tenant::{NewTenant, TenantFilter, TenantRef, Transition};
 pub use token::{CreatedToken, NewToken, TenantGrant, TokenHolder, TokenRecord};
+pub use user::{UserRecord, UserSpec};

@@ -9,14 +9,14 @@ use std::fmt::{self, Display};
 use serde::{Deserialize, Serialize};
 use tenantry_credentials::access_token::{AccessSecret, Presented};
 use tenantry_model::{
-    KeyDigest, OperatorId, Permission, Permissions, RoleId, TenantId, TenantRole, TenantState,
-    Timestamp, TokenId,
+    KeyDigest, OperatorId, Permission, Permissions, RoleId, TenantId, TenantState, Timestamp,
+    TokenId, UserId,
 };
 use tenantry_store::Batch;
 
 use crate::{
-    Caller, Credential, Error, Listing, PageRequest, Precondition, Principal, Tenancy, TenantRef,
-    Versioned,
+    Caller, Credential, Error, Listing, MemberRecord, PageRequest, Precondition, Principal,
+    Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
     layout,
     tenant::not_deleted,
@@ -47,6 +47,8 @@ pub struct NewToken<G> {
 pub enum TenantGrant {
     /// What the role allows, as it is when the token is used.
     Role(RoleId),
+    /// What this member may do, as long as it is one: the token acts in its name.
+    Member(UserId),
     /// These permissions.
     Scopes(Permissions),
 }
@@ -265,22 +267,27 @@ impl Tenancy {
             Ok(_) | Err(Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         }
-        let permissions = self.granted(tenant, grant).await?.unwrap_or_default();
-        Ok(Some(Principal::Tenant { token, tenant, permissions }))
+        let permissions = self.granted(tenant, grant).await?;
+        Ok(permissions.map(|permissions| Principal::Tenant { token, tenant, permissions }))
     }
 
     /// What a grant comes to now; none if there is no such role.
     async fn granted(
         &self,
-        _tenant: TenantId,
+        tenant: TenantId,
         grant: &TenantGrant,
     ) -> Result<Option<Permissions>, Error> {
-        match grant {
-            TenantGrant::Role(role) => {
-                Ok(TenantRole::named(role.as_str()).map(TenantRole::permissions))
+        let role = match grant {
+            TenantGrant::Scopes(scopes) => return Ok(Some(scopes.clone())),
+            TenantGrant::Role(role) => role.clone(),
+            TenantGrant::Member(user) => {
+                let member: Option<Versioned<MemberRecord>> =
+                    self.find(&layout::member(tenant, *user), None).await?;
+                let Some(member) = member else { return Ok(None) };
+                member.value.role
             }
-            TenantGrant::Scopes(scopes) => Ok(Some(scopes.clone())),
-        }
+        };
+        Ok(self.assignable(tenant, &role).await?.map(|assigned| assigned.permissions))
     }
 
     /// Notes that a token was used: now and then, unaudited, and not at all if that fails.
@@ -353,13 +360,21 @@ impl Tenancy {
     }
 }
 
+/// Adds to a draft that a token goes, with all its rows.
 fn removed<T>(draft: Draft<T>, token: &TokenRecord) -> Draft<T> {
     let id = token.id;
-    draft
+    removed_index(draft, token)
         .delete(layout::token(id))
-        .delete(layout::token_digest(&token.digest))
-        .delete(layout::token_used(id))
         .delete(format!("{}{id}", layout::tokens_of(token.holder.name())))
+}
+
+/// Adds to a draft that the rows go that lead to a token.
+pub(crate) fn removed_index<T>(mut draft: Draft<T>, token: &TokenRecord) -> Draft<T> {
+    let id = token.id;
+    if let TokenHolder::Tenant { id: tenant, grant: TenantGrant::Role(role) } = &token.holder {
+        draft = draft.delete(layout::role_use(*tenant, role, "token", id));
+    }
+    draft.delete(layout::token_digest(&token.digest)).delete(layout::token_used(id))
 }
 
 struct CreateOfOperator<'a> {
@@ -397,14 +412,20 @@ impl Operation for CreateOfTenant<'_> {
         not_deleted(&owner.value)?;
         let (id, grant) = (owner.value.resource.id, self.token.grant.clone());
         let permissions = tenancy.granted(id, &grant).await?;
-        let permissions =
-            permissions.ok_or_else(|| Error::invalid("/role", "the tenant has no such role"))?;
+        let missing = || Error::invalid("", "the tenant has no such role or member");
+        let permissions = permissions.ok_or_else(missing)?;
         if let Some(beyond) = beyond_tenants(&permissions) {
             let detail = format!("{beyond} cannot be held in a tenant");
             return Err(Error::invalid("/scopes", detail));
         }
         self.caller.principal.can_grant(&permissions)?;
-        let draft = tenancy.made(&self.token, TokenHolder::Tenant { id, grant }).await?;
+        let holder = TokenHolder::Tenant { id, grant: grant.clone() };
+        let mut draft = tenancy.made(&self.token, holder).await?;
+        if let TenantGrant::Role(role) = &grant {
+            let token = draft.value.record.id;
+            let assigned = tenancy.assigned(id, role).await?;
+            draft = assigned.used_by(draft, layout::role_use(id, role, "token", token));
+        }
         let key = layout::record(tenantry_model::ResourceKind::Tenant, id);
         Ok(draft.unchanged(key, owner.revision))
     }

@@ -98,6 +98,8 @@ async fn every_role_every_operation_every_tenant() {
                     .replace("{tenant}", tenant)
                     .replace("{id}", "none")
                     .replace("{host}", "none.example.com")
+                    .replace("{user}", "none")
+                    .replace("{role}", "none")
                     .replace("{operator}", "none");
                 let line = format!("{method} /api/v1{named}");
                 let ask = async |token: &str| {

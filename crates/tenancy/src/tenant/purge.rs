@@ -15,7 +15,7 @@ use tenantry_store::{MAX_OPS, Row};
 use super::plan_reference;
 use crate::{
     ApiKeyRecord, Caller, CertificateRecord, DeletionCertificate, Error, Listing, PageRequest,
-    Precondition, Record, Tenancy, TenantRecord, TenantRef, Versioned, certificate,
+    Precondition, Record, Tenancy, TenantRecord, TenantRef, Versioned, access, certificate,
     document::index_rows,
     draft::{Draft, Operation, encoded, unencodable},
     due::{Due, DueKind},
@@ -282,7 +282,8 @@ impl Tenancy {
                 let rows = index_rows(&record.resource).into_iter().filter(|key| !owned(key));
                 rows.fold(draft, Draft::delete)
             }
-            _ => draft,
+            Some(_) => draft,
+            None => access::without(draft, item.kind.as_str(), &row)?,
         })
     }
 }
