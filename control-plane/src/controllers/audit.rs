@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
-use tenantry_api::{AuditEntryBody, AuditQuery};
+use tenantry_api::{AuditEntryBody, AuditQuery, PageBody};
 use tenantry_tenancy::{AuditEntry, PageRequest, Versioned};
 
 use crate::{
@@ -11,7 +11,12 @@ use crate::{
     http::{body::Parameters, failure::Failure, response::page},
 };
 
-/// `GET /api/v1/audit`.
+/// What was done, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/audit", operation_id = "listAudit", tag = "platform",
+    params(AuditQuery), responses((status = 200, body = PageBody<AuditEntryBody>)),
+    security(("bearer" = ["audit:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<AuditQuery>,

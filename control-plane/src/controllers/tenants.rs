@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
 use serde_json::Value;
-use tenantry_api::{CreateTenant, ReplaceTenant, SuspendTenant, TenantBody, TenantQuery};
+use tenantry_api::{CreateTenant, PageBody, ReplaceTenant, SuspendTenant, TenantBody, TenantQuery};
 use tenantry_model::Tenant;
 use tenantry_tenancy::{NewTenant, PageRequest, TenantFilter, TenantRecord, TenantSpec, Versioned};
 
@@ -17,11 +17,17 @@ use crate::{
         request::Asking,
         response::{Single, page},
     },
+    openapi::{IfMatch, MergePatch, TenantName},
 };
 
 type Answer = Result<Single<TenantBody>, Failure>;
 
-/// `POST /api/v1/tenants`.
+/// Makes a tenant, with its first domains.
+#[utoipa::path(
+    post, path = "/api/v1/tenants", operation_id = "createTenant", tag = "tenants",
+    request_body = CreateTenant, responses((status = 201, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -32,7 +38,12 @@ pub async fn create(
     Ok(Single::created(location, created.revision, created))
 }
 
-/// `GET /api/v1/tenants`.
+/// Tenants, in the order in which they were made.
+#[utoipa::path(
+    get, path = "/api/v1/tenants", operation_id = "listTenants", tag = "tenants",
+    params(TenantQuery), responses((status = 200, body = PageBody<TenantBody>)),
+    security(("bearer" = ["tenants:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<TenantQuery>,
@@ -43,7 +54,12 @@ pub async fn list(
     Ok(page(app.tenancy.tenants(&filter, &request).await?, body))
 }
 
-/// `GET /api/v1/tenants/{tenant}`.
+/// One tenant.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}", operation_id = "getTenant", tag = "tenants",
+    params(TenantName), responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:read"])),
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -53,7 +69,15 @@ pub async fn get(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `PUT /api/v1/tenants/{tenant}`.
+/// Replaces what may be written of a tenant.
+///
+/// What is not given falls back to its default.
+#[utoipa::path(
+    put, path = "/api/v1/tenants/{tenant}", operation_id = "replaceTenant", tag = "tenants",
+    params(TenantName, IfMatch), request_body = ReplaceTenant,
+    responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn replace(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -66,7 +90,14 @@ pub async fn replace(
     changed(app.tenancy.replace_tenant(&caller, &tenant, &spec, precondition).await?)
 }
 
-/// `PATCH /api/v1/tenants/{tenant}`.
+/// Changes some fields of a tenant.
+#[utoipa::path(
+    patch, path = "/api/v1/tenants/{tenant}", operation_id = "patchTenant", tag = "tenants",
+    params(TenantName, IfMatch),
+    request_body(content = MergePatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn patch(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -78,7 +109,12 @@ pub async fn patch(
     changed(app.tenancy.patch_tenant(&caller, &tenant.parse()?, &patch, precondition).await?)
 }
 
-/// `DELETE /api/v1/tenants/{tenant}`.
+/// Removes a tenant, so that it can be brought back.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}", operation_id = "deleteTenant", tag = "tenants",
+    params(TenantName, IfMatch), responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -89,7 +125,13 @@ pub async fn delete(
     changed(app.tenancy.delete_tenant(&caller, &tenant.parse()?, precondition).await?)
 }
 
-/// `POST /api/v1/tenants/{tenant}/suspend`.
+/// Refuses a tenant's requests until it is resumed.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/suspend", operation_id = "suspendTenant", tag = "tenants",
+    params(TenantName, IfMatch), request_body = SuspendTenant,
+    responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn suspend(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -101,7 +143,12 @@ pub async fn suspend(
     changed(app.tenancy.suspend_tenant(&caller, &tenant, &request.reason, precondition).await?)
 }
 
-/// `POST /api/v1/tenants/{tenant}/resume`.
+/// Serves a suspended tenant again.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/resume", operation_id = "resumeTenant", tag = "tenants",
+    params(TenantName, IfMatch), responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn resume(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -112,7 +159,12 @@ pub async fn resume(
     changed(app.tenancy.resume_tenant(&caller, &tenant.parse()?, precondition).await?)
 }
 
-/// `POST /api/v1/tenants/{tenant}/undelete`.
+/// Brings a deleted tenant back to what it was.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/undelete", operation_id = "undeleteTenant", tag = "tenants",
+    params(TenantName, IfMatch), responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn undelete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

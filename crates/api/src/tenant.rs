@@ -10,6 +10,7 @@ use tenantry_model::{
 };
 
 /// `POST /api/v1/tenants`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTenant {
@@ -42,6 +43,7 @@ pub struct CreateTenant {
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// Whatever the operator wants to keep with it; an object of at most 16 KiB.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     #[serde(default)]
     pub metadata: Map<String, Value>,
     /// The only region, beside upstreams of none, that may serve it; any may, if it has none.
@@ -80,6 +82,7 @@ impl CreateTenant {
 
 /// `PUT /api/v1/tenants/{tenant}`: what is not given falls back to its default. `PATCH` takes a merge
 /// patch (RFC 7396) of the same object.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceTenant {
@@ -109,6 +112,7 @@ pub struct ReplaceTenant {
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// Whatever the operator wants to keep with it; an object of at most 16 KiB.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     #[serde(default)]
     pub metadata: Map<String, Value>,
     /// The only region, beside upstreams of none, that may serve it; any may, if it has none.
@@ -123,6 +127,7 @@ pub struct ReplaceTenant {
 }
 
 /// `POST /api/v1/tenants/{tenant}/suspend`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SuspendTenant {
@@ -131,6 +136,7 @@ pub struct SuspendTenant {
 }
 
 /// A tenant as it is returned. Its domains, keys and issuers are collections of their own.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantBody {
     /// Never changes.
@@ -158,6 +164,7 @@ pub struct TenantBody {
     /// Short texts to find and group tenants by.
     pub labels: BTreeMap<String, String>,
     /// Whatever the operator keeps with it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub metadata: Map<String, Value>,
     /// The only region, beside upstreams of none, that may serve it.
     #[serde(default)]
@@ -181,10 +188,13 @@ pub struct TenantBody {
 }
 
 /// Which tenants are listed.
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TenantQuery {
-    /// 1 to [`MAX_PAGE_ITEMS`](crate::page::MAX_PAGE_ITEMS).
+    /// How many items a page has at most: 1 to 1000; 100, if not given.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<u64>, minimum = 1, maximum = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// The `next_cursor` of the page before, with the same filters.
