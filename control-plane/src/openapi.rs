@@ -22,7 +22,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub use parameters::{
     CertificateName, DomainName, FeatureName, IfMatch, IssuerName, KeyName, MergePatch, PlanName,
-    RouteName, SharedIssuerName, TenantName, UpstreamName,
+    PurgedTenantName, RouteName, SharedIssuerName, TenantName, UpstreamName,
 };
 
 const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what they are built on.\n\n\

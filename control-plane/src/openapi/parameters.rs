@@ -27,6 +27,8 @@ macro_rules! parameters {
 parameters! {
     /// The tenant in the path.
     TenantName: Path ("tenant", "The tenant's id or slug.");
+    /// A tenant that is gone.
+    PurgedTenantName: Path ("tenant", "The id that the tenant had.");
     /// A domain of a tenant.
     DomainName: Path ("tenant", "The tenant's id or slug.") ("host", "The domain.");
     /// A key of a tenant.

@@ -153,12 +153,14 @@ struct Parts {
     required: BTreeSet<String>,
     /// Of these objects it has the members of exactly one.
     choices: Vec<Value>,
+    /// It has no other members, as each of its parts says of itself.
+    is_closed: bool,
 }
 
 /// A schema that is all of several objects, as one object.
 fn flat(schema: &Value, schemas: &Map<String, Value>) -> Option<Map<String, Value>> {
     let all_of = schema.get("allOf")?.as_array()?;
-    let mut parts = Parts::default();
+    let mut parts = Parts { is_closed: true, ..Parts::default() };
     for part in all_of {
         gather(part, schemas, &mut parts)?;
     }
@@ -166,6 +168,9 @@ fn flat(schema: &Value, schemas: &Map<String, Value>) -> Option<Map<String, Valu
     object.insert("type".to_owned(), "object".into());
     if let Some(description) = schema.get("description") {
         object.insert("description".to_owned(), description.clone());
+    }
+    if parts.is_closed {
+        object.insert("additionalProperties".to_owned(), false.into());
     }
     let required: Vec<_> = parts.required.into_iter().collect();
     object.insert("required".to_owned(), required.into());
@@ -180,6 +185,7 @@ fn gather(part: &Value, schemas: &Map<String, Value>, parts: &mut Parts) -> Opti
     if let Some(name) = part.get("$ref").and_then(Value::as_str) {
         return gather(schemas.get(name.strip_prefix(REFERENCE)?)?, schemas, parts);
     }
+    parts.is_closed &= part.get("additionalProperties") == Some(&Value::Bool(false));
     for part in part.get("allOf").and_then(Value::as_array).into_iter().flatten() {
         gather(part, schemas, parts)?;
     }
