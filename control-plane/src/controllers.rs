@@ -17,5 +17,6 @@ pub mod sessions;
 pub mod tokens;
 pub mod users;
 
+pub mod description;
 pub mod distribution;
 pub mod health;

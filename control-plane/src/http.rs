@@ -1,6 +1,5 @@
 //! HTTP, apart from what is asked for: who asks, how bodies are read, how answers and errors look.
 
-pub mod access;
 pub mod attempts;
 pub mod body;
 pub mod conditions;

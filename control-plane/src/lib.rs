@@ -14,6 +14,7 @@ pub mod passwords;
 pub mod random;
 pub mod token;
 
+pub mod openapi;
 pub mod router;
 
 pub mod controllers;

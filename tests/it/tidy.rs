@@ -56,6 +56,7 @@ const ONLY_IN: [(&str, &str); 9] = [
     ("tokio-rustls", "tenantry-proxy"),
     ("opentelemetry", "tenantry-proxy"),
     ("clap_complete", "tenantry-cli"),
+    ("utoipa-axum", "tenantry-control-plane"),
 ];
 
 /// Pure packages name nothing that does I/O, runs tasks or draws randomness.

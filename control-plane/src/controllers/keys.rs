@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
-use tenantry_api::{ApiKeyBody, CreateApiKey, CreatedApiKey, ListQuery};
+use tenantry_api::{ApiKeyBody, CreateApiKey, CreatedApiKey, ListQuery, PageBody};
 use tenantry_model::{ApiKey, KeyId};
 use tenantry_tenancy::{
     ApiKeyRecord, CreatedKey, Error, NewKey, PageRequest, TenantRef, Versioned,
@@ -18,9 +18,18 @@ use crate::{
         request::Asking,
         response::{Single, page},
     },
+    openapi::{IfMatch, KeyName, TenantName},
 };
 
-/// `POST` on the collection. The only answer that ever holds the secret.
+/// Makes an API key.
+///
+/// The answer is the only one that ever holds the secret.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/keys", operation_id = "createKey", tag = "keys",
+    params(TenantName), request_body = CreateApiKey,
+    responses((status = 201, body = CreatedApiKey)),
+    security(("bearer" = ["keys:write"])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -38,7 +47,12 @@ pub async fn create(
     Ok(Single::created(location, revision.as_u64(), created))
 }
 
-/// `GET` on the collection.
+/// The API keys of a tenant, without their secrets.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/keys", operation_id = "listKeys", tag = "keys",
+    params(TenantName, ListQuery), responses((status = 200, body = PageBody<ApiKeyBody>)),
+    security(("bearer" = ["tenants:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -48,7 +62,12 @@ pub async fn list(
     Ok(page(app.tenancy.keys(&tenant.parse()?, &request).await?, body))
 }
 
-/// `GET` on one.
+/// One API key of a tenant, without its secret.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/keys/{id}", operation_id = "getKey", tag = "keys",
+    params(KeyName), responses((status = 200, body = ApiKeyBody)),
+    security(("bearer" = ["tenants:read"])),
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Names((tenant, id)): Names<(String, String)>,
@@ -58,7 +77,12 @@ pub async fn get(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `DELETE` on one: the key is revoked.
+/// Revokes an API key for good.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/keys/{id}", operation_id = "revokeKey", tag = "keys",
+    params(KeyName, IfMatch), responses((status = 204)),
+    security(("bearer" = ["keys:write"])),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

@@ -16,11 +16,19 @@ use crate::{
         request::Asking,
         response::Single,
     },
+    openapi::{IfMatch, MemberName, TenantName},
 };
 
 type Answer = Result<Single<MemberBody>, Failure>;
 
-/// `POST` on the collection.
+/// Makes somebody a member without asking. Tenants invite instead.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/members", operation_id = "addMember", tag = "members",
+    params(TenantName),
+    request_body = AddMember,
+    responses((status = 201, body = MemberBody)),
+    security(("bearer" = ["users:write"])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -42,7 +50,13 @@ pub async fn create(
     Ok(Single::created(location, added.revision, added))
 }
 
-/// `GET` on the collection.
+/// The members of a tenant.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/members", operation_id = "listMembers", tag = "members",
+    params(TenantName, ListQuery),
+    responses((status = 200, body = PageBody<MemberBody>)),
+    security(("bearer" = ["members:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -52,7 +66,13 @@ pub async fn list(
     shown(&app, app.tenancy.members(&tenant.parse()?, &request).await?).await
 }
 
-/// `GET` on one.
+/// One member of a tenant.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/members/{user}", operation_id = "getMember", tag = "members",
+    params(MemberName),
+    responses((status = 200, body = MemberBody)),
+    security(("bearer" = ["members:read"])),
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Names((tenant, user)): Names<(String, String)>,
@@ -63,7 +83,14 @@ pub async fn get(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `PATCH` on one: another role.
+/// Gives a member another role. The last owner stays one.
+#[utoipa::path(
+    patch, path = "/api/v1/tenants/{tenant}/members/{user}", operation_id = "changeMember", tag = "members",
+    params(MemberName, IfMatch),
+    request_body = ChangeMember,
+    responses((status = 200, body = MemberBody)),
+    security(("bearer" = ["members:write"])),
+)]
 pub async fn change(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -78,7 +105,13 @@ pub async fn change(
     Ok(Single::ok(changed.revision, changed))
 }
 
-/// `DELETE` on one.
+/// Ends a membership. The last owner stays.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/members/{user}", operation_id = "removeMember", tag = "members",
+    params(MemberName, IfMatch),
+    responses((status = 204)),
+    security(("bearer" = ["members:write"])),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

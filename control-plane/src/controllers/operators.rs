@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::Value;
-use tenantry_api::{CreateOperator, ListQuery, OperatorBody, SetPassword};
+use tenantry_api::{CreateOperator, ListQuery, OperatorBody, PageBody, SetPassword};
 use tenantry_credentials::password::Password;
 use tenantry_model::OperatorId;
 use tenantry_tenancy::{Error, OperatorRecord, OperatorSpec, PageRequest, Versioned};
@@ -18,11 +18,18 @@ use crate::{
         request::Asking,
         response::{Single, page},
     },
+    openapi::{IfMatch, MergePatch, OperatorName},
 };
 
 type Answer = Result<Single<OperatorBody>, Failure>;
 
-/// `POST /api/v1/operators`.
+/// Makes an operator.
+#[utoipa::path(
+    post, path = "/api/v1/operators", operation_id = "createOperator", tag = "operators",
+    request_body = CreateOperator,
+    responses((status = 201, body = OperatorBody)),
+    security(("bearer" = ["operators:write"])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -35,7 +42,13 @@ pub async fn create(
     Ok(Single::created(location, created.revision, created))
 }
 
-/// `GET /api/v1/operators`.
+/// The operators of the platform.
+#[utoipa::path(
+    get, path = "/api/v1/operators", operation_id = "listOperators", tag = "operators",
+    params(ListQuery),
+    responses((status = 200, body = PageBody<OperatorBody>)),
+    security(("bearer" = ["operators:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<ListQuery>,
@@ -44,7 +57,13 @@ pub async fn list(
     Ok(page(app.tenancy.operators(&request).await?, body))
 }
 
-/// `GET /api/v1/operators/{operator}`.
+/// One operator.
+#[utoipa::path(
+    get, path = "/api/v1/operators/{operator}", operation_id = "getOperator", tag = "operators",
+    params(OperatorName),
+    responses((status = 200, body = OperatorBody)),
+    security(("bearer" = ["operators:read"])),
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Names(operator): Names<String>,
@@ -54,7 +73,14 @@ pub async fn get(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `PATCH /api/v1/operators/{operator}`.
+/// Changes an operator.
+#[utoipa::path(
+    patch, path = "/api/v1/operators/{operator}", operation_id = "patchOperator", tag = "operators",
+    params(OperatorName, IfMatch),
+    request_body(content = MergePatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = OperatorBody)),
+    security(("bearer" = ["operators:write"])),
+)]
 pub async fn patch(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -66,7 +92,14 @@ pub async fn patch(
     changed(app.tenancy.patch_operator(&caller, operator, &patch, precondition).await?)
 }
 
-/// `PUT /api/v1/operators/{operator}/password`.
+/// Replaces an operator's password, and ends its sessions.
+#[utoipa::path(
+    put, path = "/api/v1/operators/{operator}/password", operation_id = "setOperatorPassword", tag = "operators",
+    params(OperatorName),
+    request_body = SetPassword,
+    responses((status = 200, body = OperatorBody)),
+    security(("bearer" = ["operators:write"])),
+)]
 pub async fn set_password(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -82,7 +115,13 @@ pub async fn set_password(
     changed(app.tenancy.set_operator_password(&caller, operator, hash).await?)
 }
 
-/// `DELETE /api/v1/operators/{operator}`.
+/// Removes an operator; its tokens and sessions are void.
+#[utoipa::path(
+    delete, path = "/api/v1/operators/{operator}", operation_id = "deleteOperator", tag = "operators",
+    params(OperatorName, IfMatch),
+    responses((status = 204)),
+    security(("bearer" = ["operators:write"])),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
-use tenantry_api::{CreateRole, ListQuery, ReplaceRole, RoleBody};
+use tenantry_api::{CreateRole, ListQuery, PageBody, ReplaceRole, RoleBody};
 use tenantry_model::RoleId;
 use tenantry_tenancy::{Error, PageRequest, RoleRecord, RoleSpec, Versioned};
 
@@ -16,11 +16,19 @@ use crate::{
         request::Asking,
         response::{Single, page},
     },
+    openapi::{IfMatch, RoleName, TenantName},
 };
 
 type Answer = Result<Single<RoleBody>, Failure>;
 
-/// `POST` on the collection.
+/// Defines a role of a tenant.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/roles", operation_id = "createRole", tag = "members",
+    params(TenantName),
+    request_body = CreateRole,
+    responses((status = 201, body = RoleBody)),
+    security(("bearer" = ["members:write"])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -34,7 +42,13 @@ pub async fn create(
     Ok(Single::created(location, created.revision, created))
 }
 
-/// `GET` on the collection.
+/// The roles that a tenant has defined.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/roles", operation_id = "listRoles", tag = "members",
+    params(TenantName, ListQuery),
+    responses((status = 200, body = PageBody<RoleBody>)),
+    security(("bearer" = ["members:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -44,7 +58,13 @@ pub async fn list(
     Ok(page(app.tenancy.roles(&tenant.parse()?, &request).await?, body))
 }
 
-/// `GET` on one.
+/// One role that a tenant has defined.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/roles/{role}", operation_id = "getRole", tag = "members",
+    params(RoleName),
+    responses((status = 200, body = RoleBody)),
+    security(("bearer" = ["members:read"])),
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Names((tenant, role)): Names<(String, String)>,
@@ -54,7 +74,14 @@ pub async fn get(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `PUT` on one.
+/// Defines a role anew; it holds from the next call on.
+#[utoipa::path(
+    put, path = "/api/v1/tenants/{tenant}/roles/{role}", operation_id = "replaceRole", tag = "members",
+    params(RoleName, IfMatch),
+    request_body = ReplaceRole,
+    responses((status = 200, body = RoleBody)),
+    security(("bearer" = ["members:write"])),
+)]
 pub async fn replace(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -70,7 +97,13 @@ pub async fn replace(
     Ok(Single::ok(changed.revision, changed))
 }
 
-/// `DELETE` on one.
+/// Removes a role that nobody has.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/roles/{role}", operation_id = "deleteRole", tag = "members",
+    params(RoleName, IfMatch),
+    responses((status = 204)),
+    security(("bearer" = ["members:write"])),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

@@ -22,8 +22,16 @@ use crate::{
     http::{body::Json, failure::Failure, guard, request::Asking, response::Single},
 };
 
-/// `POST /api/v1/sessions`: an operator logs in. Whoever the address belongs to, and whether it
-/// belongs to anybody, the answer to a wrong password is the same and takes the same work.
+/// An operator logs in.
+///
+/// Whoever the address belongs to, and whether it belongs to anybody, the answer to a wrong password
+/// is the same and takes the same work.
+#[utoipa::path(
+    post, path = "/api/v1/sessions", operation_id = "logIn", tag = "sessions",
+    request_body = LogIn,
+    responses((status = 201, body = SessionBody)),
+    security(()),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -53,7 +61,12 @@ pub async fn create(
     Ok(Single::created(location, created.revision.as_u64(), body))
 }
 
-/// `DELETE /api/v1/sessions/current`: the session that was presented ends.
+/// The session that is presented ends.
+#[utoipa::path(
+    delete, path = "/api/v1/sessions/current", operation_id = "logOut", tag = "sessions",
+    responses((status = 204)),
+    security(("bearer" = [])),
+)]
 pub async fn end(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -68,7 +81,12 @@ pub async fn end(
     }
 }
 
-/// `GET /api/v1/me`: who asks.
+/// Who asks, and what that one may do.
+#[utoipa::path(
+    get, path = "/api/v1/me", operation_id = "getMe", tag = "sessions",
+    responses((status = 200, body = PrincipalBody)),
+    security(("bearer" = [])),
+)]
 pub async fn me(Asking(caller): Asking) -> Plain<PrincipalBody> {
     let principal = caller.principal;
     let mut body = PrincipalBody {

@@ -20,9 +20,19 @@ use crate::{
         request::Asking,
         response::Single,
     },
+    openapi::{IfMatch, OperatorName, OperatorTokenName, TenantName, TenantTokenName},
 };
 
-/// `POST` on the collection of an operator. One of the only answers that ever hold the secret.
+/// Makes an access token of an operator.
+///
+/// The answer is the only one that ever holds the secret.
+#[utoipa::path(
+    post, path = "/api/v1/operators/{operator}/tokens", operation_id = "createOperatorToken", tag = "operators",
+    params(OperatorName),
+    request_body = CreateToken,
+    responses((status = 201, body = CreatedToken)),
+    security(("bearer" = ["operators:write"])),
+)]
 pub async fn create_of_operator(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -36,7 +46,16 @@ pub async fn create_of_operator(
     Ok(created(&format!("operators/{operator}"), made))
 }
 
-/// `POST` on the collection of a tenant. One of the only answers that ever hold the secret.
+/// Makes an access token that reaches one tenant only.
+///
+/// The answer is the only one that ever holds the secret.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/tokens", operation_id = "createTenantToken", tag = "members",
+    params(TenantName),
+    request_body = CreateTenantToken,
+    responses((status = 201, body = CreatedToken)),
+    security(("bearer" = ["members:write"])),
+)]
 pub async fn create_of_tenant(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -59,7 +78,13 @@ pub async fn create_of_tenant(
     Ok(created(&format!("tenants/{tenant}"), made))
 }
 
-/// `GET` on the collection of an operator.
+/// The access tokens of an operator, without their secrets.
+#[utoipa::path(
+    get, path = "/api/v1/operators/{operator}/tokens", operation_id = "listOperatorTokens", tag = "operators",
+    params(OperatorName, ListQuery),
+    responses((status = 200, body = PageBody<TokenBody>)),
+    security(("bearer" = ["operators:read"])),
+)]
 pub async fn list_of_operator(
     State(app): State<Arc<App>>,
     Names(operator): Names<String>,
@@ -69,7 +94,13 @@ pub async fn list_of_operator(
     listed(&app, operator, query).await
 }
 
-/// `GET` on the collection of a tenant.
+/// The access tokens of a tenant, without their secrets.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/tokens", operation_id = "listTenantTokens", tag = "members",
+    params(TenantName, ListQuery),
+    responses((status = 200, body = PageBody<TokenBody>)),
+    security(("bearer" = ["members:read"])),
+)]
 pub async fn list_of_tenant(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -78,7 +109,13 @@ pub async fn list_of_tenant(
     listed(&app, owner(&app, &tenant).await?, query).await
 }
 
-/// `GET` on one of an operator.
+/// One access token of an operator.
+#[utoipa::path(
+    get, path = "/api/v1/operators/{operator}/tokens/{id}", operation_id = "getOperatorToken", tag = "operators",
+    params(OperatorTokenName),
+    responses((status = 200, body = TokenBody)),
+    security(("bearer" = ["operators:read"])),
+)]
 pub async fn get_of_operator(
     State(app): State<Arc<App>>,
     Names((operator, id)): Names<(String, String)>,
@@ -87,7 +124,13 @@ pub async fn get_of_operator(
     shown(&app, operators::parsed(&operator)?, &id, &conditions).await
 }
 
-/// `GET` on one of a tenant.
+/// One access token of a tenant.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/tokens/{id}", operation_id = "getTenantToken", tag = "members",
+    params(TenantTokenName),
+    responses((status = 200, body = TokenBody)),
+    security(("bearer" = ["members:read"])),
+)]
 pub async fn get_of_tenant(
     State(app): State<Arc<App>>,
     Names((tenant, id)): Names<(String, String)>,
@@ -96,7 +139,13 @@ pub async fn get_of_tenant(
     shown(&app, owner(&app, &tenant).await?, &id, &conditions).await
 }
 
-/// `DELETE` on one of an operator: it is revoked.
+/// Revokes an access token of an operator for good.
+#[utoipa::path(
+    delete, path = "/api/v1/operators/{operator}/tokens/{id}", operation_id = "revokeOperatorToken", tag = "operators",
+    params(OperatorTokenName, IfMatch),
+    responses((status = 204)),
+    security(("bearer" = ["operators:write"])),
+)]
 pub async fn delete_of_operator(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -106,7 +155,13 @@ pub async fn delete_of_operator(
     revoked(&app, &caller, operators::parsed(&operator)?, &id, &conditions).await
 }
 
-/// `DELETE` on one of a tenant: it is revoked.
+/// Revokes an access token of a tenant for good.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/tokens/{id}", operation_id = "revokeTenantToken", tag = "members",
+    params(TenantTokenName, IfMatch),
+    responses((status = 204)),
+    security(("bearer" = ["members:write"])),
+)]
 pub async fn delete_of_tenant(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

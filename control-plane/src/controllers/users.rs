@@ -18,11 +18,18 @@ use crate::{
         request::Asking,
         response::{Single, page},
     },
+    openapi::{IfMatch, MergePatch, UserName},
 };
 
 type Answer = Result<Single<UserBody>, Failure>;
 
-/// `POST /api/v1/users`.
+/// Makes a user who belongs to no tenant yet.
+#[utoipa::path(
+    post, path = "/api/v1/users", operation_id = "createUser", tag = "users",
+    request_body = CreateUser,
+    responses((status = 201, body = UserBody)),
+    security(("bearer" = ["users:write"])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -35,7 +42,13 @@ pub async fn create(
     Ok(Single::created(location, created.revision, created))
 }
 
-/// `GET /api/v1/users`.
+/// The users of all tenants, or the one with an address.
+#[utoipa::path(
+    get, path = "/api/v1/users", operation_id = "listUsers", tag = "users",
+    params(UserQuery),
+    responses((status = 200, body = PageBody<UserBody>)),
+    security(("bearer" = ["users:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<UserQuery>,
@@ -44,7 +57,13 @@ pub async fn list(
     Ok(page(app.tenancy.users(query.email.as_ref(), &request).await?, body))
 }
 
-/// `GET /api/v1/users/{user}`.
+/// One user.
+#[utoipa::path(
+    get, path = "/api/v1/users/{user}", operation_id = "getUser", tag = "users",
+    params(UserName),
+    responses((status = 200, body = UserBody)),
+    security(("bearer" = ["users:read"])),
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Names(user): Names<String>,
@@ -54,7 +73,13 @@ pub async fn get(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `GET /api/v1/users/{user}/memberships`.
+/// The tenants that a user belongs to.
+#[utoipa::path(
+    get, path = "/api/v1/users/{user}/memberships", operation_id = "listMemberships", tag = "users",
+    params(UserName, ListQuery),
+    responses((status = 200, body = PageBody<MemberBody>)),
+    security(("bearer" = ["users:read"])),
+)]
 pub async fn memberships(
     State(app): State<Arc<App>>,
     Names(user): Names<String>,
@@ -64,7 +89,14 @@ pub async fn memberships(
     members::shown(&app, app.tenancy.memberships(parsed(&user)?, &request).await?).await
 }
 
-/// `PATCH /api/v1/users/{user}`.
+/// Changes a user.
+#[utoipa::path(
+    patch, path = "/api/v1/users/{user}", operation_id = "patchUser", tag = "users",
+    params(UserName, IfMatch),
+    request_body(content = MergePatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = UserBody)),
+    security(("bearer" = ["users:write"])),
+)]
 pub async fn patch(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -77,7 +109,13 @@ pub async fn patch(
     Ok(Single::ok(changed.revision, changed))
 }
 
-/// `DELETE /api/v1/users/{user}`.
+/// Removes a user who belongs to no tenant.
+#[utoipa::path(
+    delete, path = "/api/v1/users/{user}", operation_id = "deleteUser", tag = "users",
+    params(UserName, IfMatch),
+    responses((status = 204)),
+    security(("bearer" = ["users:write"])),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

@@ -1,6 +1,7 @@
 //! Who may ask: every request of the API passes here before any handler runs.
 //!
-//! First who asks, then how far that one reaches, then what the operation needs ([`access`]). Whoever
+//! First who asks, then how far that one reaches, then what the operation needs, which its attribute
+//! says ([`Need`]). One that does not say cannot be reached. Whoever
 //! belongs to a tenant is told of another one what it would be told of none: 404, in the same words,
 //! before anything else of the request is looked at.
 
@@ -17,20 +18,29 @@ use tenantry_credentials::access_token;
 use tenantry_model::TenantId;
 use tenantry_tenancy::{Denial, Error, Principal, TenantRef};
 
-use super::{
-    access::{self, Declared, Need},
-    failure::Failure,
-    request::caller,
+use super::{failure::Failure, request::caller};
+use crate::{
+    app::App,
+    openapi::{Document, Need},
+    token::Token,
 };
-use crate::{app::App, token::Token};
+
+/// What is under one tenant, for those who belong to it as for operators.
+const OF_TENANTS: &str = "/api/v1/tenants/{tenant}";
+/// Where whoever belongs to a tenant sees that one.
+const TENANTS: &str = "/api/v1/tenants";
 
 /// Lets pass who may ask for this, and writes down who may not.
-pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub async fn guard(
+    State((app, document)): State<(Arc<App>, Arc<Document>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     if !request.uri().path().starts_with("/api/") {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    let answer = match admitted(&app, &mut parts).await {
+    let answer = match admitted(&app, &document, &mut parts).await {
         Ok(principal) => {
             parts.extensions.insert(principal);
             next.run(Request::from_parts(parts.clone(), body)).await
@@ -51,45 +61,35 @@ pub async fn node(State(app): State<Arc<App>>, request: Request, next: Next) -> 
 }
 
 /// Who asks, if it may.
-async fn admitted(app: &App, parts: &mut Parts) -> Result<Principal, Failure> {
-    let principal = principal(app, &parts.headers).await?;
+async fn admitted(app: &App, document: &Document, parts: &mut Parts) -> Result<Principal, Failure> {
     let path = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let declared = path.as_deref().and_then(access::declared);
-    let need = declared.and_then(|declared| declared.need(&parts.method));
-    if need == Some(Need::Nothing) {
+    let need = path.as_deref().and_then(|path| document.need(&parts.method, path));
+    if need == Some(&Need::Nothing) {
         return Ok(Principal::Anonymous);
     }
-    let Some(principal) = principal else {
+    let Some(principal) = principal(app, &parts.headers).await? else {
         return Err(unauthorized("send a valid token as `Authorization: Bearer ...`"));
     };
     // Kept for whoever writes down a refusal.
     parts.extensions.insert(principal.clone());
-    let Some(need) = need else {
-        return match (path, declared) {
-            (None, _) => Ok(principal),
-            (Some(_), declared) => Err(no_such_method(&parts.method, declared)),
-        };
+    // What is not there at all is answered behind.
+    let Some(path) = path else { return Ok(principal) };
+    let Some(Need::All(permissions)) = need else {
+        return Err(no_such_method(&parts.method, document.allowed(&path)));
     };
-    let is_own = match principal.confinement() {
-        Some(tenant) if declared.is_some_and(|declared| declared.is_of_a_tenant()) => {
+    if let Some(tenant) = principal.confinement() {
+        if path.starts_with(OF_TENANTS) {
             reaches(app, parts, tenant).await?;
-            true
+        } else if !(permissions.is_empty() || (path == TENANTS && parts.method.is_safe())) {
+            let detail = "your credential is of one tenant; this concerns the whole platform";
+            return Err(Failure::new(ProblemKind::Forbidden, detail));
         }
-        Some(_) => matches!(need, Need::Own(_) | Need::Anybody),
-        None => true,
-    };
-    match need {
-        Need::Nothing | Need::Anybody => Ok(principal),
-        Need::This(permission) | Need::Own(permission) => {
-            if !is_own {
-                let detail = "your credential is of one tenant; this concerns the whole platform";
-                Err(Failure::new(ProblemKind::Forbidden, detail))
-            } else if principal.may(permission) {
-                Ok(principal)
-            } else {
-                let detail = format!("this needs the permission {permission}");
-                Err(Failure::new(ProblemKind::Forbidden, detail))
-            }
+    }
+    match permissions.iter().find(|permission| !principal.may(**permission)) {
+        None => Ok(principal),
+        Some(permission) => {
+            let detail = format!("this needs the permission {permission}");
+            Err(Failure::new(ProblemKind::Forbidden, detail))
         }
     }
 }
@@ -142,12 +142,12 @@ fn unauthorized(detail: &'static str) -> Failure {
     )
 }
 
-fn no_such_method(method: &Method, declared: Option<Declared>) -> Failure {
+fn no_such_method(method: &Method, allowed: Option<String>) -> Failure {
     let failure = Failure::new(
         ProblemKind::MethodNotAllowed,
         format!("{method} is not one of those in Allow"),
     );
-    match declared.and_then(|declared| HeaderValue::try_from(declared.allowed()).ok()) {
+    match allowed.and_then(|allowed| HeaderValue::try_from(allowed).ok()) {
         Some(allowed) => failure.with_header(header::ALLOW, allowed),
         None => failure,
     }

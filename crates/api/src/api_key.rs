@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_model::{KeyId, Scope, TenantId, Timestamp};
 
 /// `POST /api/v1/tenants/{tenant}/keys`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
@@ -20,6 +21,7 @@ pub struct CreateApiKey {
 }
 
 /// A key as it is returned: everything but the secret.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKeyBody {
     /// Never changes, and is not the secret.
@@ -41,6 +43,7 @@ pub struct ApiKeyBody {
 }
 
 /// The answer to [`CreateApiKey`], the only one that ever holds the secret.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedApiKey {
     /// The key.

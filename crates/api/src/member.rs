@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_model::{Email, Permissions, RoleId, TenantId, Timestamp, UserId};
 
 /// `POST /api/v1/users`; `PATCH` takes a merge patch of the same.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateUser {
@@ -25,6 +26,8 @@ pub struct CreateUser {
 }
 
 /// The parameters of `GET /api/v1/users`.
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserQuery {
@@ -40,6 +43,7 @@ pub struct UserQuery {
 }
 
 /// A user as it is returned.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserBody {
     /// Never changes.
@@ -63,6 +67,7 @@ pub struct UserBody {
 }
 
 /// `POST /api/v1/tenants/{tenant}/members`: a user, or an address.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddMember {
@@ -77,6 +82,7 @@ pub struct AddMember {
 }
 
 /// `PATCH /api/v1/tenants/{tenant}/members/{user}`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeMember {
@@ -85,6 +91,7 @@ pub struct ChangeMember {
 }
 
 /// A member as it is returned.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberBody {
     /// Which tenant.
@@ -108,6 +115,7 @@ pub struct MemberBody {
 }
 
 /// `POST /api/v1/tenants/{tenant}/roles`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateRole {
@@ -121,6 +129,7 @@ pub struct CreateRole {
 }
 
 /// `PUT /api/v1/tenants/{tenant}/roles/{role}`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceRole {
@@ -132,6 +141,7 @@ pub struct ReplaceRole {
 }
 
 /// A role as it is returned.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleBody {
     /// Its name in the tenant.

@@ -8,6 +8,7 @@ use tenantry_model::{
 };
 
 /// `POST /api/v1/operators`; `PATCH` takes a merge patch of the same.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateOperator {
@@ -24,6 +25,7 @@ pub struct CreateOperator {
 }
 
 /// An operator as it is returned.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorBody {
     /// Never changes.
@@ -47,6 +49,7 @@ pub struct OperatorBody {
 }
 
 /// `PUT /api/v1/operators/{operator}/password`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetPassword {
@@ -61,6 +64,7 @@ impl fmt::Debug for SetPassword {
 }
 
 /// `POST /api/v1/sessions`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogIn {
@@ -77,6 +81,7 @@ impl fmt::Debug for LogIn {
 }
 
 /// The answer to [`LogIn`], the only one that ever holds the secret.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionBody {
     /// Never changes, and is not the secret.
@@ -98,6 +103,7 @@ impl fmt::Debug for SessionBody {
 }
 
 /// `GET /api/v1/me`: who asks, and what that one may do.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrincipalBody {
     /// How the audit log names it.

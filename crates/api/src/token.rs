@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_model::{OperatorId, Permissions, RoleId, TenantId, Timestamp, TokenId, UserId};
 
 /// `POST /api/v1/operators/{operator}/tokens`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
@@ -20,6 +21,7 @@ pub struct CreateToken {
 }
 
 /// `POST /api/v1/tenants/{tenant}/tokens`: with a role, a member or scopes.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTenantToken {
@@ -40,6 +42,7 @@ pub struct CreateTenantToken {
 }
 
 /// A token as it is returned: everything but the secret.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenBody {
     /// Never changes, and is not the secret.
@@ -74,6 +77,7 @@ pub struct TokenBody {
 }
 
 /// The only answer that ever holds the secret of a token.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedToken {
     /// The token.

@@ -59,6 +59,12 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
+#[cfg(feature = "openapi")]
+crate::openapi::text_schema!(
+    Email,
+    crate::openapi::text("An e-mail address, in ASCII.", r"^[^@ ]+@[^@ ]+$", 3..=MAX_BYTES)
+);
+
 impl TryFrom<String> for Email {
     type Error = Invalid;
 

@@ -7,6 +7,9 @@
 //! A *resource* is the part of the platform's state that a proxy enforces. What only people need (a
 //! tenant's display name, labels, timestamps) lives in the control plane's records around it.
 
+#[cfg(feature = "openapi")]
+mod openapi;
+
 pub mod bounded;
 pub mod email;
 pub mod id;
@@ -51,7 +54,7 @@ pub use invalid::Invalid;
 pub use issuer::{Algorithm, Issuer, KeySource};
 pub use limits::{LimitScope, Limits, RateLimit, RateLimits};
 pub use name::{FeatureId, LimitName, PlanId, RegionId, RoleId, RouteId, Scope, Slug, UpstreamId};
-pub use permission::{OperatorRole, Permission, Permissions, Reach, TenantRole};
+pub use permission::{OperatorRole, Permission, Permissions, TenantRole};
 pub use plan::Plan;
 pub use resource::{Resource, ResourceKind, ResourceRef};
 pub use revision::Revision;

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, TenantId};
+use crate::Invalid;
 
 /// Permissions together.
 pub type Permissions = BTreeSet<Permission>;
@@ -16,6 +16,7 @@ pub type Permissions = BTreeSet<Permission>;
 macro_rules! permissions {
     ($($(#[$doc:meta])* $name:ident, $text:literal, $level:ident;)*) => {
         /// One thing that may be done.
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Permission { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
 
@@ -127,6 +128,7 @@ impl fmt::Display for Permission {
 }
 
 /// What an operator is on the platform.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperatorRole {
@@ -228,15 +230,6 @@ impl TenantRole {
             Self::Viewer => [P::TenantsRead, P::MembersRead].into(),
         }
     }
-}
-
-/// What reaches how far: all tenants and the platform, or one tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// Everything.
-    Platform,
-    /// One tenant.
-    Tenant(TenantId),
 }
 
 #[cfg(test)]
