@@ -89,6 +89,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::resume))
         .routes(routes!(tenants::undelete))
         .routes(routes!(tenants::purge))
+        .routes(routes!(tenants::settings))
         .routes(routes!(tenants::list_purged))
         .routes(routes!(tenants::purged))
         .routes(routes!(domains::list, domains::create))
