@@ -29,16 +29,19 @@ pub(crate) enum DueKind {
     Purge,
     /// The reservation of a slug ends.
     Slug,
+    /// A period of a tenant's subscription ends, or its grace.
+    Subscription,
 }
 
 impl DueKind {
-    const ALL: [Self; 3] = [Self::Retention, Self::Purge, Self::Slug];
+    const ALL: [Self; 4] = [Self::Retention, Self::Purge, Self::Slug, Self::Subscription];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Retention => "retention",
             Self::Purge => "purge",
             Self::Slug => "slug",
+            Self::Subscription => "subscription",
         }
     }
 }
@@ -104,6 +107,20 @@ impl Tenancy {
     /// What reading can end in.
     pub async fn reconcile(&self) -> Result<Reconciled, Error> {
         let mut outcome = Reconciled::default();
+        loop {
+            let Reconciled { done, failed } = self.reconcile_once().await?;
+            outcome.done += done;
+            outcome.failed = failed;
+            // What was done may have made something else due: a period that ended long ago is followed
+            // by one that has ended, too.
+            if done == 0 {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn reconcile_once(&self) -> Result<Reconciled, Error> {
+        let mut outcome = Reconciled::default();
         let mut cursor = None;
         loop {
             let page = self.store.scan(layout::DUE.as_bytes(), cursor, BATCH).await?;
@@ -128,6 +145,7 @@ impl Tenancy {
         let caller = Caller::system();
         match due.kind {
             DueKind::Slug => self.end_reservation(&caller, due.id()?, due).await,
+            DueKind::Subscription => self.end_period(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Retention => self.end_retention(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Purge => self.go_on_purging(&caller, due.id::<TenantId>()?).await.map(drop),
         }

@@ -62,4 +62,5 @@ pub use record::{
     TenantRecord, Versioned,
 };
 pub use tenancy::Tenancy;
+pub use tenant::subscription::{Subscription, SubscriptionAction, SubscriptionSpec};
 pub use tenant::{NewTenant, TenantFilter, TenantRef, Transition};

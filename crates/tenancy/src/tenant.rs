@@ -18,6 +18,7 @@ mod create;
 mod life;
 mod purge;
 mod slug;
+pub mod subscription;
 
 pub use life::Transition;
 pub(crate) use slug::is_reserved;
@@ -255,7 +256,8 @@ where
 fn dues(record: &TenantRecord) -> Vec<Due> {
     let id = record.resource.id;
     let retention = record.purge_at.filter(|_| record.purge.is_none());
-    retention.map(|at| Due::new(at, DueKind::Retention, id)).into_iter().collect()
+    let retention = retention.map(|at| Due::new(at, DueKind::Retention, id));
+    retention.into_iter().chain(subscription::due(record)).collect()
 }
 
 /// Puts the tenant on its plan, which must be there and stay until the commit.

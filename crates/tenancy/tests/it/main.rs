@@ -8,4 +8,5 @@ mod life_model;
 mod platform;
 mod races;
 mod rows;
+mod subscriptions;
 mod upstreams;
