@@ -19,6 +19,7 @@ use crate::{
     Bootstrap, Random,
     addresses::Addresses,
     compaction,
+    courier::{self, Courier},
     distributor::{self, Distributor, Nodes},
     http::{
         attempts::Attempts,
@@ -47,6 +48,7 @@ pub struct App {
     pub(crate) passwords: Passwords,
     pub(crate) attempts: Attempts,
     pub(crate) denials: Denials,
+    pub(crate) courier: Courier,
     /// Becomes true when the process is to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -78,6 +80,9 @@ pub enum StartError {
         /// What is wrong with it.
         source: io::Error,
     },
+    /// The way that mail is to be sent cannot be used.
+    #[error("cannot send mail: {0}")]
+    Mail(String),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -129,6 +134,9 @@ impl App {
             bootstrap.master_key_file.as_deref(),
         )
         .map_err(|source| StartError::MasterKey { file: bootstrap.master_key_file, source })?;
+        let courier =
+            Courier::new(&bootstrap.mail_url, &bootstrap.mail_from, data_dir.join("mail"))
+                .map_err(StartError::Mail)?;
         let api = listen("API", bootstrap.api_addr).await?;
         let distribution = listen("distribution", bootstrap.distribution_addr).await?;
         let addresses = Addresses {
@@ -142,7 +150,8 @@ impl App {
         let app = Arc::new(Self {
             tenancy: Tenancy::new(Arc::clone(&shared), Arc::clone(&clock), random.fork())
                 .with_master_keys(master_keys)
-                .with_terms(terms),
+                .with_terms(terms)
+                .with_invitation_url(bootstrap.invitation_url),
             store: Arc::clone(&shared),
             distributor: Arc::new(Distributor::new()),
             nodes: Arc::new(Nodes::new()),
@@ -155,6 +164,7 @@ impl App {
             passwords: Passwords::new(),
             attempts: Attempts::default(),
             denials: Denials::default(),
+            courier,
             stopping: stopping.clone(),
         });
         let follower =
@@ -167,6 +177,7 @@ impl App {
         let tasks = vec![
             tokio::spawn(follower),
             tokio::spawn(compaction),
+            tokio::spawn(courier::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(denials::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(notary::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(reconciler::run(Arc::clone(&app), stopping.clone())),

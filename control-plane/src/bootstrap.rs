@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use tenantry_telemetry::LogFormat;
 use tenantry_tenancy::{SessionLife, Terms};
 
-use crate::{master_key::MasterKeyText, token::Token};
+use crate::{courier::MailUrl, master_key::MasterKeyText, token::Token};
 
 const DEFAULTS: &str = include_str!("../../config/control-plane.toml");
 const PREFIX: &str = "TENANTRY_";
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 12] = [
     "data_dir",
     "api_addr",
     "distribution_addr",
@@ -29,14 +29,18 @@ const TEXTS: [&str; 9] = [
     "node_token",
     "master_key",
     "master_key_file",
+    "mail_url",
+    "mail_from",
+    "invitation_url",
 ];
-const NUMBERS: [&str; 8] = [
+const NUMBERS: [&str; 9] = [
     "heartbeat_seconds",
     "shutdown_seconds",
     "store_cache_mib",
     "kept_revisions",
     "session_idle_minutes",
     "session_hours",
+    "invitation_days",
     "retention_days",
     "slug_reserved_days",
 ];
@@ -63,6 +67,14 @@ pub struct Bootstrap {
     pub store_cache_mib: NonZeroU32,
     /// How many of the newest revisions a proxy can resume from.
     pub kept_revisions: NonZeroU32,
+    /// For how many days an invitation can be accepted.
+    pub invitation_days: NonZeroU32,
+    /// Where mail goes.
+    pub mail_url: MailUrl,
+    /// Who it comes from.
+    pub mail_from: String,
+    /// Where a letter of invitation leads.
+    pub invitation_url: String,
     /// After how long without use a session ends.
     pub session_idle_minutes: NonZeroU32,
     /// After how long a session ends.
@@ -128,6 +140,7 @@ impl Bootstrap {
             retention: days(self.retention_days),
             slug_reserve: days(self.slug_reserved_days),
             sessions: self.session_life(),
+            invitations: Duration::from_secs(u64::from(self.invitation_days.get()) * 86_400),
         }
     }
 

@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod bootstrap;
+pub mod courier;
 pub mod master_key;
 pub mod passwords;
 pub mod random;

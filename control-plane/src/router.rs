@@ -15,8 +15,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     controllers::{
-        audit, certificates, description, distribution, documents, domains, health, issuers, keys,
-        members, operators, proxies, roles, sessions, tenants, tokens, users,
+        audit, certificates, description, distribution, documents, domains, health, invitations,
+        issuers, keys, members, operators, proxies, roles, sessions, tenants, tokens, users,
     },
     http::{failure, guard, request},
     metrics,
@@ -90,6 +90,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::resume))
         .routes(routes!(tenants::undelete))
         .routes(routes!(tenants::purge))
+        .routes(routes!(tenants::settings))
         .routes(routes!(tenants::list_purged))
         .routes(routes!(tenants::purged))
         .routes(routes!(domains::list, domains::create))
@@ -106,6 +107,10 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tokens::get_of_tenant, tokens::delete_of_tenant))
         .routes(routes!(members::list, members::create))
         .routes(routes!(members::get, members::change, members::delete))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::get, invitations::delete))
+        .routes(routes!(invitations::resend))
+        .routes(routes!(invitations::accept))
         .routes(routes!(roles::list, roles::create))
         .routes(routes!(roles::get, roles::replace, roles::delete))
         .routes(routes!(users::list, users::create))

@@ -1,6 +1,7 @@
 //! Who may do what: the whole matrix, and what is said about it.
 
 mod credentials;
+mod letters;
 mod matrix;
 
 use serde_json::{Value, json};

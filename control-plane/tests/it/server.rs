@@ -78,6 +78,14 @@ impl Server {
         Self::start().await.and_acme().await
     }
 
+    /// The same, and mail goes to a server.
+    pub(crate) async fn with_mail_to(url: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments = arguments(&directory);
+        let environment = [("TENANTRY_MASTER_KEY", MASTER_KEY), ("TENANTRY_MAIL_URL", url)];
+        Self::start_with(directory, arguments, &environment).await.and_acme().await
+    }
+
     /// The same, and nothing to seal secrets with.
     pub(crate) async fn without_master_key() -> Self {
         let directory = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@
 mod access;
 mod certificates;
 mod collections;
+mod invitations;
 mod people;
 mod send;
 mod tenants;
@@ -19,6 +20,7 @@ use tenantry_model::{Feature, Plan, Route, Upstream};
 pub use access::{Operators, TenantTokens, Tokens};
 pub use certificates::Certificates;
 pub use collections::{Documents, Domains, Issuers, Keys};
+pub use invitations::Invitations;
 pub use people::{Members, Roles, Users};
 pub use send::Download;
 pub use tenants::Tenants;

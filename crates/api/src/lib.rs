@@ -19,6 +19,7 @@ pub mod certificate;
 pub mod domain;
 pub mod issuer;
 
+pub mod invitation;
 pub mod member;
 pub mod operator;
 pub mod token;
@@ -36,6 +37,7 @@ pub use client::{Client, ClientError};
 pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
 pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
+pub use invitation::{AcceptInvitation, CreateInvitation, InvitationBody};
 pub use issuer::{CreateIssuer, IssuerBody};
 pub use member::{
     AddMember, ChangeMember, CreateRole, CreateUser, MemberBody, ReplaceRole, RoleBody, UserBody,

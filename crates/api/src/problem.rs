@@ -130,6 +130,8 @@ problems! {
     InvalidState, "invalid-state", 409, "The tenant's state does not allow this";
     /// Others kept changing the same records.
     ConcurrentChange, "concurrent-change", 409, "It was changed at the same time";
+    /// It was there, and cannot be used any more.
+    Gone, "gone", 410, "It cannot be used any more";
     /// `If-Match` names another revision.
     PreconditionFailed, "precondition-failed", 412, "It has changed since";
     /// The body is too large.

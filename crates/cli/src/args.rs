@@ -6,9 +6,21 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        audit::AuditVerb, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
-        feature::FeatureFields, issuer::IssuerVerb, key::KeyVerb, plan::PlanFields,
-        proxy::ProxyVerb, route::RouteFields, tenant::TenantVerb, upstream::UpstreamFields,
+        audit::AuditVerb,
+        certificate::CertificateVerb,
+        document::Verb,
+        domain::DomainVerb,
+        feature::FeatureFields,
+        issuer::IssuerVerb,
+        key::KeyVerb,
+        operator::{LogInArguments, OperatorVerb},
+        people::{InvitationVerb, MemberVerb, RoleVerb, UserVerb},
+        plan::PlanFields,
+        proxy::ProxyVerb,
+        route::RouteFields,
+        tenant::TenantVerb,
+        token::TokenVerb,
+        upstream::UpstreamFields,
     },
     explain::Explain,
     up::{RunChild, Up},
@@ -36,7 +48,7 @@ pub(crate) struct Connection {
     #[arg(long, global = true, env = "TENANTRY_API", value_name = "URL", hide_env_values = true)]
     pub(crate) api: Option<String>,
 
-    /// The root token [default: the content of DATA_DIR/root-token]
+    /// The root token, an access token or a session [default: the content of DATA_DIR/root-token]
     #[arg(long, global = true, env = "TENANTRY_ROOT_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
 
@@ -109,12 +121,43 @@ pub(crate) enum ApiCommand {
     /// TLS certificates, of a tenant or of the platform
     #[command(subcommand)]
     Certificate(CertificateVerb),
+    /// People, in as many tenants as they like
+    #[command(subcommand)]
+    User(UserVerb),
+    /// Who belongs to a tenant, and as what
+    #[command(subcommand)]
+    Member(MemberVerb),
+    /// Roles that a tenant defines
+    #[command(subcommand)]
+    Role(RoleVerb),
+    /// Offers to become a member of a tenant
+    #[command(subcommand)]
+    Invitation(InvitationVerb),
+    /// Who runs the platform
+    #[command(subcommand)]
+    Operator(OperatorVerb),
+    /// Access tokens, of operators and of tenants
+    #[command(subcommand)]
+    Token(TokenVerb),
+    /// Log in as an operator; the password is read from standard input
+    Login(LogInArguments),
+    /// End the session that --token holds
+    Logout,
+    /// Show who --token is, and what it may do
+    Whoami,
     /// Proxies, and what each enforces
     #[command(subcommand)]
     Proxy(ProxyVerb),
     /// What was done, by whom, newest first
     #[command(subcommand)]
     Audit(AuditVerb),
+}
+
+impl ApiCommand {
+    /// Whether whoever asks must have a token; others prove themselves by what they send.
+    pub(crate) fn needs_token(&self) -> bool {
+        !matches!(self, Self::Login(_) | Self::Invitation(InvitationVerb::Accept { .. }))
+    }
 }
 
 #[cfg(test)]

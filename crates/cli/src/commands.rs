@@ -13,6 +13,10 @@ pub(crate) mod issuer;
 pub(crate) mod key;
 pub(crate) mod tenant;
 
+pub(crate) mod operator;
+pub(crate) mod people;
+pub(crate) mod token;
+
 pub(crate) mod audit;
 pub(crate) mod proxy;
 
@@ -35,6 +39,18 @@ pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answe
         ApiCommand::Key(verb) => key::run(verb, session).await,
         ApiCommand::Certificate(verb) => certificate::run(verb, session).await,
         ApiCommand::Issuer(verb) => issuer::run(verb, session).await,
+        ApiCommand::User(verb) => people::user(verb, session).await,
+        ApiCommand::Member(verb) => people::member(verb, session).await,
+        ApiCommand::Role(verb) => people::role(verb, session).await,
+        ApiCommand::Invitation(verb) => people::invitation(verb, session).await,
+        ApiCommand::Operator(verb) => operator::run(verb, session).await,
+        ApiCommand::Token(verb) => token::run(verb, session).await,
+        ApiCommand::Login(arguments) => operator::log_in(arguments, session).await,
+        ApiCommand::Logout => {
+            session.ask(client.log_out()).await?;
+            Ok(Answer::Done("the session has ended".to_owned()))
+        }
+        ApiCommand::Whoami => session.ask(client.me()).await.map(Answer::item),
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,
     }

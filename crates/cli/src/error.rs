@@ -18,6 +18,8 @@ pub(crate) enum CliError {
         "the control plane at {api} did not take the token; give the right one with --token or TENANTRY_ROOT_TOKEN, or its data directory with --data-dir"
     )]
     WrongToken { api: String },
+    #[error("the address or the password is wrong")]
+    WrongPassword,
     #[error(
         "no control plane answers at {api}; start one with `tenantry up`, or name another with --api"
     )]

@@ -61,7 +61,10 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::Explain(explain) => explain::run(explain, &cli.connection).await?,
         Command::Api(command) => {
-            let session = Session::open(&cli.connection)?;
+            let session = match command.needs_token() {
+                true => Session::open(&cli.connection)?,
+                false => Session::without_token(&cli.connection)?,
+            };
             commands::run(command, &session).await?
         }
     };

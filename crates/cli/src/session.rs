@@ -40,6 +40,12 @@ impl Session {
         Self::to(api.unwrap_or_else(|| DEFAULT_API.to_owned()), token.trim())
     }
 
+    /// Finds the API only, for what proves itself otherwise.
+    pub(crate) fn without_token(connection: &Connection) -> Result<Self, CliError> {
+        let api = connection.api.clone().or_else(|| known(&connection.data_dir).api);
+        Self::to(api.unwrap_or_else(|| DEFAULT_API.to_owned()), "")
+    }
+
     /// With an address and a token that are known.
     pub(crate) fn to(api: String, token: &str) -> Result<Self, CliError> {
         let api = with_scheme(api);

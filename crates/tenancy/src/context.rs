@@ -67,13 +67,20 @@ pub struct Terms {
     pub slug_reserve: Duration,
     /// A session of an operator.
     pub sessions: SessionLife,
+    /// An invitation, before it must be sent anew.
+    pub invitations: Duration,
 }
 
 impl Default for Terms {
-    /// 30 days, and half a day for sessions.
+    /// 30 days, half a day for sessions, a week for invitations.
     fn default() -> Self {
         let days = Duration::from_secs(30 * 86_400);
-        Self { retention: days, slug_reserve: days, sessions: SessionLife::default() }
+        Self {
+            retention: days,
+            slug_reserve: days,
+            sessions: SessionLife::default(),
+            invitations: Duration::from_secs(7 * 86_400),
+        }
     }
 }
 

@@ -31,10 +31,21 @@ pub(crate) enum DueKind {
     Slug,
     /// A session ends.
     Session,
+    /// A period of a tenant's subscription ends, or its grace.
+    Subscription,
+    /// An invitation ends.
+    Invitation,
 }
 
 impl DueKind {
-    const ALL: [Self; 4] = [Self::Retention, Self::Purge, Self::Slug, Self::Session];
+    const ALL: [Self; 6] = [
+        Self::Retention,
+        Self::Purge,
+        Self::Slug,
+        Self::Session,
+        Self::Subscription,
+        Self::Invitation,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +53,8 @@ impl DueKind {
             Self::Purge => "purge",
             Self::Slug => "slug",
             Self::Session => "session",
+            Self::Invitation => "invitation",
+            Self::Subscription => "subscription",
         }
     }
 }
@@ -107,6 +120,20 @@ impl Tenancy {
     /// What reading can end in.
     pub async fn reconcile(&self) -> Result<Reconciled, Error> {
         let mut outcome = Reconciled::default();
+        loop {
+            let Reconciled { done, failed } = self.reconcile_once().await?;
+            outcome.done += done;
+            outcome.failed = failed;
+            // What was done may have made something else due: a period that ended long ago is followed
+            // by one that has ended, too.
+            if done == 0 {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn reconcile_once(&self) -> Result<Reconciled, Error> {
+        let mut outcome = Reconciled::default();
         let mut cursor = None;
         loop {
             let page = self.store.scan(layout::DUE.as_bytes(), cursor, BATCH).await?;
@@ -131,7 +158,9 @@ impl Tenancy {
         let caller = Caller::system();
         match due.kind {
             DueKind::Slug => self.end_reservation(&caller, due.id()?, due).await,
+            DueKind::Invitation => self.end_invitation(&caller, due.id()?, due).await,
             DueKind::Session => self.sweep_session(&caller, due.id()?, due).await,
+            DueKind::Subscription => self.end_period(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Retention => self.end_retention(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Purge => self.go_on_purging(&caller, due.id::<TenantId>()?).await.map(drop),
         }

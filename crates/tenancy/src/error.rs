@@ -22,6 +22,9 @@ pub enum Error {
     /// Somebody has this e-mail address.
     #[error("the e-mail address {0} is taken")]
     EmailTaken(Email),
+    /// It was there, and cannot be used any more.
+    #[error("{0}")]
+    Gone(&'static str),
     /// Somebody must be left who may do everything in the tenant.
     #[error("this is the tenant's last owner; make another member an owner first")]
     LastOwner,

@@ -28,6 +28,10 @@
 //! | `memberof/{user}/{tenant}` | empty; the user belongs to the tenant |
 //! | `owner/{tenant}/{user}` | empty; the member is an owner |
 //! | `role/{tenant}/{role}` | a role that the tenant has defined |
+//! | `invitation/{id}` | an invitation, whatever has become of it |
+//! | `invitationdigest/{digest}` | the id of the invitation whose token has it |
+//! | `invitationpending/{tenant}/{email}` | the id of the invitation that is pending |
+//! | `mail/{unix_ms, 13 digits}/{id}` | a letter to be sent then; its text is sealed if there is a master key |
 //! | `roleuse/{tenant}/{role}/{kind}/{id}` | empty; the last has the role, which cannot be removed |
 //!
 //! Identifiers hold neither `/` nor a zero byte, so no key is the start of another by accident.

@@ -43,6 +43,8 @@ pub mod merge;
 pub mod tenant;
 
 pub mod denial;
+pub mod invitation;
+pub mod mail;
 pub mod member;
 pub mod operator;
 pub mod role;
@@ -65,9 +67,11 @@ pub use denial::Denial;
 pub use document::Document;
 pub use due::Reconciled;
 pub use error::{Error, StoreFault};
+pub use invitation::{InvitationRecord, InvitationState, NewInvitation};
 pub use issuer::NewIssuer;
 pub use key::{CreatedKey, NewKey};
 pub use listing::{Listing, PageRequest};
+pub use mail::{Letter, Mail};
 pub use member::{Joining, MemberRecord};
 pub use operator::{OperatorRecord, OperatorSpec};
 pub use principal::{Credential, Principal};
@@ -78,6 +82,7 @@ pub use record::{
 pub use role::{RoleRecord, RoleSpec};
 pub use session::{CreatedSession, SessionLife, SessionRecord};
 pub use tenancy::Tenancy;
+pub use tenant::subscription::{Subscription, SubscriptionAction, SubscriptionSpec};
 pub use tenant::{NewTenant, TenantFilter, TenantRef, Transition};
 pub use token::{CreatedToken, NewToken, TenantGrant, TokenHolder, TokenRecord};
 pub use user::{UserRecord, UserSpec};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::CryptoRng;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{ResourceKind, TenantId, Timestamp};
 use tenantry_store::{CommitError, Revision, Row, Store};
@@ -13,6 +14,7 @@ use crate::{
     context::Identifiers,
     draft::{Draft, Operation},
     layout,
+    settings::Settings,
     tenant::is_reserved,
 };
 
@@ -25,6 +27,8 @@ pub struct Tenancy {
     pub(crate) identifiers: Identifiers,
     pub(crate) master_keys: MasterKeys,
     pub(crate) terms: Terms,
+    pub(crate) invitation_url: String,
+    pub(crate) settings: Settings,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,7 +41,15 @@ impl Tenancy {
         random: Box<dyn CryptoRng + Send>,
     ) -> Self {
         let (identifiers, master_keys) = (Identifiers::new(random), MasterKeys::none());
-        Self { store, identifiers, master_keys, terms: Terms::default(), clock }
+        Self {
+            store,
+            identifiers,
+            master_keys,
+            terms: Terms::default(),
+            invitation_url: "http://127.0.0.1:7070/invitation".to_owned(),
+            settings: Settings::new(),
+            clock,
+        }
     }
 
     /// With other terms than the usual ones.
@@ -52,6 +64,12 @@ impl Tenancy {
         Self { master_keys, ..self }
     }
 
+    /// With letters of invitation that lead here; the token follows as a fragment, which no server sees.
+    #[must_use]
+    pub fn with_invitation_url(self, invitation_url: String) -> Self {
+        Self { invitation_url, ..self }
+    }
+
     /// Random bytes, one by one.
     pub(crate) fn random_byte(&self) -> u8 {
         let [byte] = self.random_bytes();
@@ -62,6 +80,12 @@ impl Tenancy {
         let mut bytes = [0; N];
         self.identifiers.fill(&mut bytes);
         bytes
+    }
+
+    /// The settings that tenants can have: the JSON Schema of each key.
+    #[must_use]
+    pub fn setting_schemas(&self) -> Map<String, Value> {
+        self.settings.schemas()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

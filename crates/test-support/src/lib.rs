@@ -15,6 +15,7 @@ mod process;
 mod raw;
 mod request;
 mod server;
+mod smtp;
 mod tls;
 
 pub use certificates::{Authority, Issued};
@@ -25,4 +26,5 @@ pub use process::{Process, binary};
 pub use raw::{RawAnswer, RawConnection};
 pub use request::{Answer, Request};
 pub use server::{Body, Server, serve_http1, serve_http2};
+pub use smtp::{Letter, MailServer};
 pub use tls::TlsClient;

@@ -10,7 +10,7 @@ use crate::server::Server;
 const PASSWORD: &str = "correct horse battery";
 
 impl Server {
-    fn as_one_with(&self, token: &str) -> Client {
+    pub(super) fn as_one_with(&self, token: &str) -> Client {
         Client::new(&format!("http://{}", self.running.api), token).unwrap()
     }
 

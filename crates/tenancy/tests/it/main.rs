@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod chain;
+mod invitations;
 mod keys;
 mod life;
 mod life_model;
@@ -9,4 +10,5 @@ mod people;
 mod platform;
 mod races;
 mod rows;
+mod subscriptions;
 mod upstreams;
