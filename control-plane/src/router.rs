@@ -16,7 +16,8 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, distribution, documents, domains, health, invitations,
-        issuers, keys, members, operators, proxies, roles, sessions, tenants, tokens, users,
+        issuers, keys, members, operators, proxies, roles, sessions, subscriptions, tenants,
+        tokens, users,
     },
     http::{failure, guard, request},
     metrics,
@@ -91,6 +92,10 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::undelete))
         .routes(routes!(tenants::purge))
         .routes(routes!(tenants::settings))
+        .routes(routes!(subscriptions::get, subscriptions::put, subscriptions::delete))
+        .routes(routes!(subscriptions::renew))
+        .routes(routes!(subscriptions::past_due))
+        .routes(routes!(subscriptions::cancel))
         .routes(routes!(tenants::list_purged))
         .routes(routes!(tenants::purged))
         .routes(routes!(domains::list, domains::create))

@@ -46,13 +46,14 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 19] = [
 ];
 
 /// Outside packages that only one package may name, and what stands in for the other end in tests.
-const ONLY_IN: [(&str, &str); 9] = [
+const ONLY_IN: [(&str, &str); 11] = [
     ("pingora", "tenantry-proxy"),
     ("axum", "tenantry-control-plane"),
     ("sled", "tenantry-store"),
     ("governor", "tenantry-engine"),
     ("ring", "tenantry-credentials"),
     ("argon2", "tenantry-credentials"),
+    ("lettre", "tenantry-control-plane"),
     ("tokio-rustls", "tenantry-proxy"),
     ("opentelemetry", "tenantry-proxy"),
     ("clap_complete", "tenantry-cli"),

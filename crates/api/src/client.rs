@@ -10,6 +10,7 @@ mod collections;
 mod invitations;
 mod people;
 mod send;
+mod subscriptions;
 mod tenants;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use collections::{Documents, Domains, Issuers, Keys};
 pub use invitations::Invitations;
 pub use people::{Members, Roles, Users};
 pub use send::Download;
+pub use subscriptions::Subscription;
 pub use tenants::Tenants;
 
 use crate::{
@@ -126,6 +128,12 @@ impl Client {
     #[must_use]
     pub fn keys(&self, tenant: &str) -> Keys<'_> {
         Keys::new(self, tenant)
+    }
+
+    /// `/api/v1/tenants/{tenant}/subscription`; the tenant's id or slug.
+    #[must_use]
+    pub fn subscription(&self, tenant: &str) -> Subscription<'_> {
+        Subscription::new(self, tenant)
     }
 
     /// `/api/v1/tenants/{tenant}/issuers`; the tenant's id or slug.

@@ -18,6 +18,7 @@ use crate::{
         plan::PlanFields,
         proxy::ProxyVerb,
         route::RouteFields,
+        subscription::SubscriptionVerb,
         tenant::TenantVerb,
         token::TokenVerb,
         upstream::UpstreamFields,
@@ -109,6 +110,9 @@ pub(crate) enum ApiCommand {
     /// Which requests go to which upstream
     #[command(subcommand)]
     Route(Verb<RouteFields>),
+    /// What a tenant has subscribed to, and until when
+    #[command(subcommand)]
+    Subscription(SubscriptionVerb),
     /// Host names of a tenant
     #[command(subcommand)]
     Domain(DomainVerb),

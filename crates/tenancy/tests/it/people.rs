@@ -6,8 +6,8 @@ use futures::future::join_all;
 use tenantry_credentials::{access_token, password::Password};
 use tenantry_model::{OperatorRole, Permission, TenantRole, UserId};
 use tenantry_tenancy::{
-    Error, Joining, NewToken, OperatorSpec, PageRequest, Precondition, Principal, RoleSpec,
-    TenantGrant, Transition, UserSpec,
+    Error, Joining, NewInvitation, NewToken, OperatorSpec, PageRequest, Precondition, Principal,
+    RoleSpec, TenantGrant, Transition, UserSpec,
 };
 
 use crate::platform::{Platform, caller, named, new_tenant};
@@ -137,6 +137,8 @@ async fn a_purged_tenant_takes_its_people_along() {
     tenancy.create_role(caller, acme, "reader".parse().unwrap(), spec).await.unwrap();
     platform.add("ada@example.com", "owner").await;
     platform.add("bob@example.com", "reader").await;
+    let (email, role) = ("eve@example.com".parse().unwrap(), "reader".parse().unwrap());
+    tenancy.invite(caller, acme, NewInvitation { email, role }).await.unwrap();
     let grant = TenantGrant::Role("reader".parse().unwrap());
     let token = NewToken { name: "ci".to_owned(), grant, expires_at: None };
     let token = tenancy.create_tenant_token(caller, acme, token).await.unwrap().value.secret;
@@ -150,7 +152,7 @@ async fn a_purged_tenant_takes_its_people_along() {
     let kept = ["audit/", "history/", "purged/", "chain", "slug", "due/"];
     for (key, _) in platform.rows().await {
         assert!(!key.contains(&id) || kept.iter().any(|kept| key.starts_with(kept)), "{key}");
-        assert!(!key.starts_with("token"), "{key}");
+        assert!(!key.starts_with("token") && !key.starts_with("invitation"), "{key}");
     }
 }
 
