@@ -40,15 +40,36 @@ pub async fn guard(
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    let answer = match admitted(&app, &document, &mut parts).await {
+    let (answer, is_denied) = match admitted(&app, &document, &mut parts).await {
         Ok(principal) => {
-            parts.extensions.insert(principal);
-            next.run(Request::from_parts(parts.clone(), body)).await
+            parts.extensions.insert(principal.clone());
+            let answer = next.run(Request::from_parts(parts.clone(), body)).await;
+            let is_denied = is_denied(&principal, answer.status());
+            (answer, is_denied)
         }
-        Err(failure) => failure.into_response(),
+        Err(failure) => {
+            let answer = failure.into_response();
+            let status = answer.status();
+            (answer, status.is_client_error() && status != StatusCode::METHOD_NOT_ALLOWED)
+        }
     };
-    note(&app, &parts, answer.status()).await;
+    if is_denied {
+        note(&app, &parts, answer.status()).await;
+    }
     answer
+}
+
+/// Whether a handler has refused who asks, not only what was asked for.
+fn is_denied(principal: &Principal, status: StatusCode) -> bool {
+    match status {
+        StatusCode::FORBIDDEN => true,
+        // A password or a token in the body was wrong, or there were too many of them.
+        StatusCode::UNAUTHORIZED
+        | StatusCode::NOT_FOUND
+        | StatusCode::GONE
+        | StatusCode::TOO_MANY_REQUESTS => *principal == Principal::Anonymous,
+        _ => false,
+    }
 }
 
 /// Everything needs the node token.
@@ -159,14 +180,7 @@ fn no_such_method(method: &Method, allowed: Option<String>) -> Failure {
 async fn note(app: &App, parts: &Parts, status: StatusCode) {
     let principal = parts.extensions.get::<Principal>().unwrap_or(&Principal::Anonymous);
     let source = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
-    let is_known = *principal != Principal::Anonymous;
-    let is_denied = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
-        StatusCode::NOT_FOUND => principal.confinement().is_some() || !is_known,
-        StatusCode::GONE | StatusCode::TOO_MANY_REQUESTS => !is_known,
-        _ => false,
-    };
-    if !is_denied || !app.denials.is_shown(principal, source) {
+    if !app.denials.is_shown(principal, source) {
         return;
     }
     let denial = Denial {

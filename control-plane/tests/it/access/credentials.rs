@@ -38,6 +38,9 @@ async fn another_tenant_is_as_good_as_none() {
         let answer = server.send_as(&token, &format!("GET /api/v1/tenants/{own}"), "", "").await;
         assert_eq!(answer.status, 200, "{own}");
     }
+    // What is missing in one's own tenant is no attempt at anything.
+    let missing = server.send_as(&token, "GET /api/v1/tenants/acme/keys/none", "", "").await;
+    assert_eq!(missing.status, 404);
     let globex = id("globex").await;
     let ghost = "ten_01ARZ3NDEKTSV4RRFFQ69G5FAV";
     for (other, none) in [("globex", "ghosts"), (globex.as_str(), ghost)] {
