@@ -5,6 +5,7 @@ mod chain;
 mod keys;
 mod life;
 mod life_model;
+mod people;
 mod platform;
 mod races;
 mod rows;
