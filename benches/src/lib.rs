@@ -150,6 +150,9 @@ fn api_key(number: u32) -> ApiKey {
         digest: secret_key(number).digest(),
         scopes: std::collections::BTreeSet::default(),
         expires_at: None,
+        enabled: true,
+        allowed_networks: None,
+        rate_limits: tenantry_model::RateLimits::default(),
     }
 }
 

@@ -52,7 +52,11 @@ pub fn api(app: Arc<App>) -> Router {
         .route("/api/v1/tenants/{tenant}/domains", get(domains::list).post(domains::create))
         .route("/api/v1/tenants/{tenant}/domains/{host}", get(domains::get).delete(domains::delete))
         .route("/api/v1/tenants/{tenant}/keys", get(keys::list).post(keys::create))
-        .route("/api/v1/tenants/{tenant}/keys/{id}", get(keys::get).delete(keys::delete))
+        .route(
+            "/api/v1/tenants/{tenant}/keys/{id}",
+            get(keys::get).put(keys::replace).patch(keys::patch).delete(keys::delete),
+        )
+        .route("/api/v1/tenants/{tenant}/keys/{id}/roll", post(keys::roll))
         .route(
             "/api/v1/tenants/{tenant}/issuers",
             get(issuers::list_of_tenant).post(issuers::create_of_tenant),

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
-use tenantry_api::{ApiKeyBody, CreateApiKey, CreatedApiKey, ListQuery};
-use tenantry_model::{ApiKey, KeyId};
+use serde_json::Value;
+use tenantry_api::{ApiKeyBody, CreateApiKey, CreatedApiKey, ListQuery, RollApiKey};
+use tenantry_model::{ApiKey, KeyId, Timestamp};
 use tenantry_tenancy::{
-    ApiKeyRecord, CreatedKey, Error, NewKey, PageRequest, TenantRef, Versioned,
+    ApiKeyRecord, CreatedKey, Error, KeyRoll, PageRequest, TenantRef, Versioned,
 };
 
 use crate::{
@@ -20,22 +21,15 @@ use crate::{
     },
 };
 
-/// `POST` on the collection. The only answer that ever holds the secret.
+/// `POST` on the collection. This and rolling answer with the secret, and nothing else ever does.
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names(tenant): Names<String>,
-    Json(request): Json<CreateApiKey>,
+    Json(key): Json<CreateApiKey>,
 ) -> Result<Single<CreatedApiKey>, Failure> {
     let tenant: TenantRef = tenant.parse()?;
-    let CreateApiKey { name, scopes, expires_at } = request;
-    let key = NewKey { name, scopes, expires_at };
-    let Versioned { value, revision } = app.tenancy.create_key(&caller, &tenant, key).await?;
-    let CreatedKey { record, secret } = value;
-    let key = body(Versioned { value: record, revision });
-    let location = format!("/api/v1/tenants/{}/keys/{}", key.tenant, key.id);
-    let created = CreatedApiKey { key, secret: secret.expose().to_owned() };
-    Ok(Single::created(location, revision.as_u64(), created))
+    Ok(created(app.tenancy.create_key(&caller, &tenant, key).await?))
 }
 
 /// `GET` on the collection.
@@ -45,17 +39,61 @@ pub async fn list(
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<impl IntoResponse, Failure> {
     let request = PageRequest::new(query.limit, query.cursor)?;
-    Ok(page(app.tenancy.keys(&tenant.parse()?, &request).await?, body))
+    let keys = app.tenancy.keys(&tenant.parse()?, &request).await?;
+    let mut last_used = Vec::with_capacity(keys.items.len());
+    for key in &keys.items {
+        last_used.push(app.tenancy.key_last_used(key.value.resource.id).await?);
+    }
+    let mut last_used = last_used.into_iter();
+    Ok(page(keys, move |key| body(key, last_used.next().flatten())))
 }
 
-/// `GET` on one.
+/// `GET` on one. It is always sent whole: when it was last used is no part of its revision.
 pub async fn get(
     State(app): State<Arc<App>>,
     Names((tenant, id)): Names<(String, String)>,
-    conditions: Conditions,
 ) -> Result<Single<ApiKeyBody>, Failure> {
-    let found = body(app.tenancy.key(&tenant.parse()?, parsed(&id)?).await?);
-    Ok(Single::ok(found.revision, found).unless(&conditions.known))
+    shown(&app, app.tenancy.key(&tenant.parse()?, parsed(&id)?).await?).await
+}
+
+/// `PUT` on one.
+pub async fn replace(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names((tenant, id)): Names<(String, String)>,
+    conditions: Conditions,
+    Json(key): Json<CreateApiKey>,
+) -> Result<Single<ApiKeyBody>, Failure> {
+    let (tenant, id) = (tenant.parse()?, parsed(&id)?);
+    let precondition = &conditions.precondition;
+    shown(&app, app.tenancy.replace_key(&caller, &tenant, id, &key, precondition).await?).await
+}
+
+/// `PATCH` on one.
+pub async fn patch(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names((tenant, id)): Names<(String, String)>,
+    conditions: Conditions,
+    Json(patch): Json<Value>,
+) -> Result<Single<ApiKeyBody>, Failure> {
+    let (tenant, id) = (tenant.parse()?, parsed(&id)?);
+    let precondition = &conditions.precondition;
+    shown(&app, app.tenancy.patch_key(&caller, &tenant, id, &patch, precondition).await?).await
+}
+
+/// `POST .../roll`: a new key in the place of an old one.
+pub async fn roll(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names((tenant, id)): Names<(String, String)>,
+    conditions: Conditions,
+    Json(request): Json<RollApiKey>,
+) -> Result<Single<CreatedApiKey>, Failure> {
+    let (tenant, id) = (tenant.parse()?, parsed(&id)?);
+    let RollApiKey { overlap_seconds, expires_at } = request;
+    let roll = KeyRoll { overlap_seconds, expires_at };
+    Ok(created(app.tenancy.roll_key(&caller, &tenant, id, roll, &conditions.precondition).await?))
 }
 
 /// `DELETE` on one: the key is revoked.
@@ -75,9 +113,38 @@ fn parsed(id: &str) -> Result<KeyId, Error> {
     id.parse().map_err(|_| Error::not_found("key", id))
 }
 
-fn body(record: Versioned<ApiKeyRecord>) -> ApiKeyBody {
-    let ApiKeyRecord { resource, name, hint, created_at } = record.value;
-    let ApiKey { id, tenant, scopes, expires_at, .. } = resource;
-    let revision = record.revision.as_u64();
-    ApiKeyBody { id, tenant, name, hint, scopes, expires_at, created_at, revision }
+fn created(created: Versioned<CreatedKey>) -> Single<CreatedApiKey> {
+    let Versioned { value: CreatedKey { record, secret }, revision } = created;
+    let key = body(Versioned { value: record, revision }, None);
+    let location = format!("/api/v1/tenants/{}/keys/{}", key.tenant, key.id);
+    let created = CreatedApiKey { key, secret: secret.expose().to_owned() };
+    Single::created(location, revision.as_u64(), created)
+}
+
+async fn shown(app: &App, record: Versioned<ApiKeyRecord>) -> Result<Single<ApiKeyBody>, Failure> {
+    let last_used = app.tenancy.key_last_used(record.value.resource.id).await?;
+    let shown = body(record, last_used);
+    Ok(Single::ok(shown.revision, shown))
+}
+
+fn body(record: Versioned<ApiKeyRecord>, last_used_at: Option<Timestamp>) -> ApiKeyBody {
+    let ApiKeyRecord { resource, name, hint, replaces, created_at, updated_at } = record.value;
+    let ApiKey { id, tenant, scopes, expires_at, enabled, allowed_networks, rate_limits, .. } =
+        resource;
+    ApiKeyBody {
+        id,
+        tenant,
+        name,
+        hint,
+        scopes,
+        expires_at,
+        enabled,
+        allowed_networks,
+        rate_limits,
+        replaces,
+        last_used_at,
+        created_at,
+        updated_at,
+        revision: record.revision.as_u64(),
+    }
 }

@@ -11,6 +11,7 @@ use tenantry_distribution::{
     Change as Resource, EncodeError, Ledger, Position, Removal, Update, UpdateKind,
 };
 use tenantry_store::{Change, ReadError, Store, WatchError, WatchItem};
+use tenantry_tenancy::layout;
 use tokio::{sync::watch, time};
 
 use super::{
@@ -72,6 +73,7 @@ async fn load_and_follow(
     }
     let revision = status.head;
     let mut head = Position { epoch, revision, hash: ledger.hash() };
+    let mut announced = revision;
     tracing::info!(%revision, resources = ledger.resources(), "the state is loaded");
     distributor.replace(Some(Window::new(head)));
 
@@ -83,9 +85,14 @@ async fn load_and_follow(
             item = commits.next() => {
                 let item = item.unwrap_or(Err(WatchError::Unavailable))?;
                 let (to, changes) = match item {
+                    WatchItem::Commit { rev, changes } if concerns_nobody(&changes) => {
+                        announced = announced.max(rev);
+                        continue;
+                    }
                     WatchItem::Commit { rev, changes } => (rev, projected(&changes)),
                     WatchItem::Progress { rev } => (rev, Vec::new()),
                 };
+                announced = announced.max(to);
                 if to > head.revision {
                     changes.iter().for_each(|change| ledger.apply(change));
                     let next = Position { epoch, revision: to, hash: ledger.hash() };
@@ -95,14 +102,27 @@ async fn load_and_follow(
             }
             _ = check.tick() => {
                 // A commit that was not announced for a whole interval was lost.
-                let ahead = store.status().await.head > head.revision;
-                if ahead && suspicion == Some(head.revision) {
+                let ahead = store.status().await.head > announced;
+                if ahead && suspicion == Some(announced) {
                     return Err(Lost::Silent);
                 }
-                suspicion = ahead.then_some(head.revision);
+                suspicion = ahead.then_some(announced);
             }
         }
     }
+}
+
+/// When keys were last used is written all the time, and no proxy has to hear of it: the head stays, and
+/// the next change leads from there.
+fn concerns_nobody(changes: &[Change]) -> bool {
+    let is_use = |change: &Change| {
+        let key = match change {
+            Change::Put(row) => &row.key,
+            Change::Delete(key) => key,
+        };
+        key.starts_with(layout::USED.as_bytes())
+    };
+    !changes.is_empty() && changes.iter().all(is_use)
 }
 
 fn projected(changes: &[Change]) -> Vec<Resource> {

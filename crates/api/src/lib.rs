@@ -25,7 +25,7 @@ pub mod proxy;
 
 pub mod client;
 
-pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey};
+pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey, RollApiKey};
 pub use audit::{AuditEntryBody, AuditQuery};
 pub use certificate::{CertificateBody, CertificateQuery, CreateCertificate, ReplaceCertificate};
 pub use client::{Client, ClientError};

@@ -104,6 +104,14 @@ fn seconds(text: &str) -> Result<u32, String> {
     count.checked_mul(seconds_each).ok_or_else(wrong)
 }
 
+/// `0s`, `90s`, `5m`, `1h` or `7d`, in seconds.
+pub(crate) fn seconds_or_none(text: &str) -> Result<u64, String> {
+    match text {
+        "0" | "0s" => Ok(0),
+        text => seconds(text).map(u64::from),
+    }
+}
+
 /// `10.0.0.1:8080`, or with a weight `10.0.0.1:8080@3`; the endpoint as JSON has it.
 pub(crate) fn endpoint(text: &str) -> Result<Value, String> {
     let (address, weight) = match text.rsplit_once('@') {

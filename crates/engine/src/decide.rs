@@ -14,8 +14,8 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use authenticate::{Caller, authenticate};
 pub use authenticate::{Identity, KeyIdentity};
-use outcome::limit_levels;
-pub use outcome::{Admission, Decision, Denial, Forward, LimitLevel, Redirection};
+pub use outcome::{Admission, Decision, Denial, Forward, LimitLevel, LimitOwner, Redirection};
+use outcome::{LimitedBy, limit_levels};
 use routing::body_fits;
 use tenantry_model::TenantState;
 
@@ -25,7 +25,7 @@ use crate::{
     guard::{Guarded, guard},
     limiter::Levels,
     runtime::{InFlight, Refused},
-    tenant::{AccessVerdict, CompiledPlan, CompiledTenant, EffectiveLimits},
+    tenant::{AccessVerdict, CompiledPlan, CompiledTenant, EffectiveLimits, KeyRules},
     trace::{Stage, Trace},
 };
 
@@ -248,6 +248,11 @@ impl<'a, T: Trace> Deciding<'a, T> {
         let (concurrent, now) = (limits.concurrent_requests(), self.now.monotonic);
         let caller = buckets::Caller { route: route.id(), identity, client: self.facts.client };
         let buckets = limits.requests().map(|limit| (limit, caller.bucket(self.table, limit)));
+        let own = identity.key.iter().flat_map(|key| {
+            let limits = key.rules.iter().flat_map(|rules| &rules.limits);
+            limits.map(|limit| (limit, caller.bucket_of_key(self.table, key, limit)))
+        });
+        let buckets = buckets.chain(own);
         let shared = self.table.runtime();
         let admitted = match self.charging {
             Charging::Charge => tenant
@@ -258,14 +263,22 @@ impl<'a, T: Trace> Deciding<'a, T> {
                 tenant.runtime.probe(buckets, concurrent, now, shared).map(|levels| (None, levels))
             }
         };
+        let key = identity.key_rules();
+        let limited_by = |levels| {
+            let (plan, key) = (Arc::clone(plan), key.cloned());
+            Some(Box::new(LimitedBy { plan, key, levels }))
+        };
         let denial = match admitted {
             Ok((in_flight, levels)) => {
-                self.note_levels(tenant, plan, &levels);
+                if let (Charging::Charge, Some(key)) = (self.charging, &identity.key) {
+                    shared.key_uses.note(key.id, self.now.unix);
+                }
+                self.note_levels(tenant, plan, key, &levels);
                 return Ok((in_flight, levels));
             }
             Err(Refused::RateLimited(limited)) => Denial {
                 retry_after: Some(limited.retry_after),
-                limited: Some(Box::new((Arc::clone(plan), limited.levels))),
+                limited: limited_by(limited.levels),
                 ..Denial::new(Reason::RateLimited)
             },
             Err(Refused::Overloaded) => {
@@ -277,13 +290,12 @@ impl<'a, T: Trace> Deciding<'a, T> {
                 );
                 Denial::new(Reason::Overloaded)
             }
-            Err(Refused::TooManyConcurrent(levels)) => Denial {
-                limited: Some(Box::new((Arc::clone(plan), levels))),
-                ..Denial::new(Reason::TooManyConcurrent)
-            },
+            Err(Refused::TooManyConcurrent(levels)) => {
+                Denial { limited: limited_by(levels), ..Denial::new(Reason::TooManyConcurrent) }
+            }
         };
-        if let Some((_, levels)) = denial.limited.as_deref() {
-            self.note_levels(tenant, plan, levels);
+        if let Some(LimitedBy { levels, .. }) = denial.limited.as_deref() {
+            self.note_levels(tenant, plan, key, levels);
         }
         if denial.reason == Reason::TooManyConcurrent {
             self.trace.note(
@@ -294,14 +306,20 @@ impl<'a, T: Trace> Deciding<'a, T> {
         Err(denial.of(tenant))
     }
 
-    fn note_levels(&mut self, tenant: &CompiledTenant, plan: &CompiledPlan, levels: &Levels) {
-        for LimitLevel { limit, level } in limit_levels(tenant, plan, levels) {
-            let spec = limit.spec();
+    fn note_levels(
+        &mut self,
+        tenant: &CompiledTenant,
+        plan: &CompiledPlan,
+        key: Option<&Arc<KeyRules>>,
+        levels: &Levels,
+    ) {
+        for limit in limit_levels(tenant, plan, key, levels) {
+            let (spec, level) = (limit.limit.spec(), limit.level);
             self.trace.note(
                 Stage::Admit,
                 format_args!(
                     "limit {}: {} of {} left ({} per {} s)",
-                    spec.name(),
+                    limit.name(),
                     level.remaining,
                     spec.burst(),
                     spec.quota(),

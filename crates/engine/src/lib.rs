@@ -14,6 +14,7 @@ mod table;
 mod feature;
 mod guard;
 mod issuer;
+mod key_uses;
 mod limiter;
 mod network_set;
 mod overload;
@@ -29,13 +30,14 @@ mod upstream;
 mod usage;
 
 pub use decide::{
-    Admission, Decision, Denial, Forward, Identity, KeyIdentity, LimitLevel, Redirection, decide,
-    explain,
+    Admission, Decision, Denial, Forward, Identity, KeyIdentity, LimitLevel, LimitOwner,
+    Redirection, decide, explain,
 };
 pub use deny::{Blame, Reason};
 pub use facts::{HeaderFacts, HeaderLookup, Now, RequestFacts, Single, VerifiedClient};
 pub use guard::{host_of, path_of};
 pub use issuer::CompiledIssuer;
+pub use key_uses::{KeyUse, KeyUses};
 pub use limiter::{CompiledRateLimit, Level};
 pub use network_set::NetworkSet;
 pub use route::CompiledRoute;

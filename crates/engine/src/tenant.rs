@@ -9,8 +9,9 @@ use std::{
 };
 
 use tenantry_model::{
-    Access, AccessLogging, AccessMode, AuthRequirement, Branding, CertificatePem, FeatureId, KeyId,
-    Limits, Plan, PlanId, RegionId, Scope, Slug, Tenant, TenantId, TenantState, Timestamp,
+    Access, AccessLogging, AccessMode, ApiKey, AuthRequirement, Branding, CertificatePem,
+    FeatureId, KeyId, Limits, Plan, PlanId, RegionId, Scope, Slug, Tenant, TenantId, TenantState,
+    Timestamp,
 };
 
 use crate::{
@@ -266,5 +267,38 @@ pub(crate) struct CompiledKey {
     pub(crate) id: KeyId,
     pub(crate) tenant: TenantId,
     pub(crate) expires_at: Option<Timestamp>,
-    pub(crate) scopes: Option<Arc<BTreeSet<Scope>>>,
+    pub(crate) enabled: bool,
+    pub(crate) rules: Option<Arc<KeyRules>>,
+}
+
+impl CompiledKey {
+    pub(crate) fn new(key: ApiKey) -> Self {
+        let ApiKey { id, tenant, expires_at, enabled, .. } = key;
+        Self { id, tenant, expires_at, enabled, rules: KeyRules::new(key).map(Arc::new) }
+    }
+}
+
+/// What a key may and may not do. Most keys have no such rules.
+#[derive(Debug)]
+pub(crate) struct KeyRules {
+    pub(crate) scopes: BTreeSet<Scope>,
+    /// From anywhere, if there are none.
+    pub(crate) networks: Option<NetworkSet>,
+    pub(crate) limits: Vec<CompiledRateLimit>,
+}
+
+impl KeyRules {
+    fn new(key: ApiKey) -> Option<Self> {
+        let ApiKey { scopes, allowed_networks, rate_limits, .. } = key;
+        let is_plain = scopes.is_empty() && allowed_networks.is_none() && rate_limits.is_empty();
+        (!is_plain).then(|| Self {
+            scopes,
+            networks: allowed_networks.map(|networks| NetworkSet::new(networks.as_slice())),
+            limits: rate_limits.as_slice().iter().filter_map(CompiledRateLimit::new).collect(),
+        })
+    }
+
+    pub(crate) fn allows(&self, address: IpAddr) -> bool {
+        self.networks.as_ref().is_none_or(|networks| networks.contains(address))
+    }
 }

@@ -33,7 +33,7 @@ pub mod tenant;
 pub mod upstream;
 
 pub use access::{Access, AccessMode};
-pub use api_key::{ApiKey, KeyDigest};
+pub use api_key::{ApiKey, KeyDigest, KeyNetworks, KeySpec};
 pub use auth::AuthRequirement;
 pub use bounded::Bounded;
 pub use branding::{Branding, Color, DisplayName, HttpsUrl, LogoUrl};

@@ -50,7 +50,7 @@ pub use context::{Caller, Clock, Precondition};
 pub use document::Document;
 pub use error::{Error, StoreFault};
 pub use issuer::NewIssuer;
-pub use key::{CreatedKey, NewKey};
+pub use key::{CreatedKey, KeyRoll};
 pub use listing::{Listing, PageRequest};
 pub use record::{
     ApiKeyRecord, CertificateRecord, DomainRecord, IssuerRecord, Record, TenantRecord, Versioned,

@@ -106,7 +106,8 @@ impl Columns for DomainBody {
 }
 
 impl Columns for ApiKeyBody {
-    const NAMES: &'static [&'static str] = &["ID", "NAME", "HINT", "SCOPES", "EXPIRES", "CREATED"];
+    const NAMES: &'static [&'static str] =
+        &["ID", "NAME", "HINT", "SCOPES", "STATE", "EXPIRES", "LAST USED", "CREATED"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -114,7 +115,9 @@ impl Columns for ApiKeyBody {
             self.name.clone(),
             format!("{}...", self.hint),
             list(&self.scopes),
+            if self.enabled { "on" } else { "off" }.to_owned(),
             self.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+            self.last_used_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
             self.created_at.to_string(),
         ]
     }

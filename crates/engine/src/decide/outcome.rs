@@ -1,6 +1,6 @@
 //! What becomes of a request.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{borrow::Cow, num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::Identity;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     limiter::{Level, Levels},
     route::CompiledRoute,
     runtime::InFlight,
-    tenant::{CompiledPlan, CompiledTenant, EffectiveLimits},
+    tenant::{CompiledPlan, CompiledTenant, EffectiveLimits, KeyRules},
     upstream::CompiledUpstream,
 };
 
@@ -41,7 +41,7 @@ pub struct Admission {
 impl Admission {
     /// The tenant's rate limits and what is left of them.
     pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
-        limit_levels(&self.tenant, &self.plan, &self.levels)
+        limit_levels(&self.tenant, &self.plan, self.identity.key_rules(), &self.levels)
     }
 
     /// How many connections may carry requests of the tenant.
@@ -129,7 +129,15 @@ pub struct Denial {
     /// worth deciding again: nothing was charged.
     pub keys_wanted: Option<Arc<CompiledIssuer>>,
     /// Boxed: denials are returned by value through every stage, and few are about limits.
-    pub(super) limited: Option<Box<(Arc<CompiledPlan>, Levels)>>,
+    pub(super) limited: Option<Box<LimitedBy>>,
+}
+
+/// What limited a request.
+#[derive(Debug)]
+pub(super) struct LimitedBy {
+    pub(super) plan: Arc<CompiledPlan>,
+    pub(super) key: Option<Arc<KeyRules>>,
+    pub(super) levels: Levels,
 }
 
 impl Denial {
@@ -151,7 +159,9 @@ impl Denial {
     /// The tenant's rate limits and what is left of them, if the denial is about them.
     pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
         let limited = self.tenant.as_ref().zip(self.limited.as_deref());
-        limited.into_iter().flat_map(|(tenant, (plan, levels))| limit_levels(tenant, plan, levels))
+        limited
+            .into_iter()
+            .flat_map(|(tenant, by)| limit_levels(tenant, &by.plan, by.key.as_ref(), &by.levels))
     }
 }
 
@@ -162,13 +172,45 @@ pub struct LimitLevel<'a> {
     pub limit: &'a CompiledRateLimit,
     /// What is left.
     pub level: Level,
+    /// Whose limit it is.
+    pub owner: LimitOwner,
 }
 
+/// Whose limit a rate limit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitOwner {
+    /// The tenant's, by its plan or its own.
+    Tenant,
+    /// The API key's own.
+    Key,
+}
+
+impl<'a> LimitLevel<'a> {
+    /// What the limit is called where those of tenant and key stand side by side: a key's own is
+    /// called `key.` and its name.
+    #[must_use]
+    pub fn name(&self) -> Cow<'a, str> {
+        let name = self.limit.spec().name().as_str();
+        match self.owner {
+            LimitOwner::Tenant => Cow::Borrowed(name),
+            LimitOwner::Key => Cow::Owned(format!("key.{name}")),
+        }
+    }
+}
+
+/// The tenant's limits and then the key's own, each with its level.
 pub(super) fn limit_levels<'a>(
     tenant: &'a CompiledTenant,
     plan: &'a CompiledPlan,
+    key: Option<&'a Arc<KeyRules>>,
     levels: &'a [Option<Level>],
 ) -> impl Iterator<Item = LimitLevel<'a>> {
-    let limits = EffectiveLimits::new(tenant, plan).requests();
-    limits.zip(levels).filter_map(|(limit, level)| Some(LimitLevel { limit, level: (*level)? }))
+    let of_tenant = EffectiveLimits::new(tenant, plan).requests();
+    let of_key = key.into_iter().flat_map(|rules| &rules.limits);
+    let limits = of_tenant
+        .map(|limit| (limit, LimitOwner::Tenant))
+        .chain(of_key.map(|limit| (limit, LimitOwner::Key)));
+    limits
+        .zip(levels)
+        .filter_map(|((limit, owner), level)| Some(LimitLevel { limit, level: (*level)?, owner }))
 }

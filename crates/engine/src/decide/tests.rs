@@ -1,3 +1,4 @@
+mod keys;
 mod matrix;
 mod platform;
 mod routing;

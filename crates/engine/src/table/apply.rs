@@ -322,14 +322,8 @@ impl Builder<'_> {
     fn put_key(&mut self, api_key: ApiKey) {
         self.delete_key(Some(api_key.id));
         self.table.key_digests.insert(api_key.id, api_key.digest);
-        let scopes = (!api_key.scopes.is_empty()).then(|| Arc::new(api_key.scopes));
-        let key = CompiledKey {
-            id: api_key.id,
-            tenant: api_key.tenant,
-            expires_at: api_key.expires_at,
-            scopes,
-        };
-        self.table.keys.insert(api_key.digest, key);
+        let digest = api_key.digest;
+        self.table.keys.insert(digest, CompiledKey::new(api_key));
     }
 
     fn delete_key(&mut self, id: Option<KeyId>) {

@@ -55,8 +55,13 @@ fn any_resource() -> impl Strategy<Value = Resource> {
             let host = if wildcard { format!("*.{name}.example") } else { format!("{name}.example") };
             resource(ResourceKind::Domain, &json!({"host": host, "tenant": tenant_id(owner)}))
         }),
-        (name(), slug(), name()).prop_map(|(id, owner, secret)| {
-            let mut json = key(secret, owner, &json!({}));
+        (name(), slug(), name(), flag(), flag(), flag()).prop_map(|(id, owner, secret, enabled, far, limited)| {
+            let networks = if far { "198.51.100.0/24" } else { "192.0.2.0/24" };
+            let limit = limited.then(|| json!({"name": "a", "quota": 5, "window_seconds": 60}));
+            let limits: Vec<_> = limit.into_iter().collect();
+            let mut json = key(secret, owner, &json!({
+                "enabled": enabled, "allowed_networks": [networks], "rate_limits": limits,
+            }));
             json["id"] = json!(KeyId::from_parts(1, u128::from(id.as_bytes()[1])));
             resource(ResourceKind::ApiKey, &json)
         }),
