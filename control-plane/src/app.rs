@@ -22,7 +22,7 @@ use crate::{
     distributor::{self, Distributor, Nodes},
     master_key,
     metrics::Metrics,
-    router,
+    reconciler, router,
     token::Token,
 };
 
@@ -110,7 +110,7 @@ impl App {
         clock: Arc<dyn Clock>,
         random: Random,
     ) -> Result<Running, StartError> {
-        let data_dir = bootstrap.data_dir.clone();
+        let (data_dir, terms) = (bootstrap.data_dir.clone(), bootstrap.terms());
         create_private(&data_dir)?;
         let store = open(&data_dir, &bootstrap, &random).await?;
         let root_token = token(bootstrap.root_token, data_dir.join("root-token"), &random)?;
@@ -132,7 +132,8 @@ impl App {
         let heartbeat = Duration::from_secs(u64::from(bootstrap.heartbeat_seconds.get()));
         let app = Arc::new(Self {
             tenancy: Tenancy::new(Arc::clone(&shared), Arc::clone(&clock), random.fork())
-                .with_master_keys(master_keys),
+                .with_master_keys(master_keys)
+                .with_terms(terms),
             store: Arc::clone(&shared),
             distributor: Arc::new(Distributor::new()),
             nodes: Arc::new(Nodes::new()),
@@ -154,6 +155,7 @@ impl App {
         let tasks = vec![
             tokio::spawn(follower),
             tokio::spawn(compaction),
+            tokio::spawn(reconciler::run(Arc::clone(&app), stopping.clone())),
             serve(api, router::api(Arc::clone(&app)), stopping.clone()),
             serve(distribution, router::distribution(app), stopping),
         ];

@@ -4,7 +4,7 @@
 //! processes of the platform have `TENANTRY_*` variables of their own. Their values are taken as text
 //! and not guessed at: a token of digits is still a token.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use figment::{
@@ -13,6 +13,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 use tenantry_telemetry::LogFormat;
+use tenantry_tenancy::Terms;
 
 use crate::{master_key::MasterKeyText, token::Token};
 
@@ -29,8 +30,14 @@ const TEXTS: [&str; 9] = [
     "master_key",
     "master_key_file",
 ];
-const NUMBERS: [&str; 4] =
-    ["heartbeat_seconds", "shutdown_seconds", "store_cache_mib", "kept_revisions"];
+const NUMBERS: [&str; 6] = [
+    "heartbeat_seconds",
+    "shutdown_seconds",
+    "store_cache_mib",
+    "kept_revisions",
+    "retention_days",
+    "slug_reserved_days",
+];
 
 /// How this process is to run. See `config/control-plane.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,6 +61,10 @@ pub struct Bootstrap {
     pub store_cache_mib: NonZeroU32,
     /// How many of the newest revisions a proxy can resume from.
     pub kept_revisions: NonZeroU32,
+    /// For how many days a deleted tenant can be brought back, unless whoever deletes it says otherwise.
+    pub retention_days: u16,
+    /// For how many days a slug that its tenant gave up stays reserved.
+    pub slug_reserved_days: u16,
     /// The token of the API; if none, the one in `root-token`.
     #[serde(default)]
     pub root_token: Option<Token>,
@@ -103,6 +114,13 @@ pub struct Arguments {
 }
 
 impl Bootstrap {
+    /// For how long things are kept.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        let days = |days: u16| Duration::from_secs(u64::from(days) * 86_400);
+        Terms { retention: days(self.retention_days), slug_reserve: days(self.slug_reserved_days) }
+    }
+
     /// Puts the config together.
     ///
     /// # Errors

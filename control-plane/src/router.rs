@@ -46,9 +46,13 @@ pub fn api(app: Arc<App>) -> Router {
             "/api/v1/tenants/{tenant}",
             get(tenants::get).put(tenants::replace).patch(tenants::patch).delete(tenants::delete),
         )
+        .route("/api/v1/tenants/{tenant}/activate", post(tenants::activate))
         .route("/api/v1/tenants/{tenant}/suspend", post(tenants::suspend))
         .route("/api/v1/tenants/{tenant}/resume", post(tenants::resume))
         .route("/api/v1/tenants/{tenant}/undelete", post(tenants::undelete))
+        .route("/api/v1/tenants/{tenant}/purge", post(tenants::purge))
+        .route("/api/v1/purged-tenants", get(tenants::list_purged))
+        .route("/api/v1/purged-tenants/{tenant}", get(tenants::purged))
         .route("/api/v1/tenants/{tenant}/domains", get(domains::list).post(domains::create))
         .route("/api/v1/tenants/{tenant}/domains/{host}", get(domains::get).delete(domains::delete))
         .route("/api/v1/tenants/{tenant}/keys", get(keys::list).post(keys::create))

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::json;
-use tenantry_api::{AddDomain, CreateApiKey, CreateTenant};
+use tenantry_api::{AddDomain, CreateApiKey, CreateTenant, DeleteTenantQuery};
 use tenantry_model::{Feature, Plan, Route, Timestamp};
 use tenantry_test_support::{Platform, eventually, json as body, unix_ms};
 
@@ -37,7 +37,7 @@ async fn suspend_and_resume() {
 async fn delete_and_undelete() {
     let platform = Platform::start().await;
     let secret = platform.tenant("acme", json!({})).await;
-    platform.api().tenants().delete("acme", None).await.unwrap();
+    platform.api().tenants().delete("acme", &DeleteTenantQuery::default(), None).await.unwrap();
     let deleted = platform.api().tenants().get("acme").await.unwrap();
     platform.enforced(deleted.revision).await;
     let refused = platform.get("acme.example", "/").key(&secret).send().await;

@@ -47,7 +47,7 @@ async fn check(platform: &Platform, acknowledged: &BTreeSet<String>, round: u32)
     let mut query = TenantQuery { limit: Some(100), ..TenantQuery::default() };
     loop {
         let page = api.tenants().list(&query).await.unwrap();
-        present.extend(page.items.into_iter().map(|tenant| tenant.slug.to_string()));
+        present.extend(page.items.into_iter().map(|tenant| tenant.spec.slug.to_string()));
         match page.next_cursor {
             Some(cursor) => query.cursor = Some(cursor),
             None => break,
@@ -58,7 +58,7 @@ async fn check(platform: &Platform, acknowledged: &BTreeSet<String>, round: u32)
     // Whole: found by its slug, with both domains. Only what was written in this round can be half there.
     let prefix = format!("r{round}-");
     for slug in present.iter().filter(|slug| slug.starts_with(&prefix)) {
-        assert_eq!(api.tenants().get(slug).await.unwrap().slug.as_str(), slug);
+        assert_eq!(api.tenants().get(slug).await.unwrap().spec.slug.as_str(), slug);
         let domains = api.domains(slug).list(&ListQuery::default()).await.unwrap();
         assert_eq!(domains.items.len(), 2, "{slug}");
     }

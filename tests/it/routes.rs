@@ -334,7 +334,7 @@ async fn a_tenants_requests_never_leave_its_region() {
     assert_eq!((us.served(), platform.origin.served()), (0, 8));
     let moved =
         platform.api().tenants().patch("eu1", &json!({"region": "us"}), None).await.unwrap();
-    assert_eq!(moved.region.as_ref().map(tenantry_model::RegionId::as_str), Some("us"));
+    assert_eq!(moved.spec.region.as_ref().map(tenantry_model::RegionId::as_str), Some("us"));
     platform.enforced(moved.revision).await;
     assert_eq!(platform.get("eu1.example", "/").status().await, 200);
     assert_eq!(us.served(), 1);

@@ -3,15 +3,21 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
-use serde_json::Value;
-use tenantry_api::{CreateTenant, ReplaceTenant, SuspendTenant, TenantBody, TenantQuery};
-use tenantry_model::Tenant;
-use tenantry_tenancy::{NewTenant, PageRequest, TenantFilter, TenantRecord, TenantSpec, Versioned};
+use serde_json::{Map, Value};
+use tenantry_api::{
+    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, ListQuery, PurgeTenant,
+    SuspendTenant, TenantBody, TenantQuery,
+};
+use tenantry_model::TenantSpec;
+use tenantry_tenancy::{
+    Caller, DeletionCertificate, Error, NewTenant, PageRequest, TenantFilter, TenantRecord,
+    Transition, Versioned,
+};
 
 use crate::{
     app::App,
     http::{
-        body::{Json, Names, Parameters},
+        body::{Json, Names, Parameters, misplaced},
         conditions::Conditions,
         failure::Failure,
         request::Asking,
@@ -25,9 +31,12 @@ type Answer = Result<Single<TenantBody>, Failure>;
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
-    Json(request): Json<CreateTenant>,
+    Json(document): Json<Map<String, Value>>,
 ) -> Answer {
-    let created = body(app.tenancy.create_tenant(&caller, new_tenant(request)).await?);
+    let CreateTenant { spec, start } = CreateTenant::parse(document).map_err(misplaced)?;
+    let state = start.state.unwrap_or_default().into();
+    let tenant = NewTenant { spec, domains: start.domains, state };
+    let created = body(app.tenancy.create_tenant(&caller, tenant).await?);
     let location = format!("/api/v1/tenants/{}", created.id);
     Ok(Single::created(location, created.revision, created))
 }
@@ -59,11 +68,10 @@ pub async fn replace(
     Asking(caller): Asking,
     Names(tenant): Names<String>,
     conditions: Conditions,
-    Json(request): Json<ReplaceTenant>,
+    Json(spec): Json<TenantSpec>,
 ) -> Answer {
-    let (tenant, spec) = (tenant.parse()?, spec(request));
     let precondition = &conditions.precondition;
-    changed(app.tenancy.replace_tenant(&caller, &tenant, &spec, precondition).await?)
+    changed(app.tenancy.replace_tenant(&caller, &tenant.parse()?, &spec, precondition).await?)
 }
 
 /// `PATCH /api/v1/tenants/{tenant}`.
@@ -83,10 +91,21 @@ pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names(tenant): Names<String>,
+    Parameters(query): Parameters<DeleteTenantQuery>,
     conditions: Conditions,
 ) -> Answer {
-    let precondition = &conditions.precondition;
-    changed(app.tenancy.delete_tenant(&caller, &tenant.parse()?, precondition).await?)
+    let transition = Transition::Delete { retention_days: query.retention_days };
+    moved(&app, &caller, &tenant, &transition, &conditions).await
+}
+
+/// `POST /api/v1/tenants/{tenant}/activate`.
+pub async fn activate(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+) -> Answer {
+    moved(&app, &caller, &tenant, &Transition::Activate, &conditions).await
 }
 
 /// `POST /api/v1/tenants/{tenant}/suspend`.
@@ -97,8 +116,8 @@ pub async fn suspend(
     conditions: Conditions,
     Json(request): Json<SuspendTenant>,
 ) -> Answer {
-    let (tenant, precondition) = (tenant.parse()?, &conditions.precondition);
-    changed(app.tenancy.suspend_tenant(&caller, &tenant, &request.reason, precondition).await?)
+    let transition = Transition::Suspend { reason: request.reason };
+    moved(&app, &caller, &tenant, &transition, &conditions).await
 }
 
 /// `POST /api/v1/tenants/{tenant}/resume`.
@@ -108,8 +127,7 @@ pub async fn resume(
     Names(tenant): Names<String>,
     conditions: Conditions,
 ) -> Answer {
-    let precondition = &conditions.precondition;
-    changed(app.tenancy.resume_tenant(&caller, &tenant.parse()?, precondition).await?)
+    moved(&app, &caller, &tenant, &Transition::Resume, &conditions).await
 }
 
 /// `POST /api/v1/tenants/{tenant}/undelete`.
@@ -119,8 +137,51 @@ pub async fn undelete(
     Names(tenant): Names<String>,
     conditions: Conditions,
 ) -> Answer {
-    let precondition = &conditions.precondition;
-    changed(app.tenancy.undelete_tenant(&caller, &tenant.parse()?, precondition).await?)
+    moved(&app, &caller, &tenant, &Transition::Undelete, &conditions).await
+}
+
+/// `POST /api/v1/tenants/{tenant}/purge`.
+pub async fn purge(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+    Json(request): Json<PurgeTenant>,
+) -> Result<Single<DeletionCertificateBody>, Failure> {
+    let (tenant, precondition) = (tenant.parse()?, &conditions.precondition);
+    let purged = app.tenancy.purge_tenant(&caller, &tenant, &request.confirm, precondition).await?;
+    Ok(Single::ok(purged.revision.as_u64(), certificate(purged)))
+}
+
+/// `GET /api/v1/purged-tenants/{tenant}`.
+pub async fn purged(
+    State(app): State<Arc<App>>,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+) -> Result<Single<DeletionCertificateBody>, Failure> {
+    let id = tenant.parse().map_err(|_| Error::not_found("purged tenant", &tenant))?;
+    let found = certificate(app.tenancy.deletion_certificate(id).await?);
+    Ok(Single::ok(found.revision, found).unless(&conditions.known))
+}
+
+/// `GET /api/v1/purged-tenants`.
+pub async fn list_purged(
+    State(app): State<Arc<App>>,
+    Parameters(query): Parameters<ListQuery>,
+) -> Result<impl IntoResponse, Failure> {
+    let request = PageRequest::new(query.limit, query.cursor)?;
+    Ok(page(app.tenancy.deletion_certificates(&request).await?, certificate))
+}
+
+async fn moved(
+    app: &App,
+    caller: &Caller,
+    tenant: &str,
+    transition: &Transition,
+    conditions: &Conditions,
+) -> Answer {
+    let (tenant, precondition) = (tenant.parse()?, &conditions.precondition);
+    changed(app.tenancy.move_tenant(caller, &tenant, transition, precondition).await?)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it ends handlers, which can fail")]
@@ -129,110 +190,31 @@ fn changed(record: Versioned<TenantRecord>) -> Answer {
     Ok(Single::ok(changed.revision, changed))
 }
 
-fn new_tenant(request: CreateTenant) -> NewTenant {
-    let CreateTenant {
-        slug,
-        name,
-        plan,
-        domains,
-        auth,
-        access,
-        features,
-        limits,
-        client_ca_pem,
-        labels,
-        metadata,
-        region,
-        branding,
-        access_log,
-    } = request;
-    let spec = TenantSpec {
-        slug,
-        name,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        labels,
-        metadata,
-        region,
-        client_ca_pem,
-        branding,
-        access_log,
-    };
-    NewTenant { spec, domains }
-}
-
-fn spec(request: ReplaceTenant) -> TenantSpec {
-    let ReplaceTenant {
-        slug,
-        name,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        client_ca_pem,
-        labels,
-        metadata,
-        region,
-        branding,
-        access_log,
-    } = request;
-    TenantSpec {
-        slug,
-        name,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        labels,
-        metadata,
-        region,
-        client_ca_pem,
-        branding,
-        access_log,
+fn body(record: Versioned<TenantRecord>) -> TenantBody {
+    let Versioned { value, revision } = record;
+    TenantBody {
+        id: value.resource.id,
+        spec: value.spec(),
+        state: value.resource.state,
+        suspended_reason: value.suspended_reason,
+        deleted_at: value.deleted_at,
+        purge_at: value.purge_at,
+        created_at: value.created_at,
+        updated_at: value.updated_at,
+        revision: revision.as_u64(),
     }
 }
 
-fn body(record: Versioned<TenantRecord>) -> TenantBody {
-    let Versioned { value, revision } = record;
-    let Tenant {
-        id,
-        slug,
-        state,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        region,
-        client_ca_pem,
-        branding,
-        access_log,
-    } = value.resource;
-    TenantBody {
-        id,
-        slug,
-        name: value.name,
-        state,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        client_ca_pem,
-        labels: value.labels,
-        metadata: value.metadata,
-        region,
-        branding,
-        access_log,
-        suspended_reason: value.suspended_reason,
+fn certificate(certificate: Versioned<DeletionCertificate>) -> DeletionCertificateBody {
+    let Versioned { value, revision } = certificate;
+    DeletionCertificateBody {
+        tenant: value.tenant,
         deleted_at: value.deleted_at,
-        created_at: value.created_at,
-        updated_at: value.updated_at,
+        requested_by: value.requested_by,
+        requested_at: value.requested_at,
+        purged_at: value.purged_at,
+        removed: value.removed,
+        digest: value.digest,
         revision: revision.as_u64(),
     }
 }

@@ -58,16 +58,19 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let place = pointer(error.path());
         match error.inner().classify() {
-            Category::Data => {
-                Failure::new(ProblemKind::Invalid, error.inner().to_string()).at(place)
-            }
+            Category::Data => misplaced(error),
             Category::Syntax | Category::Eof | Category::Io => malformed(error.inner()),
         }
     })?;
     json.end().map_err(|error| malformed(&error))?;
     Ok(parsed)
+}
+
+/// For a document that breaks a rule somewhere.
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
+pub fn misplaced(error: serde_path_to_error::Error<serde_json::Error>) -> Failure {
+    Failure::new(ProblemKind::Invalid, error.inner().to_string()).at(pointer(error.path()))
 }
 
 fn malformed(error: &serde_json::Error) -> Failure {

@@ -1,7 +1,9 @@
 //! What the API promises when nothing is wrong with the request.
 
 use serde_json::json;
-use tenantry_api::{CreateApiKey, CreateIssuer, ListQuery, ProblemKind, TenantQuery};
+use tenantry_api::{
+    CreateApiKey, CreateIssuer, DeleteTenantQuery, ListQuery, ProblemKind, TenantQuery,
+};
 use tenantry_model::TenantState;
 
 use crate::server::Server;
@@ -53,7 +55,10 @@ async fn a_tenant_lives_and_is_found() {
     let server = Server::with_acme().await;
     let tenants = server.client.tenants();
     assert_eq!(tenants.suspend("acme", "unpaid").await.unwrap().state, TenantState::Suspended);
-    assert_eq!(tenants.delete("acme", None).await.unwrap().state, TenantState::Deleting);
+    assert_eq!(
+        tenants.delete("acme", &DeleteTenantQuery::default(), None).await.unwrap().state,
+        TenantState::Deleting
+    );
     let back = tenants.undelete("acme").await.unwrap();
     assert_eq!(
         (back.state, back.suspended_reason.as_deref()),
@@ -63,7 +68,7 @@ async fn a_tenant_lives_and_is_found() {
     server.create_tenant("globex", &[]).await;
     let query = TenantQuery { q: Some("ACM".to_owned()), limit: Some(1), ..Default::default() };
     let page = tenants.list(&query).await.unwrap();
-    assert_eq!(page.items.first().unwrap().slug.as_str(), "acme");
+    assert_eq!(page.items.first().unwrap().spec.slug.as_str(), "acme");
     let domains = server.client.domains("acme").list(&ListQuery::default()).await.unwrap();
     assert_eq!(domains.items.len(), 1);
     server.client.domains("acme").delete("acme.example.com").await.unwrap();
@@ -81,7 +86,7 @@ async fn a_walk_sees_each_tenant_once_while_others_come() {
     let mut seen = Vec::new();
     loop {
         let page = server.client.tenants().list(&query).await.unwrap();
-        seen.extend(page.items.into_iter().map(|tenant| tenant.slug.to_string()));
+        seen.extend(page.items.into_iter().map(|tenant| tenant.spec.slug.to_string()));
         server.create_tenant(&format!("later-{}", seen.len()), &[]).await;
         let Some(cursor) = page.next_cursor else { break };
         query.cursor = Some(cursor);

@@ -1,6 +1,7 @@
 //! The stream as a proxy sees it, read by the proxy's own code.
 
 use serde_json::json;
+use tenantry_api::DeleteTenantQuery;
 use tenantry_distribution::{
     Assembler, Decoder, Event, Position, Refusal, RemovalBrake, StatusReport, Update, UpdateKind,
 };
@@ -100,7 +101,7 @@ async fn everything_then_each_change_then_signs_of_life() {
     for _ in 0..2 {
         assert_eq!(proxy.event().await, Event::Confirmed);
     }
-    server.client.tenants().delete("acme", None).await.unwrap();
+    server.client.tenants().delete("acme", &DeleteTenantQuery::default(), None).await.unwrap();
     let delta = proxy.update().await;
     assert!(delta.changes[0].json().unwrap().as_str().contains("deleting"));
 

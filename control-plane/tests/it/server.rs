@@ -6,7 +6,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
 use tenantry_api::{Client, CreateTenant};
 use tenantry_control_plane::{App, Arguments, Bootstrap, Random, Running};
-use tenantry_model::{Plan, Timestamp};
+use tenantry_model::{Plan, TenantSpec, Timestamp};
 use tenantry_tenancy::Clock;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -94,8 +94,12 @@ impl Server {
     }
 
     pub(crate) async fn create_tenant(&self, slug: &str, domains: &[&str]) -> u64 {
-        let mut tenant = CreateTenant::new(slug.parse().unwrap(), "Acme", "pro".parse().unwrap());
-        tenant.domains = domains.iter().map(|host| host.parse().unwrap()).collect();
+        let mut tenant = CreateTenant::new(TenantSpec::new(
+            slug.parse().unwrap(),
+            "Acme",
+            "pro".parse().unwrap(),
+        ));
+        tenant.start.domains = domains.iter().map(|host| host.parse().unwrap()).collect();
         self.client.tenants().create(&tenant).await.unwrap().revision
     }
 

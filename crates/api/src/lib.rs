@@ -36,4 +36,7 @@ pub use issuer::{CreateIssuer, IssuerBody};
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use proxy::{ProxyBody, RefusedResource};
-pub use tenant::{CreateTenant, ReplaceTenant, SuspendTenant, TenantBody, TenantQuery};
+pub use tenant::{
+    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, PurgeTenant, SuspendTenant,
+    TenantBody, TenantQuery, TenantStart,
+};

@@ -2,124 +2,90 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
-use tenantry_model::{
-    Access, AccessLogging, AuthRequirement, Branding, CertificatePem, DomainPattern, FeatureId,
-    Limits, PlanId, RegionId, Slug, TenantId, TenantState, Timestamp,
-};
+use tenantry_model::{DomainPattern, PlanId, TenantId, TenantSpec, TenantState, Timestamp};
 
-/// `POST /api/v1/tenants`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What a document was not, and where in it.
+pub type PlacedError = serde_path_to_error::Error<serde_json::Error>;
+
+/// `POST /api/v1/tenants`: what a tenant is, and in the same commit what it starts with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CreateTenant {
-    /// Its readable name in URLs; unique.
-    pub slug: Slug,
-    /// Its name for people.
-    pub name: String,
-    /// The plan it is put on; must exist.
-    pub plan: PlanId,
-    /// The host names it owns from the start.
-    #[serde(default)]
+    /// What it is.
+    #[serde(flatten)]
+    pub spec: TenantSpec,
+    /// What it starts with.
+    #[serde(flatten)]
+    pub start: TenantStart,
+}
+
+/// What a tenant is made with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantStart {
+    /// The host names it owns from the start; at most 40.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<DomainPattern>,
-    /// What its requests must prove.
-    #[serde(default)]
-    pub auth: AuthRequirement,
-    /// From where it may be reached.
-    #[serde(default)]
-    pub access: Access,
-    /// Features that are on or off for it, whatever its plan says.
-    #[serde(default)]
-    pub features: BTreeMap<FeatureId, bool>,
-    /// Limits in place of the plan's.
-    #[serde(default)]
-    pub limits: Limits,
-    /// The authorities that its clients' certificates must come from, as PEM; a client certificate is
-    /// required if there are any.
+    /// Whether it is served at once, or is still to be set up and then activated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_ca_pem: Option<CertificatePem>,
-    /// Short texts to find and group tenants by.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// Whatever the operator wants to keep with it; an object of at most 16 KiB.
-    #[serde(default)]
-    pub metadata: Map<String, Value>,
-    /// The only region, beside upstreams of none, that may serve it; any may, if it has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<RegionId>,
-    /// How its error pages look.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub branding: Option<Branding>,
-    /// How much of it is in the access log: `"off"`, or `{"one_in": 100}`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access_log: Option<AccessLogging>,
+    pub state: Option<InitialState>,
+}
+
+/// A state that a tenant can be made in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitialState {
+    /// Served at once.
+    #[default]
+    Active,
+    /// Not served before `POST /api/v1/tenants/{tenant}/activate`.
+    Provisioning,
+}
+
+impl From<InitialState> for TenantState {
+    fn from(state: InitialState) -> Self {
+        match state {
+            InitialState::Active => Self::Active,
+            InitialState::Provisioning => Self::Provisioning,
+        }
+    }
+}
+
+impl TenantStart {
+    const MEMBERS: [&str; 2] = ["domains", "state"];
 }
 
 impl CreateTenant {
     /// A tenant with defaults for all that has one.
     #[must_use]
-    pub fn new(slug: Slug, name: impl Into<String>, plan: PlanId) -> Self {
-        Self {
-            slug,
-            name: name.into(),
-            plan,
-            domains: Vec::new(),
-            auth: AuthRequirement::default(),
-            access: Access::default(),
-            features: BTreeMap::new(),
-            limits: Limits::default(),
-            client_ca_pem: None,
-            labels: BTreeMap::new(),
-            metadata: Map::new(),
-            region: None,
-            branding: None,
-            access_log: None,
+    pub fn new(spec: TenantSpec) -> Self {
+        Self { spec, start: TenantStart::default() }
+    }
+
+    /// Takes a document apart.
+    ///
+    /// # Errors
+    /// The first rule that is broken, with its place: serde's own way of taking such a document apart
+    /// would neither know the place nor see a misspelled member.
+    pub fn parse(mut document: Map<String, Value>) -> Result<Self, PlacedError> {
+        let mut start = Map::new();
+        for member in TenantStart::MEMBERS {
+            if let Some(value) = document.remove(member) {
+                start.insert(member.to_owned(), value);
+            }
         }
+        Ok(Self {
+            start: serde_path_to_error::deserialize(Value::Object(start))?,
+            spec: serde_path_to_error::deserialize(Value::Object(document))?,
+        })
     }
 }
 
-/// `PUT /api/v1/tenants/{tenant}`: what is not given falls back to its default. `PATCH` takes a merge
-/// patch (RFC 7396) of the same object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReplaceTenant {
-    /// Its readable name in URLs; unique, and may change.
-    pub slug: Slug,
-    /// Its name for people.
-    pub name: String,
-    /// The plan it is on; must exist.
-    pub plan: PlanId,
-    /// What its requests must prove.
-    #[serde(default)]
-    pub auth: AuthRequirement,
-    /// From where it may be reached.
-    #[serde(default)]
-    pub access: Access,
-    /// Features that are on or off for it, whatever its plan says.
-    #[serde(default)]
-    pub features: BTreeMap<FeatureId, bool>,
-    /// Limits in place of the plan's.
-    #[serde(default)]
-    pub limits: Limits,
-    /// The authorities that its clients' certificates must come from, as PEM; a client certificate is
-    /// required if there are any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_ca_pem: Option<CertificatePem>,
-    /// Short texts to find and group tenants by.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// Whatever the operator wants to keep with it; an object of at most 16 KiB.
-    #[serde(default)]
-    pub metadata: Map<String, Value>,
-    /// The only region, beside upstreams of none, that may serve it; any may, if it has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<RegionId>,
-    /// How its error pages look.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub branding: Option<Branding>,
-    /// How much of it is in the access log: `"off"`, or `{"one_in": 100}`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access_log: Option<AccessLogging>,
+impl<'de> Deserialize<'de> for CreateTenant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(Map::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 /// `POST /api/v1/tenants/{tenant}/suspend`.
@@ -130,48 +96,62 @@ pub struct SuspendTenant {
     pub reason: String,
 }
 
+/// `DELETE /api/v1/tenants/{tenant}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteTenantQuery {
+    /// For how many days it can be brought back, 0 to 3650; as many as the control plane is set to, if
+    /// not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
+}
+
+/// `POST /api/v1/tenants/{tenant}/purge`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeTenant {
+    /// The tenant's slug, to show that it is meant.
+    pub confirm: String,
+}
+
+/// What is left of a purged tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletionCertificateBody {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+    /// Who asked for its purge; `retention`, if its time had come.
+    pub requested_by: String,
+    /// When its purge began.
+    pub requested_at: Timestamp,
+    /// When the last of it was removed.
+    pub purged_at: Timestamp,
+    /// How many things of each kind were removed with it.
+    pub removed: BTreeMap<String, u64>,
+    /// A SHA-256 digest over all removed records, in hexadecimal.
+    pub digest: String,
+    /// The revision that removed the last of it.
+    pub revision: u64,
+}
+
 /// A tenant as it is returned. Its domains, keys and issuers are collections of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantBody {
     /// Never changes.
     pub id: TenantId,
-    /// Its readable name in URLs.
-    pub slug: Slug,
-    /// Its name for people.
-    pub name: String,
+    /// What was written of it.
+    #[serde(flatten)]
+    pub spec: TenantSpec,
     /// Whether it is served.
     pub state: TenantState,
-    /// The plan it is on.
-    pub plan: PlanId,
-    /// What its requests must prove.
-    pub auth: AuthRequirement,
-    /// From where it may be reached.
-    pub access: Access,
-    /// Features that are on or off for it, whatever its plan says.
-    pub features: BTreeMap<FeatureId, bool>,
-    /// Limits in place of the plan's.
-    pub limits: Limits,
-    /// The authorities that its clients' certificates must come from, as PEM; a client certificate is
-    /// required if there are any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_ca_pem: Option<CertificatePem>,
-    /// Short texts to find and group tenants by.
-    pub labels: BTreeMap<String, String>,
-    /// Whatever the operator keeps with it.
-    pub metadata: Map<String, Value>,
-    /// The only region, beside upstreams of none, that may serve it.
-    #[serde(default)]
-    pub region: Option<RegionId>,
-    /// How its error pages look.
-    #[serde(default)]
-    pub branding: Option<Branding>,
-    /// How much of it is in the access log.
-    #[serde(default)]
-    pub access_log: Option<AccessLogging>,
     /// Why it is suspended, or was when it was deleted.
     pub suspended_reason: Option<String>,
     /// When it was deleted; set only in the state `deleting`.
     pub deleted_at: Option<Timestamp>,
+    /// Until when it can be brought back; set only in the state `deleting`.
+    #[serde(default)]
+    pub purge_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last written.

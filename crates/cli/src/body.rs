@@ -163,8 +163,8 @@ mod tests {
         body.set("plan", None::<String>);
         body.set_within("access", "mode", Some("allowlist"));
         let tenant: CreateTenant = body.create("tenant").unwrap();
-        assert_eq!((tenant.name.as_str(), tenant.plan.as_str()), ("New", "pro"));
-        assert_eq!(tenant.access.allow.as_slice().len(), 1);
+        assert_eq!((tenant.spec.name.as_str(), tenant.spec.plan.as_str()), ("New", "pro"));
+        assert_eq!(tenant.spec.access.allow.as_slice().len(), 1);
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
         match (tenant.state, plan) {
             (TenantState::Active, Some(plan)) => Ok(plan),
             (TenantState::Suspended, _) => Err(Denial::new(Reason::TenantSuspended).of(tenant)),
-            (TenantState::Active | TenantState::Deleting, _) => {
+            (TenantState::Active | TenantState::Provisioning | TenantState::Deleting, _) => {
                 Err(Denial::new(Reason::TenantInactive).of(tenant))
             }
         }

@@ -51,6 +51,9 @@ pub use resource::{Resource, ResourceKind, ResourceRef};
 pub use revision::Revision;
 pub use route::{ExactPath, Method, PathPrefix, Route, RouteMatch, RouteTenancy, Target};
 pub use secret::SealedSecret;
-pub use tenant::{AccessLogging, Tenant, TenantState};
+pub use tenant::{
+    AccessLogging, Tenant, TenantState,
+    spec::{TenantProfile, TenantSpec},
+};
 pub use timestamp::Timestamp;
 pub use upstream::{Endpoint, EndpointAddress, Upstream};

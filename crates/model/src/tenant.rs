@@ -1,5 +1,7 @@
 //! The tenant as a proxy enforces it.
 
+pub mod spec;
+
 use std::{collections::BTreeMap, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TenantState {
+    /// Being set up, and not served yet.
+    Provisioning,
     /// Served.
     #[default]
     Active,
@@ -27,6 +31,7 @@ impl TenantState {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Provisioning => "provisioning",
             Self::Active => "active",
             Self::Suspended => "suspended",
             Self::Deleting => "deleting",

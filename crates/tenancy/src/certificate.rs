@@ -216,7 +216,8 @@ fn claims(certificate: &Certificate) -> Vec<(String, String, &'static str)> {
 }
 
 /// Adds the rows that `new` needs and `old` did not have, and removes those it had alone.
-fn claimed<T>(
+/// Adds to a draft that names go from one form of a certificate to another.
+pub(crate) fn claimed<T>(
     mut draft: Draft<T>,
     old: Option<&Certificate>,
     new: Option<&Certificate>,

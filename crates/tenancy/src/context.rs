@@ -1,6 +1,6 @@
 //! Who asks, when, and under which condition; and where identifiers come from.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use parking_lot::Mutex;
 use rand::{CryptoRng, Rng as _};
@@ -27,6 +27,13 @@ pub struct Caller {
     pub source_address: Option<IpAddr>,
 }
 
+impl Caller {
+    /// The platform itself, when it does what is due.
+    pub(crate) fn system() -> Self {
+        Self { actor: "system".to_owned(), request_id: String::new(), source_address: None }
+    }
+}
+
 /// What must hold of a record before it is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Precondition {
@@ -48,6 +55,23 @@ impl Precondition {
             Self::AnyOf(revisions) if revisions.contains(&revision.as_u64()) => Ok(()),
             Self::AnyOf(_) => Err(Error::PreconditionFailed { revision: revision.as_u64() }),
         }
+    }
+}
+
+/// For how long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// A deleted tenant, unless whoever deletes it says otherwise.
+    pub retention: Duration,
+    /// A slug that its tenant gave up, before another one can take it.
+    pub slug_reserve: Duration,
+}
+
+impl Default for Terms {
+    /// 30 days.
+    fn default() -> Self {
+        let days = Duration::from_secs(30 * 86_400);
+        Self { retention: days, slug_reserve: days }
     }
 }
 

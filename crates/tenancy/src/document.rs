@@ -403,7 +403,7 @@ async fn with_needs<D: Document, T>(
 
 /// What other rows say about the document. A tenant is found from its routes by the row that says
 /// whose they are; nothing may be removed that a reference row points to.
-fn index_rows<D: Document>(document: &D) -> BTreeSet<String> {
+pub(crate) fn index_rows<D: Document>(document: &D) -> BTreeSet<String> {
     let id = document.id();
     let needed = document.needs().into_iter().filter(|(kind, ..)| *kind != ResourceKind::Tenant);
     let references = needed.map(|(kind, needed, _)| layout::reference(kind, needed, D::KIND, id));

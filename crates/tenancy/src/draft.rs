@@ -17,7 +17,8 @@ const MAX_SHOWN_BYTES: usize = 256 * 1024;
 /// What an operation wants to commit, and what it answers if it can.
 pub(crate) struct Draft<T> {
     pub(crate) batch: Batch,
-    pub(crate) entry: Entry,
+    /// None for what only keeps the house: rows that say nothing anybody would ask about later.
+    pub(crate) entry: Option<Entry>,
     pub(crate) value: T,
     /// What a failed check of a key means, where it means more than "look again".
     taken: Vec<(Bytes, Error)>,
@@ -52,7 +53,12 @@ impl<T> Draft<T> {
     ) -> Self {
         let target = layout::record(kind, id);
         let entry = Entry { action, target, tenant, before: Value::Null, after: Value::Null };
-        Self { batch: Batch::new(), entry, value, taken: Vec::new() }
+        Self { batch: Batch::new(), entry: Some(entry), value, taken: Vec::new() }
+    }
+
+    /// Without an audit entry.
+    pub(crate) fn quiet(value: T) -> Self {
+        Self { batch: Batch::new(), entry: None, value, taken: Vec::new() }
     }
 
     /// A row that was read, and must still be as it was.
@@ -87,6 +93,12 @@ impl<T> Draft<T> {
         self
     }
 
+    /// No row may have such a key; if one does, the operation is decided anew.
+    pub(crate) fn empty(mut self, prefix: String) -> Self {
+        self.batch = self.batch.none_under(prefix);
+        self
+    }
+
     pub(crate) fn put(mut self, key: String, value: impl Into<Bytes>) -> Self {
         self.batch = self.batch.put(key, value);
         self
@@ -99,7 +111,9 @@ impl<T> Draft<T> {
 
     /// The audit entry shows this as the record before.
     pub(crate) fn before(mut self, record: &impl Serialize) -> Result<Self, Error> {
-        self.entry.before = shown(record)?;
+        if let Some(entry) = &mut self.entry {
+            entry.before = shown(record)?;
+        }
         Ok(self)
     }
 
@@ -108,8 +122,18 @@ impl<T> Draft<T> {
     where
         T: Serialize,
     {
-        self.entry.after = shown(&self.value)?;
+        if let Some(entry) = &mut self.entry {
+            entry.after = shown(&self.value)?;
+        }
         Ok(self)
+    }
+
+    /// The audit entry says this about what was done, in place of a record after.
+    pub(crate) fn saying(mut self, said: Value) -> Self {
+        if let Some(entry) = &mut self.entry {
+            entry.after = said;
+        }
+        self
     }
 
     /// What the failed check of this key means; none if the operation is to be decided anew.

@@ -10,6 +10,8 @@
 //! | `used/{key}` | when an API key was last used, coarsely; outside the audit log and of no proxy's concern |
 //! | `ref/{kind}/{id}/{kind}/{id}` | empty; the second refers to the first, which cannot be removed |
 //! | `of/{tenant}/{kind}/{id}` | empty; the second belongs to the tenant (`-`: to all of them) |
+//! | `due/{time}/{kind}/{id}` | empty; at this time something is to be done |
+//! | `purged/{tenant}` | what is left of a purged tenant |
 //! | `audit/{order}` | an audit entry; the order is inverted, so the newest comes first |
 //! | `history/{kind}/{id}/{order}` | empty; the audit entry concerns this resource |
 //!
@@ -17,11 +19,17 @@
 
 use std::fmt::Display;
 
-use tenantry_model::{DomainPattern, KeyDigest, KeyId, ResourceKind, Slug, TenantId};
+use tenantry_model::{DomainPattern, KeyDigest, KeyId, ResourceKind, Slug, TenantId, Timestamp};
 use ulid::Ulid;
 
 /// All audit entries.
 pub(crate) const AUDIT: &str = "audit/";
+
+/// All that is to be done some time.
+pub(crate) const DUE: &str = "due/";
+
+/// What is left of all purged tenants.
+pub(crate) const PURGED: &str = "purged/";
 
 /// Which certificate is the default.
 pub(crate) const CERTIFICATE_DEFAULT: &str = "certdefault";
@@ -60,6 +68,16 @@ pub(crate) fn used(key: KeyId) -> String {
     format!("{USED}{key}")
 }
 
+/// Times are written with leading zeros, so that they sort.
+pub(crate) fn due(at: Timestamp, kind: &str, id: &str) -> String {
+    format!("{DUE}{:015}/{kind}/{id}", at.unix_ms())
+}
+
+/// What is left of a purged tenant.
+pub(crate) fn purged(tenant: TenantId) -> String {
+    format!("{PURGED}{tenant}")
+}
+
 /// All references to a resource.
 pub(crate) fn references(to: ResourceKind, id: impl Display) -> String {
     format!("ref/{to}/{id}/")
@@ -80,6 +98,11 @@ pub(crate) fn owned(owner: Option<TenantId>, kind: ResourceKind) -> String {
         Some(tenant) => format!("of/{tenant}/{kind}/"),
         None => format!("of/-/{kind}/"),
     }
+}
+
+/// Everything that belongs to a tenant.
+pub(crate) fn all_owned(owner: TenantId) -> String {
+    format!("of/{owner}/")
 }
 
 pub(crate) fn audit(id: Ulid) -> String {

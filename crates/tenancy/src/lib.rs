@@ -40,20 +40,24 @@ pub mod merge;
 pub mod tenant;
 
 mod draft;
+mod due;
+mod settings;
 mod tenancy;
 mod text;
 mod upstream;
 
 pub use audit::AuditEntry;
 pub use certificate::CertificateSpec;
-pub use context::{Caller, Clock, Precondition};
+pub use context::{Caller, Clock, Precondition, Terms};
 pub use document::Document;
+pub use due::Reconciled;
 pub use error::{Error, StoreFault};
 pub use issuer::NewIssuer;
 pub use key::{CreatedKey, KeyRoll};
 pub use listing::{Listing, PageRequest};
 pub use record::{
-    ApiKeyRecord, CertificateRecord, DomainRecord, IssuerRecord, Record, TenantRecord, Versioned,
+    ApiKeyRecord, CertificateRecord, DeletionCertificate, DomainRecord, IssuerRecord, Record,
+    TenantRecord, Versioned,
 };
 pub use tenancy::Tenancy;
-pub use tenant::{NewTenant, TenantFilter, TenantRef, TenantSpec};
+pub use tenant::{NewTenant, TenantFilter, TenantRef, Transition};

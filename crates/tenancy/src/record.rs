@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tenantry_model::{
-    ApiKey, Certificate, Domain, DomainPattern, Issuer, KeyId, KeySource, Tenant, Timestamp,
+    ApiKey, Certificate, Domain, DomainPattern, Issuer, KeyId, KeySource, Tenant, TenantId,
+    TenantProfile, TenantSpec, TenantState, Timestamp,
 };
 use tenantry_store::Revision;
 
@@ -45,20 +46,57 @@ pub struct Record<T> {
 pub struct TenantRecord {
     /// What a proxy enforces.
     pub resource: Tenant,
-    /// For people.
-    pub name: String,
-    /// Short texts to find and group tenants by.
-    pub labels: BTreeMap<String, String>,
-    /// Whatever the operator keeps with it.
-    pub metadata: Map<String, Value>,
-    /// Why it is suspended. Kept while it is deleted: an undeleted tenant is what it was before.
+    /// What only people need.
+    pub profile: TenantProfile,
+    /// Why it is suspended, or was when it was deleted.
     pub suspended_reason: Option<String>,
     /// When it was deleted, if it is.
     pub deleted_at: Option<Timestamp>,
+    /// What it was before, if it is deleted; what it is again when it is undeleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_from: Option<TenantState>,
+    /// Until when a deleted tenant can be brought back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge_at: Option<Timestamp>,
+    /// How far its purge has come, if it was begun. There is no way back from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge: Option<Purge>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
+}
+
+/// A purge in progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purge {
+    /// Who asked for it.
+    pub requested_by: String,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// How many things of each kind were removed so far.
+    pub removed: BTreeMap<String, u64>,
+    /// A SHA-256 digest over the rows removed so far, each with the digest before it.
+    pub digest: String,
+}
+
+/// What is left of a purged tenant: enough to show later that it is gone, and nothing it held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletionCertificate {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+    /// Who asked for its purge.
+    pub requested_by: String,
+    /// When its purge was asked for.
+    pub requested_at: Timestamp,
+    /// When the last of it was removed.
+    pub purged_at: Timestamp,
+    /// How many things of each kind were removed.
+    pub removed: BTreeMap<String, u64>,
+    /// A SHA-256 digest over all removed rows: who has a backup can show that it is what was removed.
+    pub digest: String,
 }
 
 /// A domain.
@@ -116,6 +154,14 @@ pub struct CertificateRecord {
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
+}
+
+impl TenantRecord {
+    /// What was written of it.
+    #[must_use]
+    pub fn spec(&self) -> TenantSpec {
+        TenantSpec::of(&self.resource, &self.profile)
+    }
 }
 
 impl IssuerRecord {

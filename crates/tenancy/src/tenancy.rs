@@ -9,10 +9,11 @@ use tenantry_model::{ResourceKind, TenantId, Timestamp};
 use tenantry_store::{CommitError, Revision, Row, Store};
 
 use crate::{
-    Caller, Clock, Error, StoreFault, TenantRecord, TenantRef, Versioned, audit,
+    Caller, Clock, Error, StoreFault, TenantRecord, TenantRef, Terms, Versioned, audit,
     context::Identifiers,
     draft::{Draft, Operation},
     layout,
+    tenant::is_reserved,
 };
 
 /// How often an operation is decided anew because what it had read was changed by others.
@@ -23,6 +24,7 @@ pub struct Tenancy {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) identifiers: Identifiers,
     pub(crate) master_keys: MasterKeys,
+    pub(crate) terms: Terms,
     clock: Arc<dyn Clock>,
 }
 
@@ -35,7 +37,13 @@ impl Tenancy {
         random: Box<dyn CryptoRng + Send>,
     ) -> Self {
         let (identifiers, master_keys) = (Identifiers::new(random), MasterKeys::none());
-        Self { store, identifiers, master_keys, clock }
+        Self { store, identifiers, master_keys, terms: Terms::default(), clock }
+    }
+
+    /// With other terms than the usual ones.
+    #[must_use]
+    pub fn with_terms(self, terms: Terms) -> Self {
+        Self { terms, ..self }
     }
 
     /// With master keys to seal secrets under. Without any, secrets that must be sealed are refused.
@@ -57,9 +65,10 @@ impl Tenancy {
         for _ in 0..MAX_ATTEMPTS {
             let mut draft = operation.draft(self).await?;
             let id = self.identifiers.rising(self.now());
-            let rows = audit::rows(id, self.now(), caller, &draft.entry)?;
-            for (key, value) in rows {
-                draft = draft.put(key, value);
+            if let Some(entry) = draft.entry.take() {
+                for (key, value) in audit::rows(id, self.now(), caller, &entry)? {
+                    draft = draft.put(key, value);
+                }
             }
             let batch = std::mem::take(&mut draft.batch);
             match self.store.commit(batch).await {
@@ -103,6 +112,7 @@ impl Tenancy {
             TenantRef::Id(id) => (*id, None),
             TenantRef::Slug(slug) => {
                 let (at, row) = self.store.get(layout::slug(slug).as_bytes(), None).await?;
+                let row = row.filter(|row| !is_reserved(&row.value));
                 let row = row.ok_or_else(|| Error::not_found("tenant", slug))?;
                 (parsed(&row)?, Some(at))
             }

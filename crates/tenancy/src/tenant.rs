@@ -3,32 +3,39 @@
 //! ```text
 //!             suspend            delete
 //!   active <----------> suspended ------+
-//!     |      resume                     v
-//!     +----------------------------> deleting      (undelete: back to active or suspended)
-//!                 delete
+//!    ^ |     resume                     v
+//!    | +---------------------------> deleting ----------------------------> purged
+//!    |           delete                 |        purge, or retention ends
+//!    | activate                         |
+//!   provisioning                        +-- undelete: back to what it was
 //! ```
 //!
 //! A deleted tenant keeps everything, its slug, domains and keys included, so that it can be brought
-//! back as it was; it can neither be changed nor be given anything new before that. A slug may change:
-//! the old one is free in the same commit that takes the new one.
+//! back as it was; it can neither be changed nor be given anything new before that. A purged one is
+//! gone but for its deletion certificate and what the audit log says.
 
 mod create;
 mod life;
+mod purge;
+mod slug;
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+pub use life::Transition;
+pub(crate) use slug::is_reserved;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use std::{fmt, str::FromStr};
+
+use serde::Serialize;
+use serde_json::Value;
 use tenantry_certs::{AuthorityError, client_authorities, provider};
 use tenantry_model::{
-    Access, AccessLogging, AuthRequirement, Branding, CertificatePem, DomainPattern, FeatureId,
-    Limits, PlanId, RegionId, ResourceKind, Slug, Tenant, TenantId, TenantState,
+    DomainPattern, PlanId, ResourceKind, Slug, Tenant, TenantId, TenantSpec, TenantState,
 };
 
 use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRecord, Versioned,
     draft::{Draft, Operation, encoded},
-    layout, merge,
+    due::{Due, DueKind},
+    layout, merge, settings,
     tenancy::decoded,
     text,
 };
@@ -60,36 +67,6 @@ impl fmt::Display for TenantRef {
     }
 }
 
-/// What may be written of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields are those of `Tenant` and `TenantRecord`")]
-pub struct TenantSpec {
-    pub slug: Slug,
-    pub name: String,
-    pub plan: PlanId,
-    #[serde(default)]
-    pub auth: AuthRequirement,
-    #[serde(default)]
-    pub access: Access,
-    #[serde(default)]
-    pub features: BTreeMap<FeatureId, bool>,
-    #[serde(default)]
-    pub limits: Limits,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_ca_pem: Option<CertificatePem>,
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    #[serde(default)]
-    pub metadata: Map<String, Value>,
-    #[serde(default)]
-    pub region: Option<RegionId>,
-    #[serde(default)]
-    pub branding: Option<Branding>,
-    #[serde(default)]
-    pub access_log: Option<AccessLogging>,
-}
-
 /// A tenant to be made, with domains to be its own from the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTenant {
@@ -97,6 +74,8 @@ pub struct NewTenant {
     pub spec: TenantSpec,
     /// Its domains; at most [`MAX_DOMAINS`](Self::MAX_DOMAINS).
     pub domains: Vec<DomainPattern>,
+    /// The state it is made in: active or provisioning.
+    pub state: TenantState,
 }
 
 impl NewTenant {
@@ -123,83 +102,20 @@ impl TenantFilter {
             && self.text.as_ref().is_none_or(|text| {
                 let text = text.to_lowercase();
                 tenant.slug.as_str().starts_with(&text)
-                    || record.name.to_lowercase().contains(&text)
+                    || record.profile.name.to_lowercase().contains(&text)
             })
     }
 }
 
-impl TenantSpec {
-    fn of(record: &TenantRecord) -> Self {
-        let TenantRecord { resource, name, labels, metadata, .. } = record.clone();
-        let Tenant {
-            slug,
-            plan,
-            auth,
-            access,
-            features,
-            limits,
-            region,
-            client_ca_pem,
-            branding,
-            access_log,
-            ..
-        } = resource;
-        Self {
-            slug,
-            name,
-            plan,
-            auth,
-            access,
-            features,
-            limits,
-            labels,
-            metadata,
-            region,
-            client_ca_pem,
-            branding,
-            access_log,
-        }
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        text::name("/name", &self.name)?;
-        text::labels(&self.labels)?;
-        text::metadata(&self.metadata)?;
-        let authorities =
-            self.client_ca_pem.as_ref().map(|pem| client_authorities(pem, &provider()));
-        let unusable = |error: AuthorityError| Error::invalid("/client_ca_pem", error.to_string());
-        authorities.transpose().map(drop).map_err(unusable)
-    }
-
-    fn tenant(&self, id: TenantId, state: TenantState) -> Tenant {
-        let Self {
-            slug,
-            plan,
-            auth,
-            access,
-            features,
-            limits,
-            region,
-            client_ca_pem,
-            branding,
-            access_log,
-            ..
-        } = self.clone();
-        Tenant {
-            id,
-            slug,
-            state,
-            plan,
-            auth,
-            access,
-            features,
-            limits,
-            region,
-            client_ca_pem,
-            branding,
-            access_log,
-        }
-    }
+/// The rules that the model leaves open.
+fn check(spec: &TenantSpec) -> Result<(), Error> {
+    text::name("/name", &spec.name)?;
+    text::labels(&spec.labels)?;
+    text::metadata(&spec.metadata)?;
+    settings::check(&spec.settings)?;
+    let authorities = spec.client_ca_pem.as_ref().map(|pem| client_authorities(pem, &provider()));
+    let unusable = |error: AuthorityError| Error::invalid("/client_ca_pem", error.to_string());
+    authorities.transpose().map(drop).map_err(unusable)
 }
 
 impl Tenancy {
@@ -263,26 +179,24 @@ impl Tenancy {
         patch: &Value,
         precondition: &Precondition,
     ) -> Result<Versioned<TenantRecord>, Error> {
-        let change = |record: &TenantRecord| {
-            respecified(record, merge::patched(&TenantSpec::of(record), patch)?)
-        };
+        let change =
+            |record: &TenantRecord| respecified(record, merge::patched(&record.spec(), patch)?);
         let action = "tenant.update";
         self.run(caller, &Change { tenant, action, precondition, change }).await
     }
 }
 
 fn respecified(record: &TenantRecord, spec: TenantSpec) -> Result<TenantRecord, Error> {
-    spec.check()?;
+    check(&spec)?;
     not_deleted(record)?;
-    let resource = spec.tenant(record.resource.id, record.resource.state);
-    let TenantSpec { name, labels, metadata, .. } = spec;
-    Ok(TenantRecord { resource, name, labels, metadata, ..record.clone() })
+    let (resource, profile) = spec.split(record.resource.id, record.resource.state);
+    Ok(TenantRecord { resource, profile, ..record.clone() })
 }
 
 /// A deleted tenant takes no changes.
 pub(crate) fn not_deleted(record: &TenantRecord) -> Result<(), Error> {
     match record.resource.state {
-        TenantState::Active | TenantState::Suspended => Ok(()),
+        TenantState::Provisioning | TenantState::Active | TenantState::Suspended => Ok(()),
         state @ TenantState::Deleting => {
             Err(Error::InvalidState { state, rule: "undelete it before you change it" })
         }
@@ -322,13 +236,21 @@ where
             draft = on_plan(tenancy, draft, &new).await?.delete(plan_reference(old));
         }
         if old.slug != new.slug {
-            let taken = Error::SlugTaken(new.slug.to_string());
-            draft = draft
-                .claim(layout::slug(&new.slug), id.into_bytes(), taken)
-                .delete(layout::slug(&old.slug));
+            draft = tenancy.named(draft, &new.slug, new.id).await?;
+            draft = tenancy.freed(draft, &old.slug, new.id);
         }
+        let (before, after) = (dues(&current.value), dues(&draft.value));
+        draft = before.iter().filter(|due| !after.contains(due)).fold(draft, Draft::not_due);
+        draft = after.iter().filter(|due| !before.contains(due)).fold(draft, Draft::due);
         Ok(draft)
     }
+}
+
+/// What is to be done about a tenant some time, as its record says it now.
+fn dues(record: &TenantRecord) -> Vec<Due> {
+    let id = record.resource.id;
+    let retention = record.purge_at.filter(|_| record.purge.is_none());
+    retention.map(|at| Due::new(at, DueKind::Retention, id)).into_iter().collect()
 }
 
 /// Puts the tenant on its plan, which must be there and stay until the commit.

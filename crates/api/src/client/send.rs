@@ -47,6 +47,16 @@ impl Client {
         path: &str,
         query: &impl Serialize,
     ) -> Result<RequestBuilder, ClientError> {
+        self.query(Method::GET, path, query)
+    }
+
+    /// A request with the fields of `query` as parameters.
+    pub(super) fn query(
+        &self,
+        method: Method,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<RequestBuilder, ClientError> {
         let fields =
             serde_json::to_value(query).map_err(|error| ClientError::Setup(error.into()))?;
         let pairs = fields.as_object().into_iter().flatten().map(|(name, value)| match value {
@@ -55,7 +65,7 @@ impl Client {
         });
         let pairs: Vec<_> = pairs.collect();
         let mark = if pairs.is_empty() { "" } else { "?" };
-        Ok(self.request(Method::GET, &format!("{path}{mark}{}", pairs.join("&"))))
+        Ok(self.request(method, &format!("{path}{mark}{}", pairs.join("&"))))
     }
 
     /// Sends a request whose answer has a body.

@@ -1,13 +1,17 @@
 //! `/api/v1/tenants`.
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
+use tenantry_model::TenantSpec;
 
 use super::{
     Client, ClientError,
     send::{if_revision, merge_patch, segment},
 };
-use crate::{CreateTenant, PageBody, ReplaceTenant, SuspendTenant, TenantBody, TenantQuery};
+use crate::{
+    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, ListQuery, PageBody, PurgeTenant,
+    SuspendTenant, TenantBody, TenantQuery,
+};
 
 /// Tenants. Wherever a `tenant` is named, its id or its slug will do. With `if_revision`, a change is
 /// made only if the tenant is still at that revision.
@@ -52,14 +56,14 @@ impl<'c> Tenants<'c> {
     pub async fn replace(
         &self,
         tenant: &str,
-        body: &ReplaceTenant,
+        body: &TenantSpec,
         revision: Option<u64>,
     ) -> Result<TenantBody, ClientError> {
         let request = self.client.request(Method::PUT, &path(tenant)).json(body);
         self.client.send(if_revision(request, revision)).await
     }
 
-    /// Changes some fields of a tenant, by a merge patch (RFC 7396) of [`ReplaceTenant`].
+    /// Changes some fields of a tenant, by a merge patch (RFC 7396) of [`TenantSpec`].
     ///
     /// # Errors
     /// [`ClientError`].
@@ -73,17 +77,26 @@ impl<'c> Tenants<'c> {
         self.client.send(if_revision(request, revision)).await
     }
 
-    /// Removes a tenant, so that it can be brought back with [`undelete`](Self::undelete).
+    /// Removes a tenant, so that it can be brought back with [`undelete`](Self::undelete) for a while.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn delete(
         &self,
         tenant: &str,
+        query: &DeleteTenantQuery,
         revision: Option<u64>,
     ) -> Result<TenantBody, ClientError> {
-        let request = self.client.request(Method::DELETE, &path(tenant));
+        let request = self.client.query(Method::DELETE, &path(tenant), query)?;
         self.client.send(if_revision(request, revision)).await
+    }
+
+    /// Serves a tenant that was still to be set up.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn activate(&self, tenant: &str) -> Result<TenantBody, ClientError> {
+        self.client.send(self.action(tenant, "activate")).await
     }
 
     /// Refuses a tenant's requests until it is resumed.
@@ -91,8 +104,8 @@ impl<'c> Tenants<'c> {
     /// # Errors
     /// [`ClientError`].
     pub async fn suspend(&self, tenant: &str, reason: &str) -> Result<TenantBody, ClientError> {
-        let request = self.client.request(Method::POST, &format!("{}/suspend", path(tenant)));
-        self.client.send(request.json(&SuspendTenant { reason: reason.to_owned() })).await
+        let body = SuspendTenant { reason: reason.to_owned() };
+        self.client.send(self.action(tenant, "suspend").json(&body)).await
     }
 
     /// Serves a suspended tenant again.
@@ -100,8 +113,7 @@ impl<'c> Tenants<'c> {
     /// # Errors
     /// [`ClientError`].
     pub async fn resume(&self, tenant: &str) -> Result<TenantBody, ClientError> {
-        let request = self.client.request(Method::POST, &format!("{}/resume", path(tenant)));
-        self.client.send(request).await
+        self.client.send(self.action(tenant, "resume")).await
     }
 
     /// Brings a deleted tenant back to what it was.
@@ -109,8 +121,44 @@ impl<'c> Tenants<'c> {
     /// # Errors
     /// [`ClientError`].
     pub async fn undelete(&self, tenant: &str) -> Result<TenantBody, ClientError> {
-        let request = self.client.request(Method::POST, &format!("{}/undelete", path(tenant)));
-        self.client.send(request).await
+        self.client.send(self.action(tenant, "undelete")).await
+    }
+
+    /// Removes a deleted tenant for good. `confirm` is its slug.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn purge(
+        &self,
+        tenant: &str,
+        confirm: &str,
+    ) -> Result<DeletionCertificateBody, ClientError> {
+        let body = PurgeTenant { confirm: confirm.to_owned() };
+        self.client.send(self.action(tenant, "purge").json(&body)).await
+    }
+
+    /// What is left of a purged tenant, by its id.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn purged(&self, tenant: &str) -> Result<DeletionCertificateBody, ClientError> {
+        let path = format!("/purged-tenants/{}", segment(tenant));
+        self.client.send(self.client.request(Method::GET, &path)).await
+    }
+
+    /// What is left of purged tenants.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn list_purged(
+        &self,
+        query: &ListQuery,
+    ) -> Result<PageBody<DeletionCertificateBody>, ClientError> {
+        self.client.send(self.client.list("/purged-tenants", query)?).await
+    }
+
+    fn action(&self, tenant: &str, action: &str) -> RequestBuilder {
+        self.client.request(Method::POST, &format!("{}/{action}", path(tenant)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use tenantry_api::TenantQuery;
+use tenantry_api::{DeleteTenantQuery, TenantQuery, tenant::InitialState};
 use tenantry_model::{
     AuthRequirement, Color, DisplayName, DomainPattern, HttpsUrl, LogoUrl, PlanId, RegionId, Slug,
     TenantState, access::AccessMode,
@@ -31,6 +31,9 @@ pub(crate) enum TenantVerb {
         /// A host name it owns; may be repeated
         #[arg(long = "domain", value_name = "HOST")]
         domains: Vec<DomainPattern>,
+        /// Do not serve it before it is activated
+        #[arg(long)]
+        provisioning: bool,
         #[command(flatten)]
         body: NewBody,
     },
@@ -63,21 +66,40 @@ pub(crate) enum TenantVerb {
     },
     /// Serve it again
     Resume { tenant: String },
-    /// Remove it; it can be brought back with undelete
+    /// Serve one that was made with --provisioning
+    Activate { tenant: String },
+    /// Remove it; it can be brought back with undelete until its retention ends
     Delete {
         tenant: String,
+        /// For how many days it can be brought back [default: what the control plane is set to]
+        #[arg(long, value_name = "DAYS")]
+        retention_days: Option<u32>,
         /// Remove it only if it is still at this revision
         #[arg(long, value_name = "REVISION")]
         if_revision: Option<u64>,
     },
     /// Bring a deleted one back
     Undelete { tenant: String },
+    /// Remove a deleted one for good, before its retention ends
+    Purge {
+        tenant: String,
+        /// Its slug, to show that it is meant
+        #[arg(long, value_name = "SLUG")]
+        confirm: String,
+    },
+    /// Show what is left of purged tenants: their deletion certificates
+    Purged {
+        /// Only that of the tenant with this id
+        tenant: Option<String>,
+        #[command(flatten)]
+        listing: Listing,
+    },
 }
 
 /// Which tenants are listed.
 #[derive(Debug, Args)]
 pub(crate) struct Filter {
-    /// Only those in this state: active, suspended or deleting
+    /// Only those in this state: provisioning, active, suspended or deleting
     #[arg(long, value_parser = value::word::<TenantState>)]
     state: Option<TenantState>,
     /// Only those on this plan
@@ -178,8 +200,10 @@ impl TenantFields {
 pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, CliError> {
     let tenants = session.client.tenants();
     let tenant = match verb {
-        TenantVerb::Create { slug, fields, domains, body } => {
-            let tenant = create_body(slug.as_ref(), fields, domains, body)?.create("tenant")?;
+        TenantVerb::Create { slug, fields, domains, provisioning, body } => {
+            let mut body = create_body(slug.as_ref(), fields, domains, body)?;
+            body.set("state", provisioning.then_some(InitialState::Provisioning));
+            let tenant = body.create("tenant")?;
             session.ask(tenants.create(&tenant)).await
         }
         TenantVerb::Get { tenant } => session.ask(tenants.get(tenant)).await,
@@ -195,8 +219,20 @@ pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, 
             session.ask(tenants.suspend(tenant, reason)).await
         }
         TenantVerb::Resume { tenant } => session.ask(tenants.resume(tenant)).await,
-        TenantVerb::Delete { tenant, if_revision } => {
-            session.ask(tenants.delete(tenant, *if_revision)).await
+        TenantVerb::Activate { tenant } => session.ask(tenants.activate(tenant)).await,
+        TenantVerb::Delete { tenant, retention_days, if_revision } => {
+            let query = DeleteTenantQuery { retention_days: *retention_days };
+            session.ask(tenants.delete(tenant, &query, *if_revision)).await
+        }
+        TenantVerb::Purge { tenant, confirm } => {
+            return session.ask(tenants.purge(tenant, confirm)).await.map(Answer::item);
+        }
+        TenantVerb::Purged { tenant: Some(tenant), .. } => {
+            return session.ask(tenants.purged(tenant)).await.map(Answer::item);
+        }
+        TenantVerb::Purged { tenant: None, listing } => {
+            return pages::collect(session, listing, async |page| tenants.list_purged(&page).await)
+                .await;
         }
         TenantVerb::Undelete { tenant } => session.ask(tenants.undelete(tenant)).await,
     };
@@ -253,7 +289,7 @@ mod tests {
     }
 
     fn check_create(line: &str, expected: Value) {
-        let TenantVerb::Create { slug, fields, domains, body } = verb(line) else {
+        let TenantVerb::Create { slug, fields, domains, body, .. } = verb(line) else {
             panic!("{line}")
         };
         let body = create_body(slug.as_ref(), &fields, &domains, &body).unwrap();

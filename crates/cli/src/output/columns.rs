@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use tenantry_api::{
-    ApiKeyBody, AuditEntryBody, CertificateBody, DocumentBody, DomainBody, IssuerBody, ProxyBody,
-    TenantBody,
+    ApiKeyBody, AuditEntryBody, CertificateBody, DeletionCertificateBody, DocumentBody, DomainBody,
+    IssuerBody, ProxyBody, TenantBody,
 };
 use tenantry_model::{
     Feature, Limits, Plan, RegionId, Route, RouteMatch, RouteTenancy, Target, Upstream,
@@ -24,14 +24,29 @@ impl Columns for TenantBody {
 
     fn cells(&self) -> Vec<String> {
         vec![
-            self.slug.to_string(),
-            self.name.clone(),
+            self.spec.slug.to_string(),
+            self.spec.name.clone(),
             self.state.as_str().to_owned(),
-            self.plan.to_string(),
-            word(&self.auth),
-            region(self.region.as_ref()),
+            self.spec.plan.to_string(),
+            word(&self.spec.auth),
+            region(self.spec.region.as_ref()),
             self.id.to_string(),
             self.created_at.to_string(),
+        ]
+    }
+}
+
+impl Columns for DeletionCertificateBody {
+    const NAMES: &'static [&'static str] =
+        &["TENANT", "REQUESTED BY", "DELETED", "PURGED", "REMOVED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.tenant.to_string(),
+            self.requested_by.clone(),
+            self.deleted_at.to_string(),
+            self.purged_at.to_string(),
+            list(self.removed.iter().map(|(kind, count)| format!("{kind}={count}"))),
         ]
     }
 }

@@ -1,8 +1,8 @@
 //! Making a tenant, whole: record, slug, plan and domains in one commit.
 
-use tenantry_model::{Domain, ResourceKind, TenantId, TenantState};
+use tenantry_model::{Domain, ResourceKind, TenantId};
 
-use super::{NewTenant, on_plan};
+use super::{NewTenant, check, on_plan};
 use crate::{
     DomainRecord, Error, Tenancy, TenantRecord, domain,
     draft::{Draft, Operation, encoded},
@@ -17,18 +17,20 @@ impl Operation for Create {
     type Output = TenantRecord;
 
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<TenantRecord>, Error> {
-        let NewTenant { spec, domains } = &self.tenant;
-        spec.check()?;
+        let NewTenant { spec, domains, state } = &self.tenant;
+        check(spec)?;
         check_domains(&self.tenant)?;
         let now = tenancy.now();
         let tenant = TenantId::from_parts(now.unix_ms(), tenancy.identifiers.random());
+        let (resource, profile) = spec.clone().split(tenant, *state);
         let record = TenantRecord {
-            resource: spec.tenant(tenant, TenantState::Active),
-            name: spec.name.clone(),
-            labels: spec.labels.clone(),
-            metadata: spec.metadata.clone(),
+            resource,
+            profile,
             suspended_reason: None,
             deleted_at: None,
+            deleted_from: None,
+            purge_at: None,
+            purge: None,
             created_at: now,
             updated_at: now,
         };
@@ -36,11 +38,10 @@ impl Operation for Create {
         let resource = record.resource.clone();
         let target = (ResourceKind::Tenant, id.as_str());
         let draft = Draft::new("tenant.create", target, Some(tenant), record).shown_after()?;
-        let taken = Error::SlugTaken(spec.slug.to_string());
-        let mut draft = on_plan(tenancy, draft, &resource)
+        let draft = on_plan(tenancy, draft, &resource)
             .await?
-            .put(layout::record(ResourceKind::Tenant, tenant), json)
-            .claim(layout::slug(&spec.slug), id.clone().into_bytes(), taken);
+            .put(layout::record(ResourceKind::Tenant, tenant), json);
+        let mut draft = tenancy.named(draft, &spec.slug, tenant).await?;
         for (index, host) in domains.iter().enumerate() {
             let resource = Domain { host: host.clone(), tenant };
             let record = DomainRecord { resource, created_at: now };

@@ -1,111 +1,128 @@
 //! From one state to another.
 
+use std::time::Duration;
+
 use tenantry_model::{TenantState, Timestamp};
 
 use super::Change;
 use crate::{Caller, Error, Precondition, Tenancy, TenantRecord, TenantRef, Versioned, text};
 
-impl Tenancy {
+/// The longest retention: ten years.
+const MAX_RETENTION_DAYS: u32 = 3650;
+
+/// What moves a tenant from one state to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transition {
+    /// Serves a tenant that was still to be set up.
+    Activate,
     /// Refuses a tenant's requests until it is resumed. Nothing of it is lost.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] unless it is active.
-    pub async fn suspend_tenant(
-        &self,
-        caller: &Caller,
-        tenant: &TenantRef,
-        reason: &str,
-        precondition: &Precondition,
-    ) -> Result<Versioned<TenantRecord>, Error> {
-        text::name("/reason", reason)?;
-        let change = |record: &TenantRecord| match record.resource.state {
-            TenantState::Active => {
-                let suspended_reason = Some(reason.to_owned());
-                Ok(TenantRecord { suspended_reason, ..moved(record, TenantState::Suspended) })
-            }
-            TenantState::Suspended => Err(refused(record, "it stays so until it is resumed")),
-            TenantState::Deleting => Err(refused(record, "undelete it before you suspend it")),
-        };
-        let action = "tenant.suspend";
-        self.run(caller, &Change { tenant, action, precondition, change }).await
-    }
-
+    Suspend {
+        /// Why, for people.
+        reason: String,
+    },
     /// Serves a suspended tenant again.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] unless it is suspended.
-    pub async fn resume_tenant(
-        &self,
-        caller: &Caller,
-        tenant: &TenantRef,
-        precondition: &Precondition,
-    ) -> Result<Versioned<TenantRecord>, Error> {
-        let change = |record: &TenantRecord| match record.resource.state {
-            TenantState::Suspended => {
-                Ok(TenantRecord { suspended_reason: None, ..moved(record, TenantState::Active) })
-            }
-            TenantState::Active => Err(refused(record, "only a suspended tenant can be resumed")),
-            TenantState::Deleting => Err(refused(record, "undelete it before you resume it")),
-        };
-        let action = "tenant.resume";
-        self.run(caller, &Change { tenant, action, precondition, change }).await
-    }
+    Resume,
+    /// Removes a tenant in a way that can be taken back for a while.
+    Delete {
+        /// For how many days; as many as usual, if not given.
+        retention_days: Option<u32>,
+    },
+    /// Brings a deleted tenant back to what it was.
+    Undelete,
+}
 
-    /// Removes a tenant in a way that can be taken back.
+impl Tenancy {
+    /// Moves a tenant to another state.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] if it is deleted already.
-    pub async fn delete_tenant(
+    /// [`Error::InvalidState`] if that is no way out of its state, [`Error::Invalid`].
+    pub async fn move_tenant(
         &self,
         caller: &Caller,
         tenant: &TenantRef,
+        transition: &Transition,
         precondition: &Precondition,
     ) -> Result<Versioned<TenantRecord>, Error> {
+        transition.check()?;
         let now = self.now();
-        let change = |record: &TenantRecord| match record.resource.state {
-            TenantState::Active | TenantState::Suspended => {
-                Ok(TenantRecord { deleted_at: Some(now), ..moved(record, TenantState::Deleting) })
-            }
-            TenantState::Deleting => Err(refused(record, "it has been deleted already")),
-        };
-        let action = "tenant.delete";
+        let change = |record: &TenantRecord| transition.of(record, now, self.terms.retention);
+        let action = transition.action();
         self.run(caller, &Change { tenant, action, precondition, change }).await
     }
+}
 
-    /// Brings a deleted tenant back to what it was: active or suspended.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] unless it is deleted.
-    pub async fn undelete_tenant(
+impl Transition {
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Activate => "tenant.activate",
+            Self::Suspend { .. } => "tenant.suspend",
+            Self::Resume => "tenant.resume",
+            Self::Delete { .. } => "tenant.delete",
+            Self::Undelete => "tenant.undelete",
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Suspend { reason } => text::name("/reason", reason),
+            Self::Delete { retention_days: Some(days) } if *days > MAX_RETENTION_DAYS => {
+                let detail = format!("retention_days is 0 to {MAX_RETENTION_DAYS}");
+                Err(Error::InvalidQuery { parameter: "retention_days", detail })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What becomes of a tenant.
+    fn of(
         &self,
-        caller: &Caller,
-        tenant: &TenantRef,
-        precondition: &Precondition,
-    ) -> Result<Versioned<TenantRecord>, Error> {
-        let change = |record: &TenantRecord| match record.resource.state {
-            TenantState::Deleting => {
-                let state = match record.suspended_reason {
-                    Some(_) => TenantState::Suspended,
-                    None => TenantState::Active,
-                };
-                let deleted_at: Option<Timestamp> = None;
-                Ok(TenantRecord { deleted_at, ..moved(record, state) })
+        record: &TenantRecord,
+        now: Timestamp,
+        retention: Duration,
+    ) -> Result<TenantRecord, Error> {
+        use TenantState::{Active, Deleting, Provisioning, Suspended};
+        let mut record = record.clone();
+        let state = record.resource.state;
+        if record.purge.is_some() {
+            return Err(Error::InvalidState { state, rule: "it is being purged" });
+        }
+        record.resource.state = match (self, state) {
+            (Self::Activate, Provisioning) => Active,
+            (Self::Suspend { reason }, Active) => {
+                record.suspended_reason = Some(reason.clone());
+                Suspended
             }
-            TenantState::Active | TenantState::Suspended => {
-                Err(refused(record, "only a deleted tenant can be undeleted"))
+            (Self::Resume, Suspended) => {
+                record.suspended_reason = None;
+                Active
             }
+            (Self::Delete { retention_days }, Provisioning | Active | Suspended) => {
+                let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+                record.deleted_at = Some(now);
+                record.deleted_from = Some(state);
+                record.purge_at = Some(now.after(retention_days.map_or(retention, days)));
+                Deleting
+            }
+            (Self::Undelete, Deleting) => {
+                let from = record.deleted_from.take();
+                (record.deleted_at, record.purge_at) = (None, None);
+                from.unwrap_or(Active)
+            }
+            _ => return Err(Error::InvalidState { state, rule: self.rule(state) }),
         };
-        let action = "tenant.undelete";
-        self.run(caller, &Change { tenant, action, precondition, change }).await
+        Ok(record)
     }
-}
 
-fn moved(record: &TenantRecord, state: TenantState) -> TenantRecord {
-    let mut record = record.clone();
-    record.resource.state = state;
-    record
-}
-
-fn refused(record: &TenantRecord, rule: &'static str) -> Error {
-    Error::InvalidState { state: record.resource.state, rule }
+    /// Why this is no way out of a state.
+    fn rule(&self, state: TenantState) -> &'static str {
+        match (self, state) {
+            (Self::Undelete, _) => "only a deleted tenant can be undeleted",
+            (Self::Delete { .. }, _) => "it has been deleted already",
+            (_, TenantState::Deleting) => "undelete it first",
+            (Self::Activate, _) => "only a tenant that is still to be set up can be activated",
+            (Self::Resume, _) => "only a suspended tenant can be resumed",
+            (Self::Suspend { .. }, TenantState::Suspended) => "it stays so until it is resumed",
+            (Self::Suspend { .. }, _) => "only an active tenant can be suspended",
+        }
+    }
 }

@@ -1,24 +1,26 @@
 //! The states of a tenant, as a table.
 
 use tenantry_model::{Plan, TenantState};
-use tenantry_tenancy::{Error, Precondition, TenantRecord, Versioned};
+use tenantry_tenancy::{Error, Precondition, TenantRecord, Transition, Versioned};
 
 use crate::platform::{Platform, caller, named};
 
 async fn step(platform: &Platform, verb: &str) -> Result<Versioned<TenantRecord>, Error> {
     let (tenancy, caller, tenant) = (&platform.tenancy, caller(), named("acme"));
     let any = Precondition::None;
-    match verb {
-        "suspend" => tenancy.suspend_tenant(&caller, &tenant, "unpaid", &any).await,
-        "resume" => tenancy.resume_tenant(&caller, &tenant, &any).await,
-        "delete" => tenancy.delete_tenant(&caller, &tenant, &any).await,
-        "undelete" => tenancy.undelete_tenant(&caller, &tenant, &any).await,
+    let transition = match verb {
+        "activate" => Transition::Activate,
+        "suspend" => Transition::Suspend { reason: "unpaid".to_owned() },
+        "resume" => Transition::Resume,
+        "delete" => Transition::Delete { retention_days: None },
+        "undelete" => Transition::Undelete,
         "patch" => {
             let patch = serde_json::json!({"name": "Acme Inc."});
-            tenancy.patch_tenant(&caller, &tenant, &patch, &any).await
+            return tenancy.patch_tenant(&caller, &tenant, &patch, &any).await;
         }
         other => panic!("no such verb: {other}"),
-    }
+    };
+    tenancy.move_tenant(&caller, &tenant, &transition, &any).await
 }
 
 /// What comes of each verb after the steps: the next state, or none if it is refused.
@@ -45,12 +47,12 @@ async fn check(steps: &[&str], verb: &str, expected: Option<TenantState>) {
 async fn every_state_and_every_verb() {
     use TenantState::{Active, Deleting, Suspended};
     for (steps, outcomes) in [
-        (&[][..], [Some(Suspended), None, Some(Deleting), None, Some(Active)]),
-        (&["suspend"], [None, Some(Active), Some(Deleting), None, Some(Suspended)]),
-        (&["delete"], [None, None, None, Some(Active), None]),
-        (&["suspend", "delete"], [None, None, None, Some(Suspended), None]),
+        (&[][..], [None, Some(Suspended), None, Some(Deleting), None, Some(Active)]),
+        (&["suspend"], [None, None, Some(Active), Some(Deleting), None, Some(Suspended)]),
+        (&["delete"], [None, None, None, None, Some(Active), None]),
+        (&["suspend", "delete"], [None, None, None, None, Some(Suspended), None]),
     ] {
-        let verbs = ["suspend", "resume", "delete", "undelete", "patch"];
+        let verbs = ["activate", "suspend", "resume", "delete", "undelete", "patch"];
         for (verb, expected) in verbs.into_iter().zip(outcomes) {
             check(steps, verb, expected).await;
         }
@@ -89,7 +91,9 @@ async fn a_slug_moves_in_one_commit() {
     assert_eq!(moved.unwrap().value.resource.id, before.value.resource.id);
     assert!(platform.tenancy.tenant(&named("acme")).await.is_err());
     platform.tenancy.tenant(&named("initech")).await.unwrap();
-    platform.create_tenant("acme").await;
+    let again = crate::platform::new_tenant("acme", &[]);
+    let again = platform.tenancy.create_tenant(&caller, again).await;
+    assert_eq!(again.unwrap_err(), Error::SlugTaken("acme".to_owned()), "it is reserved");
     let keys: Vec<_> = platform.rows().await.into_iter().map(|(key, _)| key).collect();
     let id = before.value.resource.id;
     assert!(keys.contains(&format!("ref/plan/free/tenant/{id}")));

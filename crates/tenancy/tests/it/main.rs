@@ -3,6 +3,7 @@
 
 mod keys;
 mod life;
+mod life_model;
 mod platform;
 mod races;
 mod rows;

@@ -1,20 +1,30 @@
 //! A platform to try things on.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use tenantry_credentials::sealing::MasterKeys;
-use tenantry_model::{Plan, Route, Timestamp, Upstream};
+use tenantry_model::{Plan, Route, TenantSpec, TenantState, Timestamp, Upstream};
 use tenantry_store::{OpenOptions, SledStore, Store, StoreId};
 use tenantry_tenancy::{
     AuditEntry, Caller, Clock, Error, NewTenant, PageRequest, Tenancy, TenantRecord, TenantRef,
-    TenantSpec, Versioned,
+    Versioned,
 };
 
+/// Each look at it takes a millisecond.
 pub(crate) struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    pub(crate) fn pass(&self, time: Duration) {
+        self.0.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+}
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
@@ -25,6 +35,7 @@ impl Clock for ManualClock {
 pub(crate) struct Platform {
     pub(crate) tenancy: Arc<Tenancy>,
     pub(crate) store: Arc<SledStore>,
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) directory: tempfile::TempDir,
 }
 
@@ -38,7 +49,11 @@ pub(crate) fn parsed<T: serde::de::DeserializeOwned>(json: serde_json::Value) ->
 
 pub(crate) fn new_tenant(slug: &str, domains: &[&str]) -> NewTenant {
     let spec: TenantSpec = parsed(serde_json::json!({"slug": slug, "name": "Acme", "plan": "pro"}));
-    NewTenant { spec, domains: domains.iter().map(|host| host.parse().unwrap()).collect() }
+    NewTenant {
+        spec,
+        domains: domains.iter().map(|host| host.parse().unwrap()).collect(),
+        state: TenantState::Active,
+    }
 }
 
 pub(crate) fn named(tenant: &str) -> TenantRef {
@@ -54,8 +69,8 @@ impl Platform {
         let clock = Arc::new(ManualClock(AtomicU64::new(1_700_000_000_000)));
         let random = Box::new(StdRng::seed_from_u64(1));
         let shared: Arc<dyn Store> = Arc::<SledStore>::clone(&store);
-        let platform =
-            Self { tenancy: Arc::new(Tenancy::new(shared, clock, random)), store, directory };
+        let tenancy = Arc::new(Tenancy::new(shared, Arc::<ManualClock>::clone(&clock), random));
+        let platform = Self { tenancy, store, clock, directory };
         platform.create_plan("pro").await;
         platform
     }

@@ -9,8 +9,8 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tenantry_api::{
-    AddDomain, CreateApiKey, CreateIssuer, CreateTenant, ExplainRequest, ReplaceTenant, TenantBody,
-    TenantQuery, client::Documents,
+    AddDomain, CreateApiKey, CreateIssuer, CreateTenant, ExplainRequest, TenantQuery,
+    client::Documents,
 };
 use tenantry_credentials::signing::SigningKey;
 use tenantry_model::{Algorithm, Feature, Plan, Route, TenantState, Upstream};
@@ -110,7 +110,7 @@ impl Records<'_> {
 
     async fn tenant(&self, wanted: &CreateTenant) -> Result<(), CliError> {
         let (session, tenants) = (self.session, self.session.client.tenants());
-        let slug = wanted.slug.as_str();
+        let slug = wanted.spec.slug.as_str();
         let mut found = match session.ask(tenants.get(slug)).await {
             Ok(found) => found,
             Err(error) if error.is_not_found() => {
@@ -124,17 +124,16 @@ impl Records<'_> {
         if found.state == TenantState::Suspended {
             found = session.ask(tenants.resume(slug)).await?;
         }
-        let replacement = replacement(wanted);
-        if replacement != written(found) {
-            session.ask(tenants.replace(slug, &replacement, None)).await?;
+        if found.spec != wanted.spec {
+            session.ask(tenants.replace(slug, &wanted.spec, None)).await?;
         }
         self.domains(wanted).await
     }
 
     async fn domains(&self, wanted: &CreateTenant) -> Result<(), CliError> {
-        let domains = self.session.client.domains(wanted.slug.as_str());
+        let domains = self.session.client.domains(wanted.spec.slug.as_str());
         let found = pages::all(self.session, async |query| domains.list(&query).await).await?;
-        for host in &wanted.domains {
+        for host in &wanted.start.domains {
             if !found.iter().any(|domain| domain.host == *host) {
                 let domain = AddDomain { host: host.clone() };
                 self.session.ask(domains.create(&domain)).await?;
@@ -201,74 +200,6 @@ pub(super) async fn enforced(proxy_admin: &str, revision: u64) {
     }
 }
 
-fn replacement(wanted: &CreateTenant) -> ReplaceTenant {
-    let CreateTenant {
-        slug,
-        name,
-        plan,
-        domains: _,
-        auth,
-        access,
-        features,
-        limits,
-        client_ca_pem,
-        labels,
-        metadata,
-        region,
-        branding,
-        access_log,
-    } = wanted.clone();
-    ReplaceTenant {
-        slug,
-        name,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        labels,
-        metadata,
-        region,
-        client_ca_pem,
-        branding,
-        access_log,
-    }
-}
-
-fn written(found: TenantBody) -> ReplaceTenant {
-    let TenantBody {
-        slug,
-        name,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        client_ca_pem,
-        labels,
-        metadata,
-        region,
-        branding,
-        access_log,
-        ..
-    } = found;
-    ReplaceTenant {
-        slug,
-        name,
-        plan,
-        auth,
-        access,
-        features,
-        limits,
-        labels,
-        metadata,
-        region,
-        client_ca_pem,
-        branding,
-        access_log,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,9 +207,13 @@ mod tests {
     #[test]
     fn the_demo_is_valid_and_has_its_tenant() {
         let cast: Cast = serde_json::from_str(CAST).unwrap();
-        assert!(cast.tenants.iter().any(|tenant| tenant.slug.as_str() == TENANT));
+        assert!(cast.tenants.iter().any(|tenant| tenant.spec.slug.as_str() == TENANT));
         for tenant in &cast.tenants {
-            assert!(cast.plans.iter().any(|plan| plan.id == tenant.plan), "{}", tenant.slug);
+            assert!(
+                cast.plans.iter().any(|plan| plan.id == tenant.spec.plan),
+                "{}",
+                tenant.spec.slug
+            );
         }
     }
 }
