@@ -95,6 +95,7 @@ fn tenant(number: u32) -> Result<Tenant, Failure> {
         slug: slug(number)?,
         state: TenantState::Active,
         plan: "pro".parse()?,
+        group: None,
         // Even ones are reached by host alone, odd ones need a credential.
         auth: if number.is_multiple_of(2) { AuthRequirement::None } else { AuthRequirement::Any },
         access: tenantry_model::Access::default(),

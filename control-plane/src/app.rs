@@ -22,7 +22,7 @@ use crate::{
     distributor::{self, Distributor, Nodes},
     master_key,
     metrics::Metrics,
-    reconciler, router,
+    notary, reconciler, router,
     token::Token,
 };
 
@@ -155,6 +155,7 @@ impl App {
         let tasks = vec![
             tokio::spawn(follower),
             tokio::spawn(compaction),
+            tokio::spawn(notary::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(reconciler::run(Arc::clone(&app), stopping.clone())),
             serve(api, router::api(Arc::clone(&app)), stopping.clone()),
             serve(distribution, router::distribution(app), stopping),

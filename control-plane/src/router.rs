@@ -9,7 +9,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use tenantry_distribution::{STATUS_PATH, STREAM_PATH};
-use tenantry_model::{Feature, Plan, Route, Upstream};
+use tenantry_model::{Feature, Group, Plan, Route, Upstream};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
@@ -35,6 +35,8 @@ pub fn api(app: Arc<App>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/api/v1/plans", collection::<Plan>())
         .route("/api/v1/plans/{id}", item::<Plan>())
+        .route("/api/v1/groups", collection::<Group>())
+        .route("/api/v1/groups/{id}", item::<Group>())
         .route("/api/v1/features", collection::<Feature>())
         .route("/api/v1/features/{id}", item::<Feature>())
         .route("/api/v1/upstreams", collection::<Upstream>())
@@ -46,6 +48,7 @@ pub fn api(app: Arc<App>) -> Router {
             "/api/v1/tenants/{tenant}",
             get(tenants::get).put(tenants::replace).patch(tenants::patch).delete(tenants::delete),
         )
+        .route("/api/v1/tenants/{tenant}/effective", get(tenants::effective))
         .route("/api/v1/tenants/{tenant}/activate", post(tenants::activate))
         .route("/api/v1/tenants/{tenant}/suspend", post(tenants::suspend))
         .route("/api/v1/tenants/{tenant}/resume", post(tenants::resume))
@@ -78,6 +81,8 @@ pub fn api(app: Arc<App>) -> Router {
         )
         .route("/api/v1/proxies", get(proxies::list))
         .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/audit/export", get(audit::export))
+        .route("/api/v1/audit/verify", get(audit::verify))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     surrounded(router, Arc::clone(&app))
         .layer(from_fn_with_state(Arc::clone(&app), auth::root))

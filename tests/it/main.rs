@@ -14,6 +14,7 @@ mod documents;
 mod durability;
 mod error_pages;
 mod front_door;
+mod groups;
 mod identity;
 mod keys;
 mod keys_by_url;

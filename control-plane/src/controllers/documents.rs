@@ -1,11 +1,11 @@
-//! `/api/v1/plans`, `/features`, `/upstreams` and `/routes`.
+//! `/api/v1/plans`, `/groups`, `/features`, `/upstreams` and `/routes`.
 
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::Value;
 use tenantry_api::{DocumentBody, ListQuery};
-use tenantry_model::{Feature, Plan, Route, Upstream};
+use tenantry_model::{Feature, Group, Plan, Route, Upstream};
 use tenantry_tenancy::{Document, Error, PageRequest, Record, Versioned, merge};
 
 use crate::{
@@ -27,6 +27,10 @@ pub trait Shown: Document {
 
 impl Shown for Plan {
     const PATH: &'static str = "/api/v1/plans";
+}
+
+impl Shown for Group {
+    const PATH: &'static str = "/api/v1/groups";
 }
 
 impl Shown for Feature {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::{extract::State, response::IntoResponse};
 use serde_json::{Map, Value};
 use tenantry_api::{
-    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, ListQuery, PurgeTenant,
-    SuspendTenant, TenantBody, TenantQuery,
+    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody, EffectiveQuery,
+    ListQuery, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
 };
 use tenantry_model::TenantSpec;
 use tenantry_tenancy::{
-    Caller, DeletionCertificate, Error, NewTenant, PageRequest, TenantFilter, TenantRecord,
-    Transition, Versioned,
+    Caller, DeletionCertificate, Effective, Error, NewTenant, PageRequest, TenantFilter,
+    TenantRecord, Transition, Versioned,
 };
 
 use crate::{
@@ -60,6 +60,19 @@ pub async fn get(
 ) -> Answer {
     let found = body(app.tenancy.tenant(&tenant.parse()?).await?);
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
+}
+
+/// `GET /api/v1/tenants/{tenant}/effective`.
+pub async fn effective(
+    State(app): State<Arc<App>>,
+    Names(tenant): Names<String>,
+    Parameters(query): Parameters<EffectiveQuery>,
+) -> Result<Single<EffectiveBody>, Failure> {
+    let Versioned { value, revision } = app.tenancy.effective(&tenant.parse()?).await?;
+    let Effective { tenant, limits, features } = &value;
+    let revision = revision.as_u64();
+    let body = EffectiveBody::new(tenant, limits, features, query, revision);
+    Ok(Single::ok(revision, body))
 }
 
 /// `PUT /api/v1/tenants/{tenant}`.

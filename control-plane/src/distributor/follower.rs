@@ -112,17 +112,17 @@ async fn load_and_follow(
     }
 }
 
-/// When keys were last used is written all the time, and no proxy has to hear of it: the head stays, and
-/// the next change leads from there.
+/// When keys were last used and how audit entries are linked is written all the time, and no proxy has to
+/// hear of it: the head stays, and the next change leads from there.
 fn concerns_nobody(changes: &[Change]) -> bool {
-    let is_use = |change: &Change| {
+    let is_ours = |change: &Change| {
         let key = match change {
             Change::Put(row) => &row.key,
             Change::Delete(key) => key,
         };
-        key.starts_with(layout::USED.as_bytes())
+        layout::BACKGROUND.iter().any(|ours| key.starts_with(ours.as_bytes()))
     };
-    !changes.is_empty() && changes.iter().all(is_use)
+    !changes.is_empty() && changes.iter().all(is_ours)
 }
 
 fn projected(changes: &[Change]) -> Vec<Resource> {

@@ -6,9 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        audit::ListAudit, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
-        feature::FeatureFields, issuer::IssuerVerb, key::KeyVerb, plan::PlanFields,
-        proxy::ProxyVerb, route::RouteFields, tenant::TenantVerb, upstream::UpstreamFields,
+        audit::AuditVerb, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
+        feature::FeatureFields, group::GroupFields, issuer::IssuerVerb, key::KeyVerb,
+        plan::PlanFields, proxy::ProxyVerb, route::RouteFields, tenant::TenantVerb,
+        upstream::UpstreamFields,
     },
     explain::Explain,
     up::{RunChild, Up},
@@ -88,6 +89,9 @@ pub(crate) enum ApiCommand {
     /// Bundles of limits and features that tenants are put on
     #[command(subcommand)]
     Plan(Verb<PlanFields>),
+    /// Bounds that several tenants have in common, whatever their plans
+    #[command(subcommand)]
+    Group(Verb<GroupFields>),
     /// Named gates
     #[command(subcommand)]
     Feature(Verb<FeatureFields>),
@@ -114,7 +118,7 @@ pub(crate) enum ApiCommand {
     Proxy(ProxyVerb),
     /// What was done, by whom, newest first
     #[command(subcommand)]
-    Audit(ListAudit),
+    Audit(AuditVerb),
 }
 
 #[cfg(test)]

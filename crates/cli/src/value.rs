@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenantry_model::{
-    AccessLogging, EndpointAddress, FeatureId, RateLimit, UpstreamId, access::Networks,
-    route::HeaderMatch,
+    AccessLogging, Bounded, EndpointAddress, FeatureDefault, FeatureId, RateLimit, UpstreamId,
+    access::Networks, route::HeaderMatch,
 };
 
 /// On or off.
@@ -43,6 +43,20 @@ pub(crate) fn feature_override(text: &str) -> Result<FeatureOverride, String> {
         _ => return Err(format!("{setting:?} is not one of on, off, inherit")),
     };
     Ok(FeatureOverride { feature: feature.parse().map_err(text_of)?, setting })
+}
+
+/// `on`, `off`, or a share of tenants such as `25%`.
+pub(crate) fn feature_default(text: &str) -> Result<FeatureDefault, String> {
+    const SPELLING: &str = "write on, off, or a share of tenants from 0% to 100%";
+    match text {
+        "on" => Ok(FeatureDefault::On),
+        "off" => Ok(FeatureDefault::Off),
+        share => {
+            let number = share.strip_suffix('%').and_then(|number| number.parse::<u64>().ok());
+            let percentage = Bounded::try_from(number.ok_or(SPELLING)?).map_err(|_| SPELLING)?;
+            Ok(FeatureDefault::Percentage(percentage))
+        }
+    }
 }
 
 /// How much of a tenant is in the access log; none takes the setting away.
@@ -213,6 +227,17 @@ mod tests {
         check_limit("a=5/1m:9@client", Ok((5, 60, 9)));
         assert_eq!(rate_limit("a=5/1m@key").unwrap().per(), tenantry_model::LimitScope::Key);
         check_limit("a=5/1m@planet", Err("unknown variant"));
+    }
+
+    #[test]
+    fn defaults_of_features() {
+        let json = |text| feature_default(text).map(|default| json!(default));
+        assert_eq!(json("on"), Ok(json!(true)));
+        assert_eq!(json("off"), Ok(json!(false)));
+        assert_eq!(json("25%"), Ok(json!({"percentage": 25})));
+        for bad in ["", "25", "101%", "-1%", "2.5%", "%", "yes"] {
+            assert!(feature_default(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

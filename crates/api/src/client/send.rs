@@ -35,6 +35,21 @@ pub(super) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
+/// An answer that is read piece by piece.
+#[derive(Debug)]
+pub struct Download(Response);
+
+impl Download {
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// [`ClientError::Transport`].
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        let piece = self.0.chunk().await.map_err(ClientError::Transport)?;
+        Ok(piece.map(|piece| piece.to_vec()))
+    }
+}
+
 impl Client {
     /// A request to a path under `/api/v1`.
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -83,6 +98,11 @@ impl Client {
     /// Sends a request whose answer has none.
     pub(super) async fn send_empty(&self, request: RequestBuilder) -> Result<(), ClientError> {
         self.answer(request).await.map(drop)
+    }
+
+    /// Sends a request whose answer is too large to be held.
+    pub(super) async fn download(&self, request: RequestBuilder) -> Result<Download, ClientError> {
+        self.answer(request).await.map(Download)
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Response, ClientError> {

@@ -7,9 +7,10 @@ use crate::{
     CompiledRateLimit, Reason,
     issuer::CompiledIssuer,
     limiter::{Level, Levels},
+    policy::Policy,
     route::CompiledRoute,
     runtime::InFlight,
-    tenant::{CompiledPlan, CompiledTenant, EffectiveLimits, KeyRules},
+    tenant::{CompiledTenant, KeyRules},
     upstream::CompiledUpstream,
 };
 
@@ -29,8 +30,8 @@ pub enum Decision {
 pub struct Admission {
     /// Whose request it is.
     pub tenant: Arc<CompiledTenant>,
-    /// The tenant's plan.
-    pub plan: Arc<CompiledPlan>,
+    /// What is enforced for the tenant.
+    pub policy: Arc<Policy>,
     /// Who is calling.
     pub identity: Identity,
     /// The place among the tenant's requests in progress; none in an explanation.
@@ -41,19 +42,19 @@ pub struct Admission {
 impl Admission {
     /// The tenant's rate limits and what is left of them.
     pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
-        limit_levels(&self.tenant, &self.plan, self.identity.key_rules(), &self.levels)
+        limit_levels(&self.policy, self.identity.key_rules(), &self.levels)
     }
 
     /// How many connections may carry requests of the tenant.
     #[must_use]
     pub fn max_connections(&self) -> Option<NonZeroU32> {
-        EffectiveLimits::new(&self.tenant, &self.plan).connections()
+        self.policy.limits.connections
     }
 
     /// How long bytes of the request's body have to wait.
     #[must_use]
     pub fn receiving_delay(&self, bytes: usize, now: Duration) -> Duration {
-        let rate = EffectiveLimits::new(&self.tenant, &self.plan).request_bytes_per_second();
+        let rate = self.policy.limits.request_bytes_per_second;
         let delay = |rate| self.tenant.runtime.receiving_delay(bytes as u64, rate, now);
         rate.map(delay).unwrap_or_default()
     }
@@ -61,7 +62,7 @@ impl Admission {
     /// How long bytes of the answer's body have to wait.
     #[must_use]
     pub fn sending_delay(&self, bytes: usize, now: Duration) -> Duration {
-        let rate = EffectiveLimits::new(&self.tenant, &self.plan).response_bytes_per_second();
+        let rate = self.policy.limits.response_bytes_per_second;
         let delay = |rate| self.tenant.runtime.sending_delay(bytes as u64, rate, now);
         rate.map(delay).unwrap_or_default()
     }
@@ -135,7 +136,7 @@ pub struct Denial {
 /// What limited a request.
 #[derive(Debug)]
 pub(super) struct LimitedBy {
-    pub(super) plan: Arc<CompiledPlan>,
+    pub(super) policy: Arc<Policy>,
     pub(super) key: Option<Arc<KeyRules>>,
     pub(super) levels: Levels,
 }
@@ -158,10 +159,8 @@ impl Denial {
 
     /// The tenant's rate limits and what is left of them, if the denial is about them.
     pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
-        let limited = self.tenant.as_ref().zip(self.limited.as_deref());
-        limited
-            .into_iter()
-            .flat_map(|(tenant, by)| limit_levels(tenant, &by.plan, by.key.as_ref(), &by.levels))
+        let limited = self.limited.as_deref().into_iter();
+        limited.flat_map(|by| limit_levels(&by.policy, by.key.as_ref(), &by.levels))
     }
 }
 
@@ -200,12 +199,11 @@ impl<'a> LimitLevel<'a> {
 
 /// The tenant's limits and then the key's own, each with its level.
 pub(super) fn limit_levels<'a>(
-    tenant: &'a CompiledTenant,
-    plan: &'a CompiledPlan,
+    policy: &'a Policy,
     key: Option<&'a Arc<KeyRules>>,
     levels: &'a [Option<Level>],
 ) -> impl Iterator<Item = LimitLevel<'a>> {
-    let of_tenant = EffectiveLimits::new(tenant, plan).requests();
+    let of_tenant = policy.limits.requests.iter();
     let of_key = key.into_iter().flat_map(|rules| &rules.limits);
     let limits = of_tenant
         .map(|limit| (limit, LimitOwner::Tenant))

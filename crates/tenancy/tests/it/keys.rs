@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde_json::json;
 use tenantry_model::{Bounded, KeyId, KeySpec, Timestamp};
 use tenantry_store::Store as _;
-use tenantry_tenancy::{Error, KeyRoll, NewIssuer, PageRequest, Precondition, layout};
+use tenantry_tenancy::{AuditFilter, Error, KeyRoll, NewIssuer, PageRequest, Precondition, layout};
 
 use crate::platform::{Platform, caller, named, parsed};
 
@@ -86,7 +86,8 @@ async fn an_audit_entry_shows_no_secret() {
         .unwrap();
     let request = PageRequest::new(None, None).unwrap();
     let target = format!("issuer/{id}");
-    let history = platform.tenancy.audit(Some(&target), &request).await.unwrap();
+    let filter = AuditFilter { target: Some(target), ..AuditFilter::default() };
+    let history = platform.tenancy.audit(&filter, &request).await.unwrap();
     assert_eq!(history.items.len(), 2);
     for entry in platform.audit().await {
         assert!(!serde_json::to_string(&entry.value).unwrap().contains(secret));

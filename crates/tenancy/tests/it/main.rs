@@ -1,6 +1,8 @@
 //! Operations on a real store in a directory of its own.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod chain;
+mod groups;
 mod keys;
 mod life;
 mod life_model;

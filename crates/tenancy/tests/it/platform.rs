@@ -13,8 +13,8 @@ use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{Plan, Route, TenantSpec, TenantState, Timestamp, Upstream};
 use tenantry_store::{OpenOptions, SledStore, Store, StoreId};
 use tenantry_tenancy::{
-    AuditEntry, Caller, Clock, Error, NewTenant, PageRequest, Tenancy, TenantRecord, TenantRef,
-    Versioned,
+    AuditEntry, AuditFilter, Caller, Clock, Error, NewTenant, PageRequest, Tenancy, TenantRecord,
+    TenantRef, Versioned,
 };
 
 /// Each look at it takes a millisecond.
@@ -102,7 +102,7 @@ impl Platform {
     /// The newest first.
     pub(crate) async fn audit(&self) -> Vec<Versioned<AuditEntry>> {
         let request = PageRequest::new(Some(1000), None).unwrap();
-        self.tenancy.audit(None, &request).await.unwrap().items
+        self.tenancy.audit(&AuditFilter::default(), &request).await.unwrap().items
     }
 
     /// Every row there is.
