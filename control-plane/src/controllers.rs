@@ -11,5 +11,6 @@ pub mod keys;
 pub mod audit;
 pub mod proxies;
 
+pub mod description;
 pub mod distribution;
 pub mod health;

@@ -13,6 +13,7 @@ pub mod master_key;
 pub mod random;
 pub mod token;
 
+pub mod openapi;
 pub mod router;
 
 pub mod controllers;

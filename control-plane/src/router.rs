@@ -3,23 +3,24 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     middleware::from_fn_with_state,
-    routing::{delete, get, post},
+    routing::{get, post},
 };
 use tenantry_distribution::{STATUS_PATH, STREAM_PATH};
-use tenantry_model::{Feature, Group, Plan, Route, Upstream};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
     controllers::{
-        audit, certificates, distribution, documents, domains, health, issuers, keys, proxies,
-        tenants,
+        audit, certificates, description, distribution, documents, domains, health, issuers, keys,
+        proxies, tenants,
     },
     http::{auth, failure, request},
     metrics,
+    openapi::{self, Document},
 };
 
 /// The largest body of an API request.
@@ -29,65 +30,91 @@ const MAX_REPORT_BYTES: usize = 4 << 20;
 
 /// The API, and what operators and Prometheus look at.
 pub fn api(app: Arc<App>) -> Router {
-    let router = Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .route("/api/v1/plans", collection::<Plan>())
-        .route("/api/v1/plans/{id}", item::<Plan>())
-        .route("/api/v1/groups", collection::<Group>())
-        .route("/api/v1/groups/{id}", item::<Group>())
-        .route("/api/v1/features", collection::<Feature>())
-        .route("/api/v1/features/{id}", item::<Feature>())
-        .route("/api/v1/upstreams", collection::<Upstream>())
-        .route("/api/v1/upstreams/{id}", item::<Upstream>())
-        .route("/api/v1/routes", collection::<Route>())
-        .route("/api/v1/routes/{id}", item::<Route>())
-        .route("/api/v1/tenants", get(tenants::list).post(tenants::create))
-        .route(
-            "/api/v1/tenants/{tenant}",
-            get(tenants::get).put(tenants::replace).patch(tenants::patch).delete(tenants::delete),
-        )
-        .route("/api/v1/tenants/{tenant}/effective", get(tenants::effective))
-        .route("/api/v1/tenants/{tenant}/activate", post(tenants::activate))
-        .route("/api/v1/tenants/{tenant}/suspend", post(tenants::suspend))
-        .route("/api/v1/tenants/{tenant}/resume", post(tenants::resume))
-        .route("/api/v1/tenants/{tenant}/undelete", post(tenants::undelete))
-        .route("/api/v1/tenants/{tenant}/purge", post(tenants::purge))
-        .route("/api/v1/purged-tenants", get(tenants::list_purged))
-        .route("/api/v1/purged-tenants/{tenant}", get(tenants::purged))
-        .route("/api/v1/tenants/{tenant}/domains", get(domains::list).post(domains::create))
-        .route("/api/v1/tenants/{tenant}/domains/{host}", get(domains::get).delete(domains::delete))
-        .route("/api/v1/tenants/{tenant}/keys", get(keys::list).post(keys::create))
-        .route(
-            "/api/v1/tenants/{tenant}/keys/{id}",
-            get(keys::get).put(keys::replace).patch(keys::patch).delete(keys::delete),
-        )
-        .route("/api/v1/tenants/{tenant}/keys/{id}/roll", post(keys::roll))
-        .route(
-            "/api/v1/tenants/{tenant}/issuers",
-            get(issuers::list_of_tenant).post(issuers::create_of_tenant),
-        )
-        .route(
-            "/api/v1/tenants/{tenant}/issuers/{id}",
-            get(issuers::get_of_tenant).delete(issuers::delete_of_tenant),
-        )
-        .route("/api/v1/issuers", get(issuers::list_shared).post(issuers::create_shared))
-        .route("/api/v1/issuers/{id}", get(issuers::get_shared).delete(issuers::delete_shared))
-        .route("/api/v1/certificates", get(certificates::list).post(certificates::create))
-        .route(
-            "/api/v1/certificates/{id}",
-            get(certificates::get).put(certificates::replace).delete(certificates::delete),
-        )
-        .route("/api/v1/proxies", get(proxies::list))
-        .route("/api/v1/audit", get(audit::list))
-        .route("/api/v1/audit/export", get(audit::export))
-        .route("/api/v1/audit/verify", get(audit::verify))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    let (router, collected) = operations().split_for_parts();
+    let document = Arc::new(Document::of(collected));
+    let router = router.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).layer(Extension(document));
     surrounded(router, Arc::clone(&app))
         .layer(from_fn_with_state(Arc::clone(&app), auth::root))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))
         .with_state(app)
+}
+
+/// The OpenAPI document of the API.
+#[must_use]
+pub fn document() -> Document {
+    Document::of(operations().into_openapi())
+}
+
+/// Every operation with what it says of itself. The path of each stands in its attribute, and nothing
+/// is added here in another way than this: what the document does not know does not exist.
+fn operations() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::introduction())
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(description::openapi))
+        .routes(routes!(description::page))
+        .routes(routes!(documents::plans::list, documents::plans::create))
+        .routes(routes!(
+            documents::plans::get,
+            documents::plans::replace,
+            documents::plans::patch,
+            documents::plans::delete
+        ))
+        .routes(routes!(documents::groups::list, documents::groups::create))
+        .routes(routes!(
+            documents::groups::get,
+            documents::groups::replace,
+            documents::groups::patch,
+            documents::groups::delete
+        ))
+        .routes(routes!(documents::features::list, documents::features::create))
+        .routes(routes!(
+            documents::features::get,
+            documents::features::replace,
+            documents::features::patch,
+            documents::features::delete
+        ))
+        .routes(routes!(documents::upstreams::list, documents::upstreams::create))
+        .routes(routes!(
+            documents::upstreams::get,
+            documents::upstreams::replace,
+            documents::upstreams::patch,
+            documents::upstreams::delete
+        ))
+        .routes(routes!(documents::routes::list, documents::routes::create))
+        .routes(routes!(
+            documents::routes::get,
+            documents::routes::replace,
+            documents::routes::patch,
+            documents::routes::delete
+        ))
+        .routes(routes!(tenants::list, tenants::create))
+        .routes(routes!(tenants::get, tenants::replace, tenants::patch, tenants::delete))
+        .routes(routes!(tenants::effective))
+        .routes(routes!(tenants::activate))
+        .routes(routes!(tenants::suspend))
+        .routes(routes!(tenants::resume))
+        .routes(routes!(tenants::undelete))
+        .routes(routes!(tenants::purge))
+        .routes(routes!(tenants::settings))
+        .routes(routes!(tenants::list_purged))
+        .routes(routes!(tenants::purged))
+        .routes(routes!(domains::list, domains::create))
+        .routes(routes!(domains::get, domains::delete))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::get, keys::replace, keys::patch, keys::delete))
+        .routes(routes!(keys::roll))
+        .routes(routes!(issuers::list_of_tenant, issuers::create_of_tenant))
+        .routes(routes!(issuers::get_of_tenant, issuers::delete_of_tenant))
+        .routes(routes!(issuers::list_shared, issuers::create_shared))
+        .routes(routes!(issuers::get_shared, issuers::delete_shared))
+        .routes(routes!(certificates::list, certificates::create))
+        .routes(routes!(certificates::get, certificates::replace, certificates::delete))
+        .routes(routes!(proxies::list))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::export))
+        .routes(routes!(audit::verify))
 }
 
 /// What proxies talk to.
@@ -100,17 +127,6 @@ pub fn distribution(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&app), auth::node))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))
         .with_state(app)
-}
-
-fn collection<D: documents::Shown>() -> axum::routing::MethodRouter<Arc<App>> {
-    get(documents::list::<D>).post(documents::create::<D>)
-}
-
-fn item<D: documents::Shown>() -> axum::routing::MethodRouter<Arc<App>> {
-    get(documents::get::<D>)
-        .put(documents::replace::<D>)
-        .patch(documents::patch::<D>)
-        .merge(delete(documents::delete::<D>))
 }
 
 /// What stands around every handler, from the inside out: panics become problems, and every request

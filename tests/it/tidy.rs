@@ -46,7 +46,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 19] = [
 ];
 
 /// Outside packages that only one package may name, and what stands in for the other end in tests.
-const ONLY_IN: [(&str, &str); 8] = [
+const ONLY_IN: [(&str, &str); 9] = [
     ("pingora", "tenantry-proxy"),
     ("axum", "tenantry-control-plane"),
     ("sled", "tenantry-store"),
@@ -55,6 +55,7 @@ const ONLY_IN: [(&str, &str); 8] = [
     ("tokio-rustls", "tenantry-proxy"),
     ("opentelemetry", "tenantry-proxy"),
     ("clap_complete", "tenantry-cli"),
+    ("utoipa-axum", "tenantry-control-plane"),
 ];
 
 /// Pure packages name nothing that does I/O, runs tasks or draws randomness.

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::stream;
-use tenantry_api::{AuditEntryBody, AuditQuery, AuditVerification, VerifyAuditQuery};
+use tenantry_api::{AuditEntryBody, AuditQuery, AuditVerification, PageBody, VerifyAuditQuery};
 use tenantry_tenancy::{AuditEntry, AuditFilter, Error, Listing, PageRequest, Versioned};
 
 use crate::{
@@ -21,7 +21,12 @@ use crate::{
 /// Entries that are read at once for an export.
 const EXPORT_PAGE: usize = 500;
 
-/// `GET /api/v1/audit`.
+/// What was done, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/audit", operation_id = "listAudit", tag = "platform",
+    params(AuditQuery), responses((status = 200, body = PageBody<AuditEntryBody>)),
+    security(("bearer" = ["audit:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<AuditQuery>,
@@ -30,8 +35,15 @@ pub async fn list(
     Ok(page(app.tenancy.audit(&filter(query), &request).await?, body))
 }
 
-/// `GET /api/v1/audit/export`: all that the filters let pass, newest first, a line of JSON each. If
-/// reading fails half-way, the answer is cut off, so that it cannot be taken for whole.
+/// All that was done, newest first, a line of JSON for each entry.
+///
+/// If reading fails half-way, the answer is cut off, so that it cannot be taken for whole.
+#[utoipa::path(
+    get, path = "/api/v1/audit/export", operation_id = "exportAudit", tag = "platform",
+    params(AuditQuery),
+    responses((status = 200, body = String, content_type = "application/x-ndjson")),
+    security(("bearer" = ["audit:read"])),
+)]
 pub async fn export(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<AuditQuery>,
@@ -58,7 +70,12 @@ pub async fn export(
     Ok((kind, Body::from_stream(pages)).into_response())
 }
 
-/// `GET /api/v1/audit/verify`.
+/// Follows the hash chain over all entries, and says whether it is whole.
+#[utoipa::path(
+    get, path = "/api/v1/audit/verify", operation_id = "verifyAudit", tag = "platform",
+    params(VerifyAuditQuery), responses((status = 200, body = AuditVerification)),
+    security(("bearer" = ["audit:read"])),
+)]
 pub async fn verify(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<VerifyAuditQuery>,

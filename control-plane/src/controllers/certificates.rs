@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
-use tenantry_api::{CertificateBody, CertificateQuery, CreateCertificate, ReplaceCertificate};
+use tenantry_api::{
+    CertificateBody, CertificateQuery, CreateCertificate, PageBody, ReplaceCertificate,
+};
 use tenantry_model::{Certificate, CertificateId};
 use tenantry_tenancy::{
     CertificateRecord, CertificateSpec, Error, PageRequest, TenantRef, Versioned,
@@ -18,11 +20,17 @@ use crate::{
         request::Asking,
         response::{Single, page},
     },
+    openapi::{CertificateName, IfMatch},
 };
 
 type Answer = Result<Single<CertificateBody>, Failure>;
 
-/// `POST /api/v1/certificates`.
+/// Stores a certificate, of a tenant or of the platform.
+#[utoipa::path(
+    post, path = "/api/v1/certificates", operation_id = "createCertificate", tag = "certificates",
+    request_body = CreateCertificate, responses((status = 201, body = CertificateBody)),
+    security(("bearer" = ["certificates:write"])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -37,7 +45,12 @@ pub async fn create(
     Ok(Single::created(location, created.revision, created))
 }
 
-/// `GET /api/v1/certificates`.
+/// Certificates, in the order in which they were made.
+#[utoipa::path(
+    get, path = "/api/v1/certificates", operation_id = "listCertificates", tag = "certificates",
+    params(CertificateQuery), responses((status = 200, body = PageBody<CertificateBody>)),
+    security(("bearer" = ["certificates:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<CertificateQuery>,
@@ -47,7 +60,12 @@ pub async fn list(
     Ok(page(app.tenancy.certificates(tenant.as_ref(), &request).await?, body))
 }
 
-/// `GET /api/v1/certificates/{id}`.
+/// One certificate, without its key.
+#[utoipa::path(
+    get, path = "/api/v1/certificates/{id}", operation_id = "getCertificate", tag = "certificates",
+    params(CertificateName), responses((status = 200, body = CertificateBody)),
+    security(("bearer" = ["certificates:read"])),
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Names(id): Names<String>,
@@ -57,7 +75,13 @@ pub async fn get(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `PUT /api/v1/certificates/{id}`.
+/// Replaces chain, key and domains of a certificate.
+#[utoipa::path(
+    put, path = "/api/v1/certificates/{id}", operation_id = "replaceCertificate", tag = "certificates",
+    params(CertificateName, IfMatch), request_body = ReplaceCertificate,
+    responses((status = 200, body = CertificateBody)),
+    security(("bearer" = ["certificates:write"])),
+)]
 pub async fn replace(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -73,7 +97,14 @@ pub async fn replace(
     Ok(Single::ok(changed.revision, changed))
 }
 
-/// `DELETE /api/v1/certificates/{id}`.
+/// Removes a certificate.
+///
+/// Connections that were made with it go on.
+#[utoipa::path(
+    delete, path = "/api/v1/certificates/{id}", operation_id = "deleteCertificate", tag = "certificates",
+    params(CertificateName, IfMatch), responses((status = 204)),
+    security(("bearer" = ["certificates:write"])),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

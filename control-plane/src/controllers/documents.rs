@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::Value;
-use tenantry_api::{DocumentBody, ListQuery};
+use tenantry_api::{DocumentBody, ListQuery, PageBody};
 use tenantry_model::{Feature, Group, Plan, Route, Upstream};
 use tenantry_tenancy::{Document, Error, PageRequest, Record, Versioned, merge};
 
@@ -25,30 +25,157 @@ pub trait Shown: Document {
     const PATH: &'static str;
 }
 
-impl Shown for Plan {
-    const PATH: &'static str = "/api/v1/plans";
+/// The operations of each kind. What they do is the same for all and stands below; only what they are
+/// called in the API differs.
+macro_rules! documents {
+    ($(
+        $(#[$doc:meta])*
+        $module:ident: $type:ident named by $name:ident,
+        path $path:literal, tag $tag:literal, noun $noun:literal,
+        reads $reads:literal, writes $writes:literal,
+        $create:literal, $list:literal, $get:literal, $replace:literal, $patch:literal, $delete:literal;
+    )*) => {
+        $(
+            impl Shown for $type {
+                const PATH: &'static str = $path;
+            }
+
+            $(#[$doc])*
+            pub mod $module {
+                use super::*;
+                use crate::openapi::{IfMatch, MergePatch, $name};
+
+                #[doc = concat!("Makes ", $noun, ".")]
+                #[utoipa::path(
+                    post, path = $path, operation_id = $create, tag = $tag,
+                    summary = concat!("Makes ", $noun, "."),
+                    request_body = $type, responses((status = 201, body = DocumentBody<$type>)),
+                    security(("bearer" = [$writes])),
+                )]
+                pub async fn create(
+                    app: State<Arc<App>>,
+                    caller: Asking,
+                    document: Json<$type>,
+                ) -> Answer<$type> {
+                    super::create(app, caller, document).await
+                }
+
+                #[doc = concat!("All ", $tag, ", by identifier.")]
+                #[utoipa::path(
+                    get, path = $path, operation_id = $list, tag = $tag,
+                    summary = concat!("All ", $tag, ", by identifier."),
+                    params(ListQuery), responses((status = 200, body = PageBody<DocumentBody<$type>>)),
+                    security(("bearer" = [$reads])),
+                )]
+                pub async fn list(
+                    app: State<Arc<App>>,
+                    query: Parameters<ListQuery>,
+                ) -> Result<impl IntoResponse, Failure> {
+                    super::list::<$type>(app, query).await
+                }
+
+                #[doc = concat!("Reads ", $noun, ".")]
+                #[utoipa::path(
+                    get, path = concat!($path, "/{id}"), operation_id = $get, tag = $tag,
+                    summary = concat!("Reads ", $noun, "."),
+                    params($name), responses((status = 200, body = DocumentBody<$type>)),
+                    security(("bearer" = [$reads])),
+                )]
+                pub async fn get(
+                    app: State<Arc<App>>,
+                    id: Names<String>,
+                    conditions: Conditions,
+                ) -> Answer<$type> {
+                    super::get(app, id, conditions).await
+                }
+
+                #[doc = concat!("Replaces ", $noun, ".")]
+                #[utoipa::path(
+                    put, path = concat!($path, "/{id}"), operation_id = $replace, tag = $tag,
+                    summary = concat!("Replaces ", $noun, "."),
+                    params($name, IfMatch), request_body = $type,
+                    responses((status = 200, body = DocumentBody<$type>)),
+                    security(("bearer" = [$writes])),
+                )]
+                pub async fn replace(
+                    app: State<Arc<App>>,
+                    caller: Asking,
+                    id: Names<String>,
+                    conditions: Conditions,
+                    document: Json<Value>,
+                ) -> Answer<$type> {
+                    super::replace(app, caller, id, conditions, document).await
+                }
+
+                #[doc = concat!("Changes some fields of ", $noun, ".")]
+                #[utoipa::path(
+                    patch, path = concat!($path, "/{id}"), operation_id = $patch, tag = $tag,
+                    summary = concat!("Changes some fields of ", $noun, "."),
+                    params($name, IfMatch),
+                    request_body(content = MergePatch, content_type = "application/merge-patch+json"),
+                    responses((status = 200, body = DocumentBody<$type>)),
+                    security(("bearer" = [$writes])),
+                )]
+                pub async fn patch(
+                    app: State<Arc<App>>,
+                    caller: Asking,
+                    id: Names<String>,
+                    conditions: Conditions,
+                    patch: Json<Value>,
+                ) -> Answer<$type> {
+                    super::patch(app, caller, id, conditions, patch).await
+                }
+
+                #[doc = concat!("Removes ", $noun, " that nothing refers to.")]
+                #[utoipa::path(
+                    delete, path = concat!($path, "/{id}"), operation_id = $delete, tag = $tag,
+                    summary = concat!("Removes ", $noun, " that nothing refers to."),
+                    params($name, IfMatch), responses((status = 204)),
+                    security(("bearer" = [$writes])),
+                )]
+                pub async fn delete(
+                    app: State<Arc<App>>,
+                    caller: Asking,
+                    id: Names<String>,
+                    conditions: Conditions,
+                ) -> Result<StatusCode, Failure> {
+                    super::delete::<$type>(app, caller, id, conditions).await
+                }
+            }
+        )*
+    };
 }
 
-impl Shown for Group {
-    const PATH: &'static str = "/api/v1/groups";
-}
-
-impl Shown for Feature {
-    const PATH: &'static str = "/api/v1/features";
-}
-
-impl Shown for Upstream {
-    const PATH: &'static str = "/api/v1/upstreams";
-}
-
-impl Shown for Route {
-    const PATH: &'static str = "/api/v1/routes";
+documents! {
+    /// `/api/v1/plans`.
+    plans: Plan named by PlanName,
+    path "/api/v1/plans", tag "plans", noun "a plan", reads "plans:read", writes "plans:write",
+    "createPlan", "listPlans", "getPlan", "replacePlan", "patchPlan", "deletePlan";
+    /// `/api/v1/groups`.
+    groups: Group named by GroupName,
+    path "/api/v1/groups", tag "groups", noun "a group", reads "plans:read", writes "plans:write",
+    "createGroup", "listGroups", "getGroup", "replaceGroup", "patchGroup", "deleteGroup";
+    /// `/api/v1/features`.
+    features: Feature named by FeatureName,
+    path "/api/v1/features", tag "features", noun "a feature",
+    reads "features:read", writes "features:write",
+    "createFeature", "listFeatures", "getFeature", "replaceFeature", "patchFeature", "deleteFeature";
+    /// `/api/v1/upstreams`.
+    upstreams: Upstream named by UpstreamName,
+    path "/api/v1/upstreams", tag "upstreams", noun "an upstream",
+    reads "upstreams:read", writes "upstreams:write",
+    "createUpstream", "listUpstreams", "getUpstream", "replaceUpstream", "patchUpstream",
+    "deleteUpstream";
+    /// `/api/v1/routes`.
+    routes: Route named by RouteName,
+    path "/api/v1/routes", tag "routes", noun "a route", reads "routes:read", writes "routes:write",
+    "createRoute", "listRoutes", "getRoute", "replaceRoute", "patchRoute", "deleteRoute";
 }
 
 type Answer<D> = Result<Single<DocumentBody<D>>, Failure>;
 
 /// `POST` on the collection.
-pub async fn create<D: Shown>(
+async fn create<D: Shown>(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Json(document): Json<D>,
@@ -59,7 +186,7 @@ pub async fn create<D: Shown>(
 }
 
 /// `GET` on the collection.
-pub async fn list<D: Shown>(
+async fn list<D: Shown>(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<impl IntoResponse, Failure> {
@@ -68,7 +195,7 @@ pub async fn list<D: Shown>(
 }
 
 /// `GET` on one.
-pub async fn get<D: Shown>(
+async fn get<D: Shown>(
     State(app): State<Arc<App>>,
     Names(id): Names<String>,
     conditions: Conditions,
@@ -78,7 +205,7 @@ pub async fn get<D: Shown>(
 }
 
 /// `PUT` on one. The identifier may be left out of the body, as the path has it.
-pub async fn replace<D: Shown>(
+async fn replace<D: Shown>(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names(id): Names<String>,
@@ -99,7 +226,7 @@ pub async fn replace<D: Shown>(
 }
 
 /// `PATCH` on one.
-pub async fn patch<D: Shown>(
+async fn patch<D: Shown>(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names(id): Names<String>,
@@ -113,7 +240,7 @@ pub async fn patch<D: Shown>(
 }
 
 /// `DELETE` on one.
-pub async fn delete<D: Shown>(
+async fn delete<D: Shown>(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names(id): Names<String>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
-use tenantry_api::{AddDomain, DomainBody, ListQuery};
+use tenantry_api::{AddDomain, DomainBody, ListQuery, PageBody};
 use tenantry_model::{Domain, DomainPattern};
 use tenantry_tenancy::{DomainRecord, Error, PageRequest, TenantRef, Versioned};
 
@@ -16,9 +16,15 @@ use crate::{
         request::Asking,
         response::{Single, page},
     },
+    openapi::{DomainName, IfMatch, TenantName},
 };
 
-/// `POST` on the collection.
+/// Adds a domain to a tenant.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/domains", operation_id = "addDomain", tag = "domains",
+    params(TenantName), request_body = AddDomain, responses((status = 201, body = DomainBody)),
+    security(("bearer" = ["domains:write"])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -31,7 +37,12 @@ pub async fn create(
     Ok(Single::created(location, added.revision, added))
 }
 
-/// `GET` on the collection.
+/// The domains of a tenant.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/domains", operation_id = "listDomains", tag = "domains",
+    params(TenantName, ListQuery), responses((status = 200, body = PageBody<DomainBody>)),
+    security(("bearer" = ["domains:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -41,7 +52,12 @@ pub async fn list(
     Ok(page(app.tenancy.domains(&tenant.parse()?, &request).await?, body))
 }
 
-/// `GET` on one.
+/// One domain of a tenant.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/domains/{host}", operation_id = "getDomain", tag = "domains",
+    params(DomainName), responses((status = 200, body = DomainBody)),
+    security(("bearer" = ["domains:read"])),
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Names((tenant, host)): Names<(String, String)>,
@@ -51,7 +67,12 @@ pub async fn get(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `DELETE` on one.
+/// Takes a domain from a tenant.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/domains/{host}", operation_id = "removeDomain", tag = "domains",
+    params(DomainName, IfMatch), responses((status = 204)),
+    security(("bearer" = ["domains:write"])),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

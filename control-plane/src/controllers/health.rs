@@ -4,19 +4,27 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::{StatusCode, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use tenantry_api::ProblemKind;
 
 use crate::{app::App, http::failure::Failure};
 
-/// `GET /healthz`: the process answers.
+/// Whether the process answers.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "getHealth", tag = "process",
+    responses((status = 200, body = String, content_type = "text/plain")), security(()),
+)]
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the state is loaded and changes are taken.
+/// Whether the state is loaded and changes are taken.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "getReadiness", tag = "process",
+    responses((status = 200, body = String, content_type = "text/plain")), security(()),
+)]
 pub async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Failure> {
     if let Some(reason) = app.store.status().await.read_only {
         return Err(Failure::new(ProblemKind::Unavailable, reason.to_string()));
@@ -27,12 +35,17 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Failure
     }
 }
 
-/// `GET /metrics`.
+/// Metrics for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "getMetrics", tag = "process",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text")),
+    security(()),
+)]
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     let status = app.store.status().await;
     match app.metrics.page(&status, app.nodes.connected()) {
         Ok(page) => ([(header::CONTENT_TYPE, tenantry_telemetry::metrics::CONTENT_TYPE)], page)
             .into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Err(_) => Failure::internal().into_response(),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
-use tenantry_api::{CreateIssuer, IssuerBody, ListQuery};
+use tenantry_api::{CreateIssuer, IssuerBody, ListQuery, PageBody};
 use tenantry_model::{IssuerId, KeySource};
 use tenantry_tenancy::{Error, IssuerRecord, NewIssuer, PageRequest, TenantRef, Versioned};
 
@@ -16,11 +16,17 @@ use crate::{
         request::Asking,
         response::{Single, page},
     },
+    openapi::{IfMatch, IssuerName, SharedIssuerName, TenantName},
 };
 
 type Answer = Result<Single<IssuerBody>, Failure>;
 
-/// `POST` on a tenant's collection.
+/// Trusts a JWT issuer for one tenant.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/issuers", operation_id = "createTenantIssuer", tag = "issuers",
+    params(TenantName), request_body = CreateIssuer, responses((status = 201, body = IssuerBody)),
+    security(("bearer" = ["issuers:write"])),
+)]
 pub async fn create_of_tenant(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -34,7 +40,12 @@ pub async fn create_of_tenant(
     Ok(Single::created(location, created.revision, created))
 }
 
-/// `GET` on a tenant's collection.
+/// The issuers of a tenant.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/issuers", operation_id = "listTenantIssuers", tag = "issuers",
+    params(TenantName, ListQuery), responses((status = 200, body = PageBody<IssuerBody>)),
+    security(("bearer" = ["issuers:read"])),
+)]
 pub async fn list_of_tenant(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -44,7 +55,12 @@ pub async fn list_of_tenant(
     Ok(page(app.tenancy.issuers(Some(&tenant), &request).await?, body))
 }
 
-/// `GET` on one of a tenant.
+/// One issuer of a tenant.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/issuers/{id}", operation_id = "getTenantIssuer", tag = "issuers",
+    params(IssuerName), responses((status = 200, body = IssuerBody)),
+    security(("bearer" = ["issuers:read"])),
+)]
 pub async fn get_of_tenant(
     State(app): State<Arc<App>>,
     Names((tenant, id)): Names<(String, String)>,
@@ -54,7 +70,12 @@ pub async fn get_of_tenant(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `DELETE` on one of a tenant.
+/// Trusts an issuer of a tenant no longer.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/issuers/{id}", operation_id = "deleteTenantIssuer", tag = "issuers",
+    params(IssuerName, IfMatch), responses((status = 204)),
+    security(("bearer" = ["issuers:write"])),
+)]
 pub async fn delete_of_tenant(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -67,7 +88,12 @@ pub async fn delete_of_tenant(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /api/v1/issuers`.
+/// Trusts a JWT issuer for all tenants.
+#[utoipa::path(
+    post, path = "/api/v1/issuers", operation_id = "createIssuer", tag = "issuers",
+    request_body = CreateIssuer, responses((status = 201, body = IssuerBody)),
+    security(("bearer" = ["shared_issuers:write"])),
+)]
 pub async fn create_shared(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -78,7 +104,12 @@ pub async fn create_shared(
     Ok(Single::created(location, created.revision, created))
 }
 
-/// `GET /api/v1/issuers`.
+/// The issuers of all tenants.
+#[utoipa::path(
+    get, path = "/api/v1/issuers", operation_id = "listIssuers", tag = "issuers",
+    params(ListQuery), responses((status = 200, body = PageBody<IssuerBody>)),
+    security(("bearer" = ["shared_issuers:read"])),
+)]
 pub async fn list_shared(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<ListQuery>,
@@ -87,7 +118,12 @@ pub async fn list_shared(
     Ok(page(app.tenancy.issuers(None, &request).await?, body))
 }
 
-/// `GET /api/v1/issuers/{id}`.
+/// One issuer of all tenants.
+#[utoipa::path(
+    get, path = "/api/v1/issuers/{id}", operation_id = "getIssuer", tag = "issuers",
+    params(SharedIssuerName), responses((status = 200, body = IssuerBody)),
+    security(("bearer" = ["shared_issuers:read"])),
+)]
 pub async fn get_shared(
     State(app): State<Arc<App>>,
     Names(id): Names<String>,
@@ -97,7 +133,12 @@ pub async fn get_shared(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `DELETE /api/v1/issuers/{id}`.
+/// Trusts an issuer of all tenants no longer.
+#[utoipa::path(
+    delete, path = "/api/v1/issuers/{id}", operation_id = "deleteIssuer", tag = "issuers",
+    params(SharedIssuerName, IfMatch), responses((status = 204)),
+    security(("bearer" = ["shared_issuers:write"])),
+)]
 pub async fn delete_shared(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::Value;
-use tenantry_api::{ApiKeyBody, CreateApiKey, CreatedApiKey, ListQuery, RollApiKey};
-use tenantry_model::{ApiKey, KeyId, Timestamp};
+use tenantry_api::{ApiKeyBody, CreatedApiKey, ListQuery, PageBody, RollApiKey};
+use tenantry_model::{ApiKey, KeyId, KeySpec, Timestamp};
 use tenantry_tenancy::{
     ApiKeyRecord, CreatedKey, Error, KeyRoll, PageRequest, TenantRef, Versioned,
 };
@@ -19,20 +19,34 @@ use crate::{
         request::Asking,
         response::{Single, page},
     },
+    openapi::{IfMatch, KeyName, MergePatch, TenantName},
 };
 
-/// `POST` on the collection. This and rolling answer with the secret, and nothing else ever does.
+/// Makes an API key.
+///
+/// This and rolling answer with the secret, and nothing else ever does.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/keys", operation_id = "createKey", tag = "keys",
+    params(TenantName), request_body = KeySpec,
+    responses((status = 201, body = CreatedApiKey)),
+    security(("bearer" = ["keys:write"])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names(tenant): Names<String>,
-    Json(key): Json<CreateApiKey>,
+    Json(key): Json<KeySpec>,
 ) -> Result<Single<CreatedApiKey>, Failure> {
     let tenant: TenantRef = tenant.parse()?;
     Ok(created(app.tenancy.create_key(&caller, &tenant, key).await?))
 }
 
-/// `GET` on the collection.
+/// The API keys of a tenant, without their secrets.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/keys", operation_id = "listKeys", tag = "keys",
+    params(TenantName, ListQuery), responses((status = 200, body = PageBody<ApiKeyBody>)),
+    security(("bearer" = ["keys:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -48,7 +62,14 @@ pub async fn list(
     Ok(page(keys, move |key| body(key, last_used.next().flatten())))
 }
 
-/// `GET` on one. It is always sent whole: when it was last used is no part of its revision.
+/// One API key of a tenant, without its secret.
+///
+/// It is always sent whole: when it was last used is no part of its revision.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/keys/{id}", operation_id = "getKey", tag = "keys",
+    params(KeyName), responses((status = 200, body = ApiKeyBody)),
+    security(("bearer" = ["keys:read"])),
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Names((tenant, id)): Names<(String, String)>,
@@ -56,20 +77,35 @@ pub async fn get(
     shown(&app, app.tenancy.key(&tenant.parse()?, parsed(&id)?).await?).await
 }
 
-/// `PUT` on one.
+/// Replaces what may be written of an API key.
+///
+/// What is not given falls back to its default. The secret stays.
+#[utoipa::path(
+    put, path = "/api/v1/tenants/{tenant}/keys/{id}", operation_id = "replaceKey", tag = "keys",
+    params(KeyName, IfMatch), request_body = KeySpec,
+    responses((status = 200, body = ApiKeyBody)),
+    security(("bearer" = ["keys:write"])),
+)]
 pub async fn replace(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Names((tenant, id)): Names<(String, String)>,
     conditions: Conditions,
-    Json(key): Json<CreateApiKey>,
+    Json(key): Json<KeySpec>,
 ) -> Result<Single<ApiKeyBody>, Failure> {
     let (tenant, id) = (tenant.parse()?, parsed(&id)?);
     let precondition = &conditions.precondition;
     shown(&app, app.tenancy.replace_key(&caller, &tenant, id, &key, precondition).await?).await
 }
 
-/// `PATCH` on one.
+/// Changes some fields of an API key.
+#[utoipa::path(
+    patch, path = "/api/v1/tenants/{tenant}/keys/{id}", operation_id = "patchKey", tag = "keys",
+    params(KeyName, IfMatch),
+    request_body(content = MergePatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = ApiKeyBody)),
+    security(("bearer" = ["keys:write"])),
+)]
 pub async fn patch(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -82,7 +118,16 @@ pub async fn patch(
     shown(&app, app.tenancy.patch_key(&caller, &tenant, id, &patch, precondition).await?).await
 }
 
-/// `POST .../roll`: a new key in the place of an old one.
+/// Makes a new API key in the place of an old one.
+///
+/// The new key may do what the old one may. The old one expires when the overlap ends, and is refused at
+/// once if there is none.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/keys/{id}/roll", operation_id = "rollKey", tag = "keys",
+    params(KeyName, IfMatch), request_body = RollApiKey,
+    responses((status = 201, body = CreatedApiKey)),
+    security(("bearer" = ["keys:write"])),
+)]
 pub async fn roll(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -96,7 +141,12 @@ pub async fn roll(
     Ok(created(app.tenancy.roll_key(&caller, &tenant, id, roll, &conditions.precondition).await?))
 }
 
-/// `DELETE` on one: the key is revoked.
+/// Revokes an API key for good.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}/keys/{id}", operation_id = "revokeKey", tag = "keys",
+    params(KeyName, IfMatch), responses((status = 204)),
+    security(("bearer" = ["keys:write"])),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,

@@ -10,7 +10,12 @@ use crate::{
     distributor::{Node, Position},
 };
 
-/// `GET /api/v1/proxies`: all of them, as their number is bounded.
+/// The proxies, and what each enforces: all of them, as their number is bounded.
+#[utoipa::path(
+    get, path = "/api/v1/proxies", operation_id = "listProxies", tag = "platform",
+    responses((status = 200, body = PageBody<ProxyBody>)),
+    security(("bearer" = ["proxies:read"])),
+)]
 pub async fn list(State(app): State<Arc<App>>) -> Json<PageBody<ProxyBody>> {
     let head = app.distributor.position();
     let items = app.nodes.all().into_iter().map(|node| body(node, head)).collect();

@@ -6,7 +6,7 @@ use axum::{extract::State, response::IntoResponse};
 use serde_json::{Map, Value};
 use tenantry_api::{
     CreateTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody, EffectiveQuery,
-    ListQuery, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
+    ListQuery, PageBody, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
 };
 use tenantry_model::TenantSpec;
 use tenantry_tenancy::{
@@ -23,11 +23,17 @@ use crate::{
         request::Asking,
         response::{Single, page},
     },
+    openapi::{IfMatch, MergePatch, PurgedTenantName, TenantName},
 };
 
 type Answer = Result<Single<TenantBody>, Failure>;
 
-/// `POST /api/v1/tenants`.
+/// Makes a tenant, with what it starts with, in one commit.
+#[utoipa::path(
+    post, path = "/api/v1/tenants", operation_id = "createTenant", tag = "tenants",
+    request_body = CreateTenant, responses((status = 201, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -41,7 +47,12 @@ pub async fn create(
     Ok(Single::created(location, created.revision, created))
 }
 
-/// `GET /api/v1/tenants`.
+/// Tenants, in the order in which they were made.
+#[utoipa::path(
+    get, path = "/api/v1/tenants", operation_id = "listTenants", tag = "tenants",
+    params(TenantQuery), responses((status = 200, body = PageBody<TenantBody>)),
+    security(("bearer" = ["tenants:read"])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<TenantQuery>,
@@ -52,7 +63,12 @@ pub async fn list(
     Ok(page(app.tenancy.tenants(&filter, &request).await?, body))
 }
 
-/// `GET /api/v1/tenants/{tenant}`.
+/// One tenant.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}", operation_id = "getTenant", tag = "tenants",
+    params(TenantName), responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:read"])),
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -62,7 +78,15 @@ pub async fn get(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `GET /api/v1/tenants/{tenant}/effective`.
+/// What holds for a tenant.
+///
+/// Its limits and features once default, plan, group and its own overrides are put together; with
+/// `explain=1` also who said each of them.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/effective", operation_id = "getEffective", tag = "tenants",
+    params(TenantName, EffectiveQuery), responses((status = 200, body = EffectiveBody)),
+    security(("bearer" = ["tenants:read"])),
+)]
 pub async fn effective(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -75,7 +99,15 @@ pub async fn effective(
     Ok(Single::ok(revision, body))
 }
 
-/// `PUT /api/v1/tenants/{tenant}`.
+/// Replaces what may be written of a tenant.
+///
+/// What is not given falls back to its default.
+#[utoipa::path(
+    put, path = "/api/v1/tenants/{tenant}", operation_id = "replaceTenant", tag = "tenants",
+    params(TenantName, IfMatch), request_body = TenantSpec,
+    responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn replace(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -87,7 +119,14 @@ pub async fn replace(
     changed(app.tenancy.replace_tenant(&caller, &tenant.parse()?, &spec, precondition).await?)
 }
 
-/// `PATCH /api/v1/tenants/{tenant}`.
+/// Changes some fields of a tenant.
+#[utoipa::path(
+    patch, path = "/api/v1/tenants/{tenant}", operation_id = "patchTenant", tag = "tenants",
+    params(TenantName, IfMatch),
+    request_body(content = MergePatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn patch(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -99,7 +138,12 @@ pub async fn patch(
     changed(app.tenancy.patch_tenant(&caller, &tenant.parse()?, &patch, precondition).await?)
 }
 
-/// `DELETE /api/v1/tenants/{tenant}`.
+/// Removes a tenant, so that it can be brought back for a while.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenant}", operation_id = "deleteTenant", tag = "tenants",
+    params(TenantName, DeleteTenantQuery, IfMatch), responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -111,7 +155,12 @@ pub async fn delete(
     moved(&app, &caller, &tenant, &transition, &conditions).await
 }
 
-/// `POST /api/v1/tenants/{tenant}/activate`.
+/// Serves a tenant that was still to be set up.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/activate", operation_id = "activateTenant", tag = "tenants",
+    params(TenantName, IfMatch), responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn activate(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -121,7 +170,13 @@ pub async fn activate(
     moved(&app, &caller, &tenant, &Transition::Activate, &conditions).await
 }
 
-/// `POST /api/v1/tenants/{tenant}/suspend`.
+/// Refuses a tenant's requests until it is resumed.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/suspend", operation_id = "suspendTenant", tag = "tenants",
+    params(TenantName, IfMatch), request_body = SuspendTenant,
+    responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn suspend(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -133,7 +188,12 @@ pub async fn suspend(
     moved(&app, &caller, &tenant, &transition, &conditions).await
 }
 
-/// `POST /api/v1/tenants/{tenant}/resume`.
+/// Serves a suspended tenant again.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/resume", operation_id = "resumeTenant", tag = "tenants",
+    params(TenantName, IfMatch), responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn resume(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -143,7 +203,12 @@ pub async fn resume(
     moved(&app, &caller, &tenant, &Transition::Resume, &conditions).await
 }
 
-/// `POST /api/v1/tenants/{tenant}/undelete`.
+/// Brings a deleted tenant back to what it was.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/undelete", operation_id = "undeleteTenant", tag = "tenants",
+    params(TenantName, IfMatch), responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn undelete(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -153,7 +218,25 @@ pub async fn undelete(
     moved(&app, &caller, &tenant, &Transition::Undelete, &conditions).await
 }
 
-/// `POST /api/v1/tenants/{tenant}/purge`.
+/// The settings that a tenant can have: the JSON Schema of each key.
+#[utoipa::path(
+    get, path = "/api/v1/settings", operation_id = "listSettings", tag = "tenants",
+    responses((status = 200, body = BTreeMap<String, Object>)),
+    security(("bearer" = ["tenants:read"])),
+)]
+pub async fn settings(State(app): State<Arc<App>>) -> axum::Json<Map<String, Value>> {
+    axum::Json(app.tenancy.setting_schemas())
+}
+
+/// Removes a deleted tenant for good.
+///
+/// What is left is a certificate of its deletion.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenant}/purge", operation_id = "purgeTenant", tag = "tenants",
+    params(TenantName, IfMatch), request_body = PurgeTenant,
+    responses((status = 200, body = DeletionCertificateBody)),
+    security(("bearer" = ["tenants:write"])),
+)]
 pub async fn purge(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
@@ -166,7 +249,12 @@ pub async fn purge(
     Ok(Single::ok(purged.revision.as_u64(), certificate(purged)))
 }
 
-/// `GET /api/v1/purged-tenants/{tenant}`.
+/// The certificate of a tenant's deletion.
+#[utoipa::path(
+    get, path = "/api/v1/purged-tenants/{tenant}", operation_id = "getPurgedTenant", tag = "tenants",
+    params(PurgedTenantName), responses((status = 200, body = DeletionCertificateBody)),
+    security(("bearer" = ["tenants:read"])),
+)]
 pub async fn purged(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
@@ -177,7 +265,12 @@ pub async fn purged(
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
 }
 
-/// `GET /api/v1/purged-tenants`.
+/// The certificates of deleted tenants.
+#[utoipa::path(
+    get, path = "/api/v1/purged-tenants", operation_id = "listPurgedTenants", tag = "tenants",
+    params(ListQuery), responses((status = 200, body = PageBody<DeletionCertificateBody>)),
+    security(("bearer" = ["tenants:read"])),
+)]
 pub async fn list_purged(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<ListQuery>,

@@ -11,7 +11,6 @@ use tenantry_distribution::{
     Change as Resource, EncodeError, Ledger, Position, Removal, Update, UpdateKind,
 };
 use tenantry_store::{Change, ReadError, Store, WatchError, WatchItem};
-use tenantry_tenancy::layout;
 use tokio::{sync::watch, time};
 
 use super::{
@@ -73,7 +72,7 @@ async fn load_and_follow(
     }
     let revision = status.head;
     let mut head = Position { epoch, revision, hash: ledger.hash() };
-    let mut announced = revision;
+    let mut seen = revision;
     tracing::info!(%revision, resources = ledger.resources(), "the state is loaded");
     distributor.replace(Some(Window::new(head)));
 
@@ -85,44 +84,33 @@ async fn load_and_follow(
             item = commits.next() => {
                 let item = item.unwrap_or(Err(WatchError::Unavailable))?;
                 let (to, changes) = match item {
-                    WatchItem::Commit { rev, changes } if concerns_nobody(&changes) => {
-                        announced = announced.max(rev);
-                        continue;
-                    }
                     WatchItem::Commit { rev, changes } => (rev, projected(&changes)),
                     WatchItem::Progress { rev } => (rev, Vec::new()),
                 };
-                announced = announced.max(to);
-                if to > head.revision {
-                    changes.iter().for_each(|change| ledger.apply(change));
-                    let next = Position { epoch, revision: to, hash: ledger.hash() };
-                    distributor.push(next, delta(head, next, changes)?);
-                    head = next;
+                if to <= seen {
+                    continue;
                 }
+                seen = to;
+                if changes.is_empty() {
+                    // Nothing that concerns proxies: they are not told of it.
+                    distributor.see(seen);
+                    continue;
+                }
+                changes.iter().for_each(|change| ledger.apply(change));
+                let next = Position { epoch, revision: to, hash: ledger.hash() };
+                distributor.push(next, delta(head, next, changes)?);
+                head = next;
             }
             _ = check.tick() => {
                 // A commit that was not announced for a whole interval was lost.
-                let ahead = store.status().await.head > announced;
-                if ahead && suspicion == Some(announced) {
+                let ahead = store.status().await.head > seen;
+                if ahead && suspicion == Some(seen) {
                     return Err(Lost::Silent);
                 }
-                suspicion = ahead.then_some(announced);
+                suspicion = ahead.then_some(seen);
             }
         }
     }
-}
-
-/// When keys were last used and how audit entries are linked is written all the time, and no proxy has to
-/// hear of it: the head stays, and the next change leads from there.
-fn concerns_nobody(changes: &[Change]) -> bool {
-    let is_ours = |change: &Change| {
-        let key = match change {
-            Change::Put(row) => &row.key,
-            Change::Delete(key) => key,
-        };
-        layout::BACKGROUND.iter().any(|ours| key.starts_with(ours.as_bytes()))
-    };
-    !changes.is_empty() && changes.iter().all(is_ours)
 }
 
 fn projected(changes: &[Change]) -> Vec<Resource> {
@@ -133,7 +121,11 @@ fn projected(changes: &[Change]) -> Vec<Resource> {
     changes.iter().filter_map(project).collect()
 }
 
-fn delta(from: Position, to: Position, changes: Vec<Resource>) -> Result<Bytes, EncodeError> {
+pub(super) fn delta(
+    from: Position,
+    to: Position,
+    changes: Vec<Resource>,
+) -> Result<Bytes, EncodeError> {
     let update = Update {
         epoch: to.epoch,
         kind: UpdateKind::Delta,

@@ -13,9 +13,14 @@ use tenantry_api::ProblemKind;
 use super::failure::Failure;
 use crate::{app::App, token::Token};
 
-/// Everything under `/api/` needs the root token, also what does not exist.
+/// What the API says of itself, which is the same for everybody.
+const DESCRIPTION: &str = "/api/v1/openapi.json";
+
+/// Everything under `/api/` needs the root token, also what does not exist, except for
+/// its description.
 pub async fn root(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let is_open = !request.uri().path().starts_with("/api/");
+    let path = request.uri().path();
+    let is_open = !path.starts_with("/api/") || path == DESCRIPTION;
     if is_open || presents(request.headers(), &app.root_token) {
         next.run(request).await
     } else {

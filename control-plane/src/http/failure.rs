@@ -113,7 +113,8 @@ impl From<StoreFault> for Failure {
 }
 
 impl Failure {
-    fn internal() -> Self {
+    /// A fault of the control plane, which its log describes.
+    pub(crate) fn internal() -> Self {
         let detail = "something is wrong with the control plane; its log has this request's id";
         Self::new(ProblemKind::Internal, detail)
     }

@@ -5,4 +5,5 @@ mod api;
 mod certificates;
 mod distribution;
 mod inputs;
+mod openapi;
 mod server;

@@ -11,6 +11,7 @@ use tenantry_model::{
 pub type CreateApiKey = KeySpec;
 
 /// `POST /api/v1/tenants/{tenant}/keys/{id}/roll`; answered with [`CreatedApiKey`].
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RollApiKey {
@@ -23,6 +24,7 @@ pub struct RollApiKey {
 }
 
 /// A key as it is returned: everything but the secret.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKeyBody {
     /// Never changes, and is not the secret.
@@ -56,6 +58,7 @@ pub struct ApiKeyBody {
 }
 
 /// The answer to [`CreateApiKey`], the only one that ever holds the secret.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedApiKey {
     /// The key.

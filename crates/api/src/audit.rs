@@ -5,10 +5,13 @@ use serde_json::Value;
 use tenantry_model::{TenantId, Timestamp};
 
 /// `GET /api/v1/audit`: newest first.
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
-    /// 1 to [`MAX_PAGE_ITEMS`](crate::page::MAX_PAGE_ITEMS).
+    /// How many items a page has at most: 1 to 1000; 100, if not given.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<u64>, minimum = 1, maximum = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// The `next_cursor` of the page before, with the same filters.
@@ -36,6 +39,8 @@ pub struct AuditQuery {
 }
 
 /// `GET /api/v1/audit/verify`.
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyAuditQuery {
@@ -48,6 +53,7 @@ pub struct VerifyAuditQuery {
 }
 
 /// Whether the audit log is what it was.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditVerification {
     /// Whether nothing is wrong.
@@ -65,6 +71,7 @@ pub struct AuditVerification {
 }
 
 /// One thing that was done.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntryBody {
     /// A ULID.

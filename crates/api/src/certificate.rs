@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_model::{CertificateId, CertificatePem, DomainPattern, TenantId, Timestamp};
 
 /// `POST /api/v1/certificates`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateCertificate {
@@ -25,6 +26,7 @@ pub struct CreateCertificate {
 }
 
 /// `PUT /api/v1/certificates/{id}`. Whose it is never changes.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceCertificate {
@@ -54,6 +56,7 @@ impl fmt::Debug for ReplaceCertificate {
 }
 
 /// A certificate as it is returned: without its key.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateBody {
     /// Never changes.
@@ -83,10 +86,13 @@ pub struct CertificateBody {
 }
 
 /// Which certificates are listed.
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateQuery {
-    /// 1 to [`MAX_PAGE_ITEMS`](crate::page::MAX_PAGE_ITEMS).
+    /// How many items a page has at most: 1 to 1000; 100, if not given.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<u64>, minimum = 1, maximum = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// The `next_cursor` of the page before, with the same filter.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_model::Timestamp;
 
 /// A stored document: the fields of the resource, and beside them what the platform keeps about it.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentBody<T> {
     /// The resource, field by field.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_model::{DomainPattern, TenantId, Timestamp};
 
 /// `POST /api/v1/tenants/{tenant}/domains`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddDomain {
@@ -12,6 +13,7 @@ pub struct AddDomain {
 }
 
 /// A domain as it is returned.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainBody {
     /// The host name.

@@ -5,18 +5,21 @@ use std::{
     num::{NonZeroU32, NonZeroU64},
 };
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use tenantry_model::{
     EffectiveLimits, FeatureId, GroupId, LimitName, PlanId, RateLimit, Slug, Source, Sourced,
     Tenant, TenantId,
 };
 
 /// `GET /api/v1/tenants/{tenant}/effective`.
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EffectiveQuery {
     /// With `1`, the source of each value is named.
-    #[serde(default, deserialize_with = "switch")]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<u8>, maximum = 1))]
+    #[serde(default, deserialize_with = "switch", serialize_with = "number")]
     pub explain: bool,
 }
 
@@ -29,7 +32,13 @@ fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> 
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn number<S: Serializer>(explain: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(u8::from(*explain))
+}
+
 /// What holds for a tenant once default, plan, group and its own overrides are put together.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EffectiveBody {
     /// Which tenant.
@@ -52,18 +61,25 @@ pub struct EffectiveBody {
 }
 
 /// The limits of one tenant.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of `Limits`")]
 pub struct LimitsInForce {
     pub requests: Vec<RateLimit>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1))]
     pub concurrent_requests: Option<NonZeroU32>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 1))]
     pub request_body_bytes: Option<NonZeroU64>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1))]
     pub connections: Option<NonZeroU32>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 1))]
     pub request_bytes_per_second: Option<NonZeroU64>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 1))]
     pub response_bytes_per_second: Option<NonZeroU64>,
 }
 
 /// Who said what holds.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sources {
     /// Of each limit.
@@ -73,6 +89,7 @@ pub struct Sources {
 }
 
 /// Who said each limit; rate limits by name.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of `Limits`")]
 pub struct LimitSources {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tenantry_model::{Algorithm, IssuerId, TenantId, Timestamp};
 
 /// `POST /api/v1/tenants/{tenant}/issuers`, and `POST /api/v1/issuers` for an issuer of all tenants.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateIssuer {
@@ -35,6 +36,7 @@ impl fmt::Debug for CreateIssuer {
 }
 
 /// An issuer as it is returned. Secret members of inline keys are left out.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuerBody {
     /// Never changes.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 const URN: &str = "urn:tenantry:problem:";
 
 /// An error response.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// Which kind of error; compare it with [`ProblemKind::urn`].
@@ -54,6 +55,7 @@ impl Problem {
 }
 
 /// One part of a request that is at fault.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// A JSON pointer into the body (RFC 6901), or the name of a query parameter after `?`.

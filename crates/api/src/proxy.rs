@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_model::Timestamp;
 
 /// One proxy, as `GET /api/v1/proxies` returns it.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyBody {
     /// Its name.
@@ -33,6 +34,7 @@ pub struct ProxyBody {
 }
 
 /// A resource that a proxy does not enforce in its newest form.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedResource {
     /// Its kind.

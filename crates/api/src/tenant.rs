@@ -10,6 +10,7 @@ use tenantry_model::{DomainPattern, PlanId, TenantId, TenantSpec, TenantState, T
 pub type PlacedError = serde_path_to_error::Error<serde_json::Error>;
 
 /// `POST /api/v1/tenants`: what a tenant is, and in the same commit what it starts with.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CreateTenant {
     /// What it is.
@@ -21,6 +22,7 @@ pub struct CreateTenant {
 }
 
 /// What a tenant is made with.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TenantStart {
@@ -33,6 +35,7 @@ pub struct TenantStart {
 }
 
 /// A state that a tenant can be made in.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InitialState {
@@ -89,6 +92,7 @@ impl<'de> Deserialize<'de> for CreateTenant {
 }
 
 /// `POST /api/v1/tenants/{tenant}/suspend`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SuspendTenant {
@@ -97,16 +101,20 @@ pub struct SuspendTenant {
 }
 
 /// `DELETE /api/v1/tenants/{tenant}`.
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteTenantQuery {
     /// For how many days it can be brought back, 0 to 3650; as many as the control plane is set to, if
     /// not given.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<u64>, maximum = 3650))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
 }
 
 /// `POST /api/v1/tenants/{tenant}/purge`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PurgeTenant {
@@ -115,6 +123,7 @@ pub struct PurgeTenant {
 }
 
 /// What is left of a purged tenant.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletionCertificateBody {
     /// The tenant.
@@ -136,6 +145,7 @@ pub struct DeletionCertificateBody {
 }
 
 /// A tenant as it is returned. Its domains, keys and issuers are collections of their own.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantBody {
     /// Never changes.
@@ -161,10 +171,13 @@ pub struct TenantBody {
 }
 
 /// Which tenants are listed.
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TenantQuery {
-    /// 1 to [`MAX_PAGE_ITEMS`](crate::page::MAX_PAGE_ITEMS).
+    /// How many items a page has at most: 1 to 1000; 100, if not given.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<u64>, minimum = 1, maximum = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// The `next_cursor` of the page before, with the same filters.

@@ -114,12 +114,14 @@ fn is_enabled(enabled: &bool) -> bool {
 }
 
 /// What may be written of a key: all of it but its identity and its secret.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySpec {
     /// What it is for.
     pub name: String,
-    /// What it may do; at most [`MAX_KEY_SCOPES`].
+    /// What it may do; at most 64.
+    #[cfg_attr(feature = "openapi", schema(max_items = 64))]
     #[serde(default)]
     pub scopes: BTreeSet<Scope>,
     /// From this instant on it is refused; never, if not given.
@@ -153,6 +155,8 @@ impl KeySpec {
 
 /// The networks that a key may be used from: at least one. An empty list could be read as "nowhere" as
 /// well as "anywhere", so it is refused.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, min_items = 1, max_items = 256))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Networks")]
 pub struct KeyNetworks(Networks);

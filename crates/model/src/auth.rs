@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The credential a request must carry. A host alone names a tenant; a credential proves it.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthRequirement {

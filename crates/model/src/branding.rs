@@ -17,6 +17,7 @@ pub const MAX_PICTURE_BYTES: usize = 16 * 1024;
 const MAX_DISPLAY_NAME_CHARACTERS: usize = 100;
 
 /// What a tenant's error pages show beside the error.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Branding {
@@ -35,7 +36,8 @@ pub struct Branding {
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $is_valid:expr, $rule:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $is_valid:expr, $rule:literal,
+     $pattern:literal, $max:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(try_from = "String")]
@@ -63,6 +65,9 @@ macro_rules! text {
             }
         }
 
+        #[cfg(feature = "openapi")]
+        crate::openapi::text_schema!($name, crate::openapi::text($rule, $pattern, 1..=$max));
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -79,19 +84,23 @@ macro_rules! text {
 
 text!(
     /// A name for people: one line.
-    DisplayName, "display name", is_display_name, "write 1 to 100 characters, on one line and not only spaces"
+    DisplayName, "display name", is_display_name, "write 1 to 100 characters, on one line and not only spaces",
+    r"\S", MAX_DISPLAY_NAME_CHARACTERS
 );
 text!(
     /// `#rrggbb`.
-    Color, "color", is_color, "write it as #rrggbb, such as #1f6feb"
+    Color, "color", is_color, "write it as #rrggbb, such as #1f6feb",
+    "^#[0-9A-Fa-f]{6}$", 7
 );
 text!(
     /// An absolute https URL.
-    HttpsUrl, "https URL", is_https_url, "write https://, a host name, and what follows it percent-encoded; at most 2048 bytes, without user name"
+    HttpsUrl, "https URL", is_https_url, "write https://, a host name, and what follows it percent-encoded; at most 2048 bytes, without user name",
+    "^https://", MAX_URL_BYTES
 );
 text!(
     /// Where a picture is: an https URL, or the picture itself.
-    LogoUrl, "logo URL", is_logo_url, "write an https URL of at most 2048 bytes, or data:image/png;base64,... (or jpeg, webp) of at most 16384"
+    LogoUrl, "logo URL", is_logo_url, "write an https URL of at most 2048 bytes, or data:image/png;base64,... (or jpeg, webp) of at most 16384",
+    "^(https://|data:image/(png|jpeg|webp);base64,)", MAX_PICTURE_BYTES
 );
 
 impl HttpsUrl {

@@ -16,6 +16,8 @@ pub const MAX_PEM_BYTES: usize = 64 * 1024;
 pub const MAX_CERTIFICATE_DOMAINS: usize = 20;
 
 /// Certificates as PEM text (RFC 7468), without any private key.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 65536, pattern = "-----BEGIN CERTIFICATE-----"))]
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct CertificatePem(Arc<str>);

@@ -14,6 +14,7 @@ use crate::{Bounded, FeatureId, TenantId};
 ///
 /// Plans, tenants and routes may name a feature that was never declared; it is then off unless the
 /// tenant's plan or the tenant itself turns it on. Declaring it adds a default and a kill switch.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feature {
@@ -83,6 +84,9 @@ impl Serialize for FeatureDefault {
         }
     }
 }
+
+#[cfg(feature = "openapi")]
+crate::openapi::text_schema!(FeatureDefault, crate::openapi::feature_default());
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

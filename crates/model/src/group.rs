@@ -11,6 +11,7 @@ pub const LIMIT_PREFIX: &str = "group.";
 
 /// Bounds for all tenants of a group. They hold for each tenant by itself, over its plan and over its own
 /// overrides: what a group does not allow, nobody below it can.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawGroup")]
 pub struct Group {
@@ -19,8 +20,10 @@ pub struct Group {
     /// For people.
     pub name: String,
     /// Ceilings: no tenant of the group gets more.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub limits: Limits,
     /// Features that are off for its tenants, whatever their plans and they themselves say.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub features_off: BTreeSet<FeatureId>,
 }
 

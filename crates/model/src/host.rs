@@ -14,6 +14,8 @@ const RULE: &str = "write a DNS name such as www.example.com: labels of a-z, 0-9
                     no address, international names in their xn-- form";
 
 /// A host name in lower case, without port and final dot. Never an IP address.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, format = Hostname, max_length = 253))]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Host(Arc<str>);
@@ -84,6 +86,16 @@ macro_rules! text_conversions {
         }
     };
 }
+
+#[cfg(feature = "openapi")]
+crate::openapi::text_schema!(
+    DomainPattern,
+    crate::openapi::text(
+        "A host name, or `*.` and a host name: any single label in front of it.",
+        r"^(\*\.)?[A-Za-z0-9.-]+$",
+        1..=255
+    )
+);
 
 text_conversions!(Host);
 text_conversions!(DomainPattern);

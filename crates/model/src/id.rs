@@ -75,6 +75,9 @@ macro_rules! prefixed_id {
                 id.to_string()
             }
         }
+
+        #[cfg(feature = "openapi")]
+        crate::openapi::text_schema!($name, crate::openapi::id($what, $prefix));
     };
 }
 

@@ -15,6 +15,7 @@ const SECRET: &str = "k";
 const SEALED_SECRET: &str = "sealed_k";
 
 /// A JWS signature algorithm (RFC 7518, section 3.1; RFC 8037 for EdDSA).
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are the standard's")]
 pub enum Algorithm {

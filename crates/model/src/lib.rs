@@ -7,6 +7,9 @@
 //! A *resource* is the part of the platform's state that a proxy enforces. What only people need (a
 //! tenant's display name, labels, timestamps) lives in the control plane's records around it.
 
+#[cfg(feature = "openapi")]
+mod openapi;
+
 pub mod bounded;
 pub mod id;
 pub mod invalid;

@@ -26,21 +26,32 @@ const MAX_REFILL: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// to `burst` of them are saved. Over any stretch of time no more than `burst + quota * time /
 /// window` requests are admitted. Zero is refused: it would have to mean either "nothing" or
 /// "everything", and others read it differently.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawRateLimit")]
 pub struct RateLimit {
+    /// What overrides and response headers call it.
     name: LimitName,
+    /// Requests per window.
+    #[cfg_attr(feature = "openapi", schema(value_type = u32, minimum = 1))]
     quota: NonZeroU32,
+    /// The window, in seconds: 31 days at most.
+    #[cfg_attr(feature = "openapi", schema(value_type = u32, minimum = 1, maximum = 2_678_400))]
     window_seconds: NonZeroU32,
+    /// How many requests may come at once; the quota, if not given.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     burst: Option<NonZeroU32>,
+    /// Who shares one state of it.
     #[serde(skip_serializing_if = "LimitScope::is_tenant")]
     per: LimitScope,
+    /// The routes whose requests it counts; all, if it names none.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     routes: BTreeSet<RouteId>,
 }
 
 /// Who shares one state of a rate limit.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitScope {
@@ -172,6 +183,8 @@ impl TryFrom<RawRateLimit> for RateLimit {
 }
 
 /// Rate limits with different names; a request must pass all of them.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = Vec<RateLimit>, max_items = 8))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<RateLimit>")]
 pub struct RateLimits(Vec<RateLimit>);
@@ -221,6 +234,7 @@ impl TryFrom<Vec<RateLimit>> for RateLimits {
 ///
 /// As overrides each field stands alone: a rate limit replaces the plan's one of the same name, and
 /// what is not given stays the plan's.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -228,18 +242,23 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "RateLimits::is_empty")]
     pub requests: RateLimits,
     /// How many requests of the tenant may be in progress at once.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrent_requests: Option<NonZeroU32>,
     /// The largest request body, in bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_body_bytes: Option<NonZeroU64>,
     /// How many connections may carry requests of the tenant at once.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<NonZeroU32>,
     /// Bytes of request bodies a second, over all requests; more are slowed down.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_bytes_per_second: Option<NonZeroU64>,
     /// Bytes of response bodies a second, over all requests; more are slowed down.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_bytes_per_second: Option<NonZeroU64>,
 }

@@ -53,6 +53,9 @@ macro_rules! name {
             }
         }
 
+        #[cfg(feature = "openapi")]
+        crate::openapi::text_schema!($name, crate::openapi::name($rule, $inner));
+
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{FeatureId, Limits, PlanId};
 
 /// A named bundle of limits and features that tenants are put on.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {

@@ -55,26 +55,33 @@ const MAX_TIMEOUT_MS: u32 = 86_400_000;
 /// Among the routes that match, a tenant's own come before shared ones, then an exact host before a
 /// wildcard before any host, then an exact path before the longest prefix, then one that names
 /// methods, then the one that asks for more headers, then the smaller id.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawRoute")]
 pub struct Route {
     /// Chosen by the operator.
     pub id: RouteId,
     /// The tenant it belongs to; none for a route of all tenants.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub tenant: Option<TenantId>,
     /// Which requests it is for.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     #[serde(rename = "match")]
     pub matches: RouteMatch,
     /// What a request must prove in addition to what its tenant asks for.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub auth: AuthRequirement,
     /// Features that must be on for the tenant.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub require_features: BTreeSet<FeatureId>,
     /// Scopes that the credential must have.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub require_scopes: BTreeSet<Scope>,
     /// Where the requests go.
     #[serde(flatten)]
     pub target: Target,
     /// Whether the client's credential is passed on.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub forward_credential: bool,
     /// What the token must say: one of the texts for each of the claims.
     #[serde(skip_serializing_if = "RequiredClaims::is_empty")]
@@ -92,6 +99,7 @@ pub struct Route {
     #[serde(skip_serializing_if = "HeaderEdits::is_empty")]
     pub response_headers: HeaderEdits,
     /// The largest request body, in bytes; the tenant's own limit holds too.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_body_bytes: Option<NonZeroU64>,
     /// Time-outs in place of the upstream's.
@@ -201,6 +209,7 @@ impl Route {
 }
 
 /// Whether a route's requests need a tenant.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteTenancy {
@@ -222,6 +231,8 @@ impl RouteTenancy {
 
 /// At most 16 claims, each with at most 64 texts of which the token must have one: as the claim itself,
 /// or in the list that it is.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, BTreeSet<String>>))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, BTreeSet<String>>")]
 pub struct RequiredClaims(BTreeMap<String, BTreeSet<String>>);
@@ -261,16 +272,20 @@ impl TryFrom<BTreeMap<String, BTreeSet<String>>> for RequiredClaims {
 }
 
 /// How long a route's requests may take; what is not given is the upstream's.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "RawTimeouts")]
 pub struct RouteTimeouts {
     /// From the end of the request to the head of the answer, in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1, maximum = 86_400_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<NonZeroU32>,
     /// Between two parts of a body, in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1, maximum = 86_400_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<NonZeroU32>,
     /// For all of it, in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1, maximum = 86_400_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_ms: Option<NonZeroU32>,
 }

@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// Whether a tenant's requests are served.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TenantState {
@@ -48,6 +49,9 @@ pub enum AccessLogging {
     /// One line in so many; every one, if it is 1.
     OneIn(NonZeroU32),
 }
+
+#[cfg(feature = "openapi")]
+crate::openapi::text_schema!(AccessLogging, crate::openapi::access_logging());
 
 /// A customer organisation of the platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,6 +25,7 @@ pub type Cap = Bounded<1, 1_000_000>;
 /// A named group of servers that answer alike.
 ///
 /// What few upstreams have is boxed: every resource is as large as the largest.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {

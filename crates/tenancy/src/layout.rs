@@ -69,9 +69,6 @@ pub(crate) fn key_digest(digest: &KeyDigest) -> String {
     format!("keydigest/{digest}")
 }
 
-/// What the keys of rows start with that are written in the background and that nobody waits for.
-pub const BACKGROUND: [&str; 3] = [USED, CHAIN, CHAIN_HEAD];
-
 /// What the keys of all rows start with that say when keys were last used.
 pub const USED: &str = "used/";
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::CryptoRng;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{ResourceKind, TenantId, Timestamp};
 use tenantry_store::{CommitError, Revision, Row, Store};
@@ -13,6 +14,7 @@ use crate::{
     context::Identifiers,
     draft::{Draft, Operation},
     layout,
+    settings::Settings,
     tenant::is_reserved,
 };
 
@@ -25,6 +27,7 @@ pub struct Tenancy {
     pub(crate) identifiers: Identifiers,
     pub(crate) master_keys: MasterKeys,
     pub(crate) terms: Terms,
+    pub(crate) settings: Settings,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,7 +40,14 @@ impl Tenancy {
         random: Box<dyn CryptoRng + Send>,
     ) -> Self {
         let (identifiers, master_keys) = (Identifiers::new(random), MasterKeys::none());
-        Self { store, identifiers, master_keys, terms: Terms::default(), clock }
+        Self {
+            store,
+            identifiers,
+            master_keys,
+            terms: Terms::default(),
+            settings: Settings::new(),
+            clock,
+        }
     }
 
     /// With other terms than the usual ones.
@@ -50,6 +60,12 @@ impl Tenancy {
     #[must_use]
     pub fn with_master_keys(self, master_keys: MasterKeys) -> Self {
         Self { master_keys, ..self }
+    }
+
+    /// The settings that tenants can have: the JSON Schema of each key.
+    #[must_use]
+    pub fn setting_schemas(&self) -> Map<String, Value> {
+        self.settings.schemas()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -35,7 +35,7 @@ use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRecord, Versioned,
     draft::{Draft, Operation, encoded},
     due::{Due, DueKind},
-    layout, merge, settings,
+    layout, merge,
     tenancy::decoded,
     text,
 };
@@ -108,11 +108,11 @@ impl TenantFilter {
 }
 
 /// The rules that the model leaves open.
-fn check(spec: &TenantSpec) -> Result<(), Error> {
+fn check(tenancy: &Tenancy, spec: &TenantSpec) -> Result<(), Error> {
     text::name("/name", &spec.name)?;
     text::labels(&spec.labels)?;
     text::metadata(&spec.metadata)?;
-    settings::check(&spec.settings)?;
+    tenancy.settings.check(&spec.settings)?;
     let authorities = spec.client_ca_pem.as_ref().map(|pem| client_authorities(pem, &provider()));
     let unusable = |error: AuthorityError| Error::invalid("/client_ca_pem", error.to_string());
     authorities.transpose().map(drop).map_err(unusable)
@@ -163,7 +163,7 @@ impl Tenancy {
         spec: &TenantSpec,
         precondition: &Precondition,
     ) -> Result<Versioned<TenantRecord>, Error> {
-        let change = |record: &TenantRecord| respecified(record, spec.clone());
+        let change = |record: &TenantRecord| respecified(self, record, spec.clone());
         let action = "tenant.update";
         self.run(caller, &Change { tenant, action, precondition, change }).await
     }
@@ -179,15 +179,20 @@ impl Tenancy {
         patch: &Value,
         precondition: &Precondition,
     ) -> Result<Versioned<TenantRecord>, Error> {
-        let change =
-            |record: &TenantRecord| respecified(record, merge::patched(&record.spec(), patch)?);
+        let change = |record: &TenantRecord| {
+            respecified(self, record, merge::patched(&record.spec(), patch)?)
+        };
         let action = "tenant.update";
         self.run(caller, &Change { tenant, action, precondition, change }).await
     }
 }
 
-fn respecified(record: &TenantRecord, spec: TenantSpec) -> Result<TenantRecord, Error> {
-    check(&spec)?;
+fn respecified(
+    tenancy: &Tenancy,
+    record: &TenantRecord,
+    spec: TenantSpec,
+) -> Result<TenantRecord, Error> {
+    check(tenancy, &spec)?;
     not_deleted(record)?;
     let (resource, profile) = spec.split(record.resource.id, record.resource.state);
     Ok(TenantRecord { resource, profile, ..record.clone() })

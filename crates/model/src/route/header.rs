@@ -49,6 +49,8 @@ const UNTOUCHABLE_PREFIXES: [&str; 2] = ["x-tenant-", "x-forwarded-"];
 const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "set-cookie", "x-api-key"];
 
 /// A header's name in lower case (RFC 9110, section 5.1): names compare without case.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", min_length = 1, max_length = 128))]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct HeaderName(Arc<str>);
@@ -98,6 +100,8 @@ impl FromStr for HeaderName {
 }
 
 /// A header's value: printable ASCII, with spaces inside and none around.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([!-~]([ -~]*[!-~])?)?$", max_length = 4096))]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct HeaderText(Arc<str>);
@@ -131,10 +135,13 @@ text_conversions!(HeaderName);
 text_conversions!(HeaderText);
 
 /// A header that a request must have.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawHeaderMatch")]
 pub struct HeaderMatch {
+    /// Its name.
     name: HeaderName,
+    /// The value that one of its lines must have, letter for letter; any, if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<HeaderText>,
 }
@@ -184,6 +191,8 @@ impl TryFrom<RawHeaderMatch> for HeaderMatch {
 }
 
 /// At most 16 headers, all of which a request must have.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = Vec<HeaderMatch>, max_items = 16))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<HeaderMatch>")]
 pub struct HeaderMatches(Vec<HeaderMatch>);
@@ -219,11 +228,18 @@ impl TryFrom<Vec<HeaderMatch>> for HeaderMatches {
 ///
 /// Framing, what belongs to one connection, `Host`, and what the gateway itself says of a request
 /// (`X-Tenant-*`, `X-Forwarded-*`, ...) cannot be changed, by any spelling.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "RawHeaderEdits")]
 pub struct HeaderEdits {
+    /// Headers that replace all of their name.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     set: BTreeMap<HeaderName, HeaderText>,
+    /// Headers that are put beside those of their name.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     add: BTreeMap<HeaderName, HeaderText>,
+    /// Headers that are taken away.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     remove: BTreeSet<HeaderName>,
 }
 

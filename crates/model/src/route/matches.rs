@@ -10,6 +10,8 @@ use crate::{DomainPattern, Invalid};
 const MAX_METHOD_BYTES: usize = 32;
 
 /// A request method in upper case (RFC 9110, section 9).
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[A-Z-]+$", min_length = 1, max_length = 32))]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Method(Arc<str>);
@@ -40,16 +42,20 @@ impl FromStr for Method {
 text_conversions!(Method);
 
 /// Which requests a route is for. What is left out matches everything.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "RawRouteMatch")]
 pub struct RouteMatch {
     /// The hosts; any, if empty.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub hosts: BTreeSet<DomainPattern>,
     /// The start of the path.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub path_prefix: PathPrefix,
     /// The methods; any, if empty. `GET` includes `HEAD`. A request with another method goes on to the
     /// next route that matches: to close a path for other methods, give it a route that demands what
     /// they lack.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub methods: BTreeSet<Method>,
     /// The whole path. A route has this or a prefix.
     #[serde(skip_serializing_if = "Option::is_none")]

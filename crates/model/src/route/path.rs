@@ -10,6 +10,8 @@ const MAX_PATH_BYTES: usize = 1024;
 
 /// The start of a path, in whole segments: `/reports` covers `/reports` and `/reports/2026`, not
 /// `/reports-old`. Kept without a final slash, except for `/` itself.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^/", max_length = 1024))]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PathPrefix(Arc<str>);
@@ -61,6 +63,8 @@ impl FromStr for PathPrefix {
 }
 
 /// One whole path. A final slash makes it another path, as it does for many servers.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^/", max_length = 1024))]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ExactPath(Arc<str>);

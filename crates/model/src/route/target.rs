@@ -11,6 +11,7 @@ use crate::{Host, Invalid, UpstreamId};
 const MAX_SPLIT: usize = 16;
 
 /// Where a route's requests go. In JSON it is one field of the route, named after the variant.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -35,17 +36,21 @@ impl Target {
 }
 
 /// One upstream of several.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WeightedUpstream {
     /// Which upstream.
     pub upstream: UpstreamId,
     /// Its share of the tenants, relative to the other weights.
+    #[cfg_attr(feature = "openapi", schema(value_type = u16, minimum = 1))]
     pub weight: NonZeroU16,
 }
 
 /// One to 16 different upstreams. A tenant keeps its upstream; when weights change, only as
 /// many tenants move as the new shares need.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = Vec<WeightedUpstream>, min_items = 1, max_items = 16))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<WeightedUpstream>")]
 pub struct WeightedUpstreams(Vec<WeightedUpstream>);
@@ -77,6 +82,8 @@ impl TryFrom<Vec<WeightedUpstream>> for WeightedUpstreams {
 }
 
 /// The status of a redirect (RFC 9110, section 15.4).
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = u16, minimum = 301, maximum = 308))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct RedirectStatus(u16);
@@ -115,6 +122,7 @@ impl FromStr for RedirectStatus {
 }
 
 /// What comes before `://`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "each is named after its text")]
@@ -133,10 +141,12 @@ impl fmt::Display for Scheme {
 }
 
 /// Where clients are sent. What is not given stays as it was asked for; the query always does.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawRedirect")]
 pub struct Redirect {
     /// The status.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub status: RedirectStatus,
     /// Another scheme. The port then becomes that scheme's own, unless one is given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,6 +155,7 @@ pub struct Redirect {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
     /// Another port.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u16>, minimum = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<NonZeroU16>,
     /// Another path.
@@ -190,6 +201,7 @@ impl TryFrom<RawRedirect> for Redirect {
 }
 
 /// How a request is changed before it goes to an upstream.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rewrite {

@@ -13,6 +13,7 @@ use crate::{
 };
 
 /// What may be written of a tenant. What is not given has its default.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TenantSpec {
@@ -45,6 +46,7 @@ pub struct TenantSpec {
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// Whatever the operator wants to keep with it; an object of at most 16 KiB.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     #[serde(default)]
     pub metadata: Map<String, Value>,
     /// The only region, beside upstreams of none, that may serve it; any may, if it has none.
@@ -57,6 +59,7 @@ pub struct TenantSpec {
     #[serde(default)]
     pub access_log: Option<AccessLogging>,
     /// Preferences of the tenant, each under a key that is known and held to that key's schema.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     #[serde(default)]
     pub settings: Map<String, Value>,
 }

@@ -9,6 +9,8 @@ use crate::Invalid;
 const MAX_HEADER_BYTES: usize = 64;
 
 /// How a server is chosen.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = BalancePolicy))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
@@ -22,6 +24,7 @@ pub enum Policy {
 }
 
 /// What makes two requests of the same caller.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HashOn {
@@ -37,6 +40,8 @@ pub enum HashOn {
 }
 
 /// The name of a request header, in lower case.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[A-Za-z0-9-]+$", min_length = 1, max_length = 64))]
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct HashHeader(Arc<str>);
@@ -77,10 +82,13 @@ impl fmt::Debug for HashHeader {
 }
 
 /// How requests are spread over the servers.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "RawBalance")]
 pub struct Balance {
+    /// How a server is chosen.
     policy: Policy,
+    /// What is hashed, where the policy is `consistent_hash`; the tenant, if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     hash_on: Option<HashOn>,
 }

@@ -48,6 +48,16 @@ impl FromStr for EndpointAddress {
     }
 }
 
+#[cfg(feature = "openapi")]
+crate::openapi::text_schema!(
+    EndpointAddress,
+    crate::openapi::text(
+        "An IP address or a DNS name, and a port, such as `10.0.0.1:8080`.",
+        "^.+:[0-9]{1,5}$",
+        3..=259
+    )
+);
+
 impl TryFrom<String> for EndpointAddress {
     type Error = Invalid;
     fn try_from(text: String) -> Result<Self, Invalid> {
@@ -77,12 +87,14 @@ impl fmt::Debug for EndpointAddress {
 }
 
 /// One server of an upstream.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// Where it listens.
     pub address: EndpointAddress,
     /// Its share of the requests, relative to the other endpoints' weights.
+    #[cfg_attr(feature = "openapi", schema(value_type = u16, minimum = 1))]
     #[serde(default = "one")]
     pub weight: NonZeroU16,
 }
@@ -92,6 +104,8 @@ fn one() -> NonZeroU16 {
 }
 
 /// One to [`MAX_ENDPOINTS`] endpoints with different addresses.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = Vec<Endpoint>, min_items = 1, max_items = 256))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Endpoint>")]
 pub struct Endpoints(Vec<Endpoint>);

@@ -10,6 +10,7 @@ const MAX_PATH_BYTES: usize = 1024;
 const MAX_STATUSES: usize = 16;
 
 /// What a check does.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckKind {
@@ -20,6 +21,8 @@ pub enum CheckKind {
 }
 
 /// The target of a check: a path, and a query if there is one.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^/", max_length = 1024))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct CheckPath(Arc<str>);
@@ -70,23 +73,34 @@ pub struct HealthCheck {
 
 type Status = Bounded<100, 599>;
 
+/// An active check of every server of an upstream, by each proxy.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = HealthCheck))]
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawHealthCheck {
+    /// What it does.
     #[serde(rename = "type")]
     kind: CheckKind,
+    /// The path that is asked for; `/` if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     path: Option<CheckPath>,
+    /// The `Host` that is sent; the server's own address if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<Host>,
+    /// The statuses of a good answer; 200, if there are none.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     expect_status: BTreeSet<Status>,
+    /// The time between two checks of a server.
     #[serde(default = "interval")]
     interval_ms: Bounded<100, 3_600_000>,
+    /// The time a check may take; at most `interval_ms`.
     #[serde(default = "timeout")]
     timeout_ms: Bounded<10, 60_000>,
+    /// Good checks in a row after which a server is used again.
     #[serde(default = "healthy_after")]
     healthy_after: Bounded<1, 100>,
+    /// Bad checks in a row after which a server is not used.
     #[serde(default = "unhealthy_after")]
     unhealthy_after: Bounded<1, 100>,
 }
@@ -160,6 +174,9 @@ impl HealthCheck {
     }
 }
 
+#[cfg(feature = "openapi")]
+crate::openapi::same_schema!(HealthCheck, RawHealthCheck, "HealthCheck");
+
 impl TryFrom<RawHealthCheck> for HealthCheck {
     type Error = Invalid;
     fn try_from(raw: RawHealthCheck) -> Result<Self, Invalid> {
@@ -205,6 +222,7 @@ impl From<HealthCheck> for RawHealthCheck {
 }
 
 /// When a server is left out because of how it answers requests.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outlier {

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Invalid, bounded::Bounded};
 
 /// Times to wait. What is not given is taken from the proxy's bootstrap config.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = UpstreamTimeouts))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {
@@ -42,6 +44,8 @@ impl Timeouts {
 }
 
 /// A status that says that the server, not the request, is at fault.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = u16, minimum = 502, maximum = 504))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u16")]
 pub struct RetryStatus(u16);
@@ -67,6 +71,7 @@ impl TryFrom<u16> for RetryStatus {
 }
 
 /// How often a request is tried again, and how much of that there may be at once.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retries {

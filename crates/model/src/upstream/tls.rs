@@ -11,6 +11,7 @@ use crate::{Invalid, SealedSecret, host::is_dns_name};
 const MAX_PEM_BYTES: usize = 64 * 1024;
 
 /// The version of HTTP that servers are spoken to in.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -30,6 +31,8 @@ impl Protocol {
 }
 
 /// The name that a server's certificate must have.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, format = Hostname, max_length = 253))]
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ServerName(Arc<str>);
@@ -67,6 +70,8 @@ impl fmt::Debug for ServerName {
 }
 
 /// Certificates in PEM (RFC 7468).
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = UpstreamCertificatePem, value_type = String, max_length = 65536, pattern = "-----BEGIN CERTIFICATE-----"))]
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct CertificatePem(Arc<str>);
@@ -94,6 +99,8 @@ impl TryFrom<String> for CertificatePem {
 }
 
 /// A private key in PEM; a secret.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 65536, pattern = "PRIVATE KEY-----"))]
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PrivateKeyPem(Arc<str>);
@@ -146,6 +153,16 @@ impl TryFrom<String> for ClientKey {
     }
 }
 
+#[cfg(feature = "openapi")]
+crate::openapi::text_schema!(
+    ClientKey,
+    crate::openapi::text(
+        "One private key in PEM without a pass phrase. It can be written and never be read.",
+        "PRIVATE KEY-----",
+        1..=65_536
+    )
+);
+
 impl From<ClientKey> for String {
     fn from(key: ClientKey) -> String {
         match key {
@@ -156,6 +173,7 @@ impl From<ClientKey> for String {
 }
 
 /// TLS towards the servers of an upstream.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamTls {
