@@ -22,9 +22,9 @@ use tenantry_model::Permissions;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub use parameters::{
-    CertificateName, DomainName, FeatureName, IfMatch, InvitationName, IssuerName, KeyName,
-    MemberName, MergePatch, OperatorName, OperatorTokenName, PlanName, PurgedTenantName, RoleName,
-    RouteName, SharedIssuerName, TenantName, TenantTokenName, UpstreamName, UserName,
+    CertificateName, DomainName, FeatureName, GroupName, IfMatch, InvitationName, IssuerName,
+    KeyName, MemberName, MergePatch, OperatorName, OperatorTokenName, PlanName, PurgedTenantName,
+    RoleName, RouteName, SharedIssuerName, TenantName, TenantTokenName, UpstreamName, UserName,
 };
 
 const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what they are built on.\n\n\
@@ -34,13 +34,14 @@ const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what the
     `Idempotency-Key` without being made twice.";
 
 /// What stands in front of the operations of one kind of thing.
-const TAGS: [(&str, &str); 16] = [
+const TAGS: &[(&str, &str)] = &[
     ("tenants", "The customer organisations."),
     ("subscriptions", "What tenants have subscribed to, and until when."),
     ("domains", "The host names that a tenant owns."),
     ("keys", "API keys of a tenant. A secret is shown once, when its key is made."),
     ("issuers", "JWT issuers that are trusted for one tenant, or for all."),
     ("plans", "Named bundles of limits and features."),
+    ("groups", "Bounds that several tenants have in common, whatever their plans."),
     ("features", "Named gates that are on or off for a tenant."),
     ("upstreams", "Named groups of servers."),
     ("routes", "Which requests go to which upstream."),

@@ -17,6 +17,7 @@ pub mod tenant;
 pub mod api_key;
 pub mod certificate;
 pub mod domain;
+pub mod effective;
 pub mod issuer;
 pub mod subscription;
 
@@ -31,12 +32,13 @@ pub mod proxy;
 
 pub mod client;
 
-pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey};
+pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey, RollApiKey};
 pub use audit::{AuditEntryBody, AuditQuery, AuditVerification, VerifyAuditQuery};
 pub use certificate::{CertificateBody, CertificateQuery, CreateCertificate, ReplaceCertificate};
 pub use client::{Client, ClientError};
 pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
+pub use effective::{EffectiveBody, EffectiveQuery, LimitSources, LimitsInForce, Sources};
 pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
 pub use invitation::{AcceptInvitation, CreateInvitation, InvitationBody};
 pub use issuer::{CreateIssuer, IssuerBody};

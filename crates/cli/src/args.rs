@@ -11,6 +11,7 @@ use crate::{
         document::Verb,
         domain::DomainVerb,
         feature::FeatureFields,
+        group::GroupFields,
         issuer::IssuerVerb,
         key::KeyVerb,
         operator::{LogInArguments, OperatorVerb},
@@ -101,6 +102,9 @@ pub(crate) enum ApiCommand {
     /// Bundles of limits and features that tenants are put on
     #[command(subcommand)]
     Plan(Verb<PlanFields>),
+    /// Bounds that several tenants have in common, whatever their plans
+    #[command(subcommand)]
+    Group(Verb<GroupFields>),
     /// Named gates
     #[command(subcommand)]
     Feature(Verb<FeatureFields>),
