@@ -7,7 +7,10 @@ use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
-    message::{Mailbox, header::ContentType},
+    message::{
+        Body, Mailbox,
+        header::{ContentTransferEncoding, ContentType},
+    },
 };
 use serde::{Deserialize, Serialize};
 use tenantry_tenancy::Mail;
@@ -19,6 +22,8 @@ use crate::app::App;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How many letters are sent in a row before the end is looked for.
 const BATCH: usize = 20;
+/// The longest line of a letter that is not encoded (RFC 5322, section 2.1.1).
+const MAX_LINE_BYTES: usize = 998;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where mail goes: `file`, or the URL of an SMTP server, which may hold a password. Shown by nothing.
@@ -90,7 +95,7 @@ impl Courier {
             .to(to)
             .subject(mail.letter.subject.clone())
             .header(ContentType::TEXT_PLAIN)
-            .body(mail.letter.text.clone())
+            .body(body(&mail.letter.text))
             .map_err(|error| made(&error))?;
         match &self.transport {
             Transport::Smtp(smtp) => smtp.send(message).await.map(drop)?,
@@ -103,6 +108,18 @@ impl Courier {
             }
         }
         Ok(())
+    }
+}
+
+/// The text as it is, where it may be: the encoding that would be chosen otherwise folds the link with
+/// the token, and whoever reads the letter as a file could not follow it.
+fn body(text: &str) -> Body {
+    let is_plain = text.is_ascii() && text.lines().all(|line| line.len() < MAX_LINE_BYTES);
+    if is_plain {
+        let bytes = text.replace('\n', "\r\n").into_bytes();
+        Body::dangerous_pre_encoded(bytes, ContentTransferEncoding::SevenBit)
+    } else {
+        Body::new(text.to_owned())
     }
 }
 

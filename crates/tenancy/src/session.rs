@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tenantry_credentials::{access_token::AccessSecret, password::PasswordHash};
-use tenantry_model::{Email, KeyDigest, OperatorId, SessionId, Timestamp};
+use tenantry_model::{Email, KeyDigest, OperatorId, Permissions, SessionId, Timestamp};
 use tenantry_store::Batch;
 
 use crate::{
@@ -91,7 +91,14 @@ impl Tenancy {
         operator: OperatorId,
         proven_by: &PasswordHash,
     ) -> Result<Versioned<CreatedSession>, Error> {
-        self.run(caller, &Create { operator, proven_by }).await
+        let session = SessionId::from_parts(self.now().unix_ms(), self.identifiers.random());
+        let principal = Principal::Operator {
+            operator,
+            credential: Credential::Session(session),
+            permissions: Permissions::new(),
+        };
+        let caller = Caller { principal, ..caller.clone() };
+        self.run(&caller, &Create { session, operator, proven_by }).await
     }
 
     /// Ends a session.
@@ -175,6 +182,7 @@ impl Operation for Sweep<'_> {
 }
 
 struct Create<'a> {
+    session: SessionId,
     operator: OperatorId,
     proven_by: &'a PasswordHash,
 }
@@ -191,7 +199,7 @@ impl Operation for Create<'_> {
         let now = tenancy.now();
         let secret = AccessSecret::session(&tenancy.random_bytes());
         let record = SessionRecord {
-            id: SessionId::from_parts(now.unix_ms(), tenancy.identifiers.random()),
+            id: self.session,
             operator: self.operator,
             generation: operator.value.generation,
             created_at: now,

@@ -145,6 +145,9 @@ async fn an_operator_logs_in_and_out() {
     let (id, session) = server.logged_in().await;
     let ada = server.as_one_with(&session);
     assert_eq!(ada.me().await.unwrap().operator.unwrap().to_string(), id);
+    let audit = server.client.audit(&AuditQuery::default()).await.unwrap();
+    let entry = audit.items.iter().find(|entry| entry.action == "session.create").unwrap();
+    assert!(entry.actor.starts_with(&format!("operator/{id}/ses_")), "{}", entry.actor);
     ada.tenants().suspend("acme", "test").await.unwrap();
     ada.log_out().await.unwrap();
     assert_eq!(ada.me().await.unwrap_err().problem().unwrap().status, 401);

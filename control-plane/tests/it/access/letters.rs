@@ -14,8 +14,6 @@ fn invitation(email: &str) -> CreateInvitation {
 }
 
 fn token(letter: &str) -> String {
-    // Long lines are folded with a `=` at the end.
-    let letter = letter.replace("=\r\n", "").replace("=\n", "");
     let (_, rest) = letter.split_once("#tni_").unwrap();
     format!("tni_{}", rest.split_whitespace().next().unwrap())
 }
