@@ -16,6 +16,7 @@ use crate::{
     layout,
     settings::Settings,
     tenant::is_reserved,
+    turns::Turns,
 };
 
 /// How often an operation is decided anew because what it had read was changed by others.
@@ -28,6 +29,7 @@ pub struct Tenancy {
     pub(crate) master_keys: MasterKeys,
     pub(crate) terms: Terms,
     pub(crate) settings: Settings,
+    pub(crate) turns: Turns,
     clock: Arc<dyn Clock>,
 }
 
@@ -46,6 +48,7 @@ impl Tenancy {
             master_keys,
             terms: Terms::default(),
             settings: Settings::new(),
+            turns: Turns::new(),
             clock,
         }
     }
