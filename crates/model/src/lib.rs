@@ -50,7 +50,7 @@ pub use group::Group;
 pub use host::{DomainPattern, Host};
 pub use id::{CertificateId, IssuerId, KeyId, TenantId};
 pub use invalid::Invalid;
-pub use issuer::{Algorithm, Issuer, KeySource};
+pub use issuer::{Algorithm, ClaimPath, Issuer, KeySource};
 pub use limits::{LimitScope, Limits, RateLimit, RateLimits};
 pub use name::{FeatureId, GroupId, LimitName, PlanId, RegionId, RouteId, Scope, Slug, UpstreamId};
 pub use plan::Plan;

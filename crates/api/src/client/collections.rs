@@ -263,6 +263,21 @@ impl<'c> Keys<'c> {
     }
 }
 
+impl Issuers<'_> {
+    /// Replaces all that was written of one; its keys have to be given again.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn replace(
+        &self,
+        id: &str,
+        issuer: &CreateIssuer,
+        revision: Option<u64>,
+    ) -> Result<IssuerBody, ClientError> {
+        self.0.replace(id, issuer, revision).await
+    }
+}
+
 impl<'c> Issuers<'c> {
     pub(super) fn of_tenant(client: &'c Client, tenant: &str) -> Self {
         Self(Collection::of_tenant(client, tenant, "issuers"))
