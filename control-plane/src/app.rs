@@ -20,9 +20,15 @@ use crate::{
     addresses::Addresses,
     compaction,
     distributor::{self, Distributor, Nodes},
+    http::{
+        attempts::Attempts,
+        denials::{self, Denials},
+    },
     master_key,
     metrics::Metrics,
-    notary, reconciler, router,
+    notary,
+    passwords::Passwords,
+    reconciler, router,
     token::Token,
 };
 
@@ -38,6 +44,9 @@ pub struct App {
     pub(crate) root_token: Token,
     pub(crate) node_token: Token,
     pub(crate) heartbeat: Duration,
+    pub(crate) passwords: Passwords,
+    pub(crate) attempts: Attempts,
+    pub(crate) denials: Denials,
     /// Becomes true when the process is to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -143,6 +152,9 @@ impl App {
             root_token: root_token.clone(),
             node_token: node_token.clone(),
             heartbeat,
+            passwords: Passwords::new(),
+            attempts: Attempts::default(),
+            denials: Denials::default(),
             stopping: stopping.clone(),
         });
         let follower =
@@ -155,6 +167,7 @@ impl App {
         let tasks = vec![
             tokio::spawn(follower),
             tokio::spawn(compaction),
+            tokio::spawn(denials::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(notary::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(reconciler::run(Arc::clone(&app), stopping.clone())),
             serve(api, router::api(Arc::clone(&app)), stopping.clone()),

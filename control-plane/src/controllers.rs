@@ -1,6 +1,7 @@
 //! One module for each resource: what its paths take, which operation that is, what they return.
 
 pub mod documents;
+pub mod subscriptions;
 pub mod tenants;
 
 pub mod certificates;
@@ -9,7 +10,13 @@ pub mod issuers;
 pub mod keys;
 
 pub mod audit;
+pub mod members;
+pub mod operators;
 pub mod proxies;
+pub mod roles;
+pub mod sessions;
+pub mod tokens;
+pub mod users;
 
 pub mod description;
 pub mod distribution;

@@ -1,9 +1,11 @@
 //! HTTP, apart from what is asked for: who asks, how bodies are read, how answers and errors look.
 
-pub mod auth;
+pub mod attempts;
 pub mod body;
 pub mod conditions;
+pub mod denials;
 pub mod failure;
+pub mod guard;
 pub mod request;
 pub mod response;
 mod unique;

@@ -16,9 +16,9 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, distribution, documents, domains, health, issuers, keys,
-        proxies, tenants,
+        members, operators, proxies, roles, sessions, subscriptions, tenants, tokens, users,
     },
-    http::{auth, failure, request},
+    http::{failure, guard, request},
     metrics,
     openapi::{self, Document},
 };
@@ -32,9 +32,10 @@ const MAX_REPORT_BYTES: usize = 4 << 20;
 pub fn api(app: Arc<App>) -> Router {
     let (router, collected) = operations().split_for_parts();
     let document = Arc::new(Document::of(collected));
-    let router = router.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).layer(Extension(document));
+    let router =
+        router.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).layer(Extension(Arc::clone(&document)));
     surrounded(router, Arc::clone(&app))
-        .layer(from_fn_with_state(Arc::clone(&app), auth::root))
+        .layer(from_fn_with_state((Arc::clone(&app), document), guard::guard))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))
         .with_state(app)
 }
@@ -98,6 +99,10 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::undelete))
         .routes(routes!(tenants::purge))
         .routes(routes!(tenants::settings))
+        .routes(routes!(subscriptions::get, subscriptions::put, subscriptions::delete))
+        .routes(routes!(subscriptions::renew))
+        .routes(routes!(subscriptions::past_due))
+        .routes(routes!(subscriptions::cancel))
         .routes(routes!(tenants::list_purged))
         .routes(routes!(tenants::purged))
         .routes(routes!(domains::list, domains::create))
@@ -115,6 +120,23 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(issuers::get_shared, issuers::replace_shared, issuers::delete_shared))
         .routes(routes!(certificates::list, certificates::create))
         .routes(routes!(certificates::get, certificates::replace, certificates::delete))
+        .routes(routes!(tokens::list_of_tenant, tokens::create_of_tenant))
+        .routes(routes!(tokens::get_of_tenant, tokens::delete_of_tenant))
+        .routes(routes!(members::list, members::create))
+        .routes(routes!(members::get, members::change, members::delete))
+        .routes(routes!(roles::list, roles::create))
+        .routes(routes!(roles::get, roles::replace, roles::delete))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::get, users::patch, users::delete))
+        .routes(routes!(users::memberships))
+        .routes(routes!(operators::list, operators::create))
+        .routes(routes!(operators::get, operators::patch, operators::delete))
+        .routes(routes!(operators::set_password))
+        .routes(routes!(tokens::list_of_operator, tokens::create_of_operator))
+        .routes(routes!(tokens::get_of_operator, tokens::delete_of_operator))
+        .routes(routes!(sessions::create))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::me))
         .routes(routes!(proxies::list))
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
@@ -128,7 +150,7 @@ pub fn distribution(app: Arc<App>) -> Router {
         .route(STATUS_PATH, post(distribution::status))
         .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES));
     surrounded(router, Arc::clone(&app))
-        .layer(from_fn_with_state(Arc::clone(&app), auth::node))
+        .layer(from_fn_with_state(Arc::clone(&app), guard::node))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))
         .with_state(app)
 }

@@ -105,7 +105,17 @@ impl Server {
 
     /// One request with the root token and a JSON body.
     pub(crate) async fn send(&self, line: &str, headers: &str, body: &str) -> Answer {
-        let token = self.running.root_token.expose();
+        self.send_as(self.running.root_token.expose(), line, headers, body).await
+    }
+
+    /// The same with another token.
+    pub(crate) async fn send_as(
+        &self,
+        token: &str,
+        line: &str,
+        headers: &str,
+        body: &str,
+    ) -> Answer {
         let headers =
             format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n{headers}");
         exchange(self.running.api, line, &headers, body).await

@@ -4,9 +4,12 @@
 //! `client.tenants().suspend("acme", "unpaid")`, `client.plans().list(&query)`. It repeats nothing on its own: only the caller knows
 //! whether a request may be sent twice.
 
+mod access;
 mod certificates;
 mod collections;
+mod people;
 mod send;
+mod subscriptions;
 mod tenants;
 
 use std::fmt;
@@ -14,9 +17,12 @@ use std::fmt;
 use reqwest::Method;
 use tenantry_model::{Feature, Group, Plan, Route, Upstream};
 
+pub use access::{Operators, TenantTokens, Tokens};
 pub use certificates::Certificates;
 pub use collections::{Documents, Domains, Issuers, Keys};
+pub use people::{Members, Roles, Users};
 pub use send::Download;
+pub use subscriptions::Subscription;
 pub use tenants::Tenants;
 
 use crate::{
@@ -67,7 +73,8 @@ impl ClientError {
 }
 
 impl Client {
-    /// Of the control plane at a base URL such as `http://127.0.0.1:7070`, with its root token.
+    /// Of the control plane at a base URL such as `http://127.0.0.1:7070`, with a token: the root token, an access
+    /// token or a session.
     ///
     /// # Errors
     /// If the HTTP client cannot be set up.
@@ -125,6 +132,12 @@ impl Client {
     #[must_use]
     pub fn keys(&self, tenant: &str) -> Keys<'_> {
         Keys::new(self, tenant)
+    }
+
+    /// `/api/v1/tenants/{tenant}/subscription`; the tenant's id or slug.
+    #[must_use]
+    pub fn subscription(&self, tenant: &str) -> Subscription<'_> {
+        Subscription::new(self, tenant)
     }
 
     /// `/api/v1/tenants/{tenant}/issuers`; the tenant's id or slug.

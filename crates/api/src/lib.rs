@@ -19,6 +19,11 @@ pub mod certificate;
 pub mod domain;
 pub mod effective;
 pub mod issuer;
+pub mod subscription;
+
+pub mod member;
+pub mod operator;
+pub mod token;
 
 pub mod audit;
 pub mod explain;
@@ -35,10 +40,17 @@ pub use domain::{AddDomain, DomainBody};
 pub use effective::{EffectiveBody, EffectiveQuery, LimitSources, LimitsInForce, Sources};
 pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
 pub use issuer::{CreateIssuer, IssuerBody};
+pub use member::{
+    AddMember, ChangeMember, CreateRole, CreateUser, MemberBody, ReplaceRole, RoleBody, UserBody,
+    UserQuery,
+};
+pub use operator::{CreateOperator, LogIn, OperatorBody, PrincipalBody, SessionBody, SetPassword};
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use proxy::{ProxyBody, RefusedResource};
+pub use subscription::{CancelSubscription, PutSubscription, SubscriptionBody};
 pub use tenant::{
     CreateTenant, DeleteTenantQuery, DeletionCertificateBody, PurgeTenant, SuspendTenant,
     TenantBody, TenantQuery, TenantStart,
 };
+pub use token::{CreateTenantToken, CreateToken, CreatedToken, TokenBody};

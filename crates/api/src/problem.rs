@@ -106,12 +106,18 @@ problems! {
     InvalidCursor, "invalid-cursor", 400, "The cursor cannot be used";
     /// No credential, or a wrong one.
     Unauthorized, "unauthorized", 401, "A valid token is needed";
+    /// The caller is known and may not do this.
+    Forbidden, "forbidden", 403, "This is not allowed";
     /// There is nothing of this name.
     NotFound, "not-found", 404, "There is no such thing";
     /// The path exists, the method does not.
     MethodNotAllowed, "method-not-allowed", 405, "The method is not allowed here";
     /// The slug belongs to a tenant.
     SlugTaken, "slug-taken", 409, "The slug is taken";
+    /// The e-mail address belongs to somebody.
+    EmailTaken, "email-taken", 409, "The e-mail address is taken";
+    /// Somebody must be left who may do everything.
+    LastOwner, "last-owner", 409, "This is the last owner";
     /// The domain belongs to a tenant.
     DomainTaken, "domain-taken", 409, "The domain is taken";
     /// There is a certificate for the name, or a default one, already.
@@ -132,6 +138,8 @@ problems! {
     UnsupportedMediaType, "unsupported-media-type", 415, "The body must be JSON";
     /// The body is JSON and breaks a rule.
     Invalid, "invalid", 422, "The request is not valid";
+    /// Too many attempts.
+    TooManyAttempts, "too-many-attempts", 429, "Too many attempts";
     /// A fault of the control plane.
     Internal, "internal", 500, "The control plane failed";
     /// Not now.

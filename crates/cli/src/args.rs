@@ -8,8 +8,8 @@ use crate::{
     commands::{
         audit::AuditVerb, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
         feature::FeatureFields, group::GroupFields, issuer::IssuerVerb, key::KeyVerb,
-        plan::PlanFields, proxy::ProxyVerb, route::RouteFields, tenant::TenantVerb,
-        upstream::UpstreamFields,
+        plan::PlanFields, proxy::ProxyVerb, route::RouteFields, subscription::SubscriptionVerb,
+        tenant::TenantVerb, upstream::UpstreamFields,
     },
     explain::Explain,
     up::{RunChild, Up},
@@ -101,6 +101,9 @@ pub(crate) enum ApiCommand {
     /// Which requests go to which upstream
     #[command(subcommand)]
     Route(Verb<RouteFields>),
+    /// What a tenant has subscribed to, and until when
+    #[command(subcommand)]
+    Subscription(SubscriptionVerb),
     /// Host names of a tenant
     #[command(subcommand)]
     Domain(DomainVerb),

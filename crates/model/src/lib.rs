@@ -11,9 +11,11 @@
 mod openapi;
 
 pub mod bounded;
+pub mod email;
 pub mod id;
 pub mod invalid;
 pub mod name;
+pub mod permission;
 pub mod revision;
 pub mod secret;
 pub mod timestamp;
@@ -34,6 +36,7 @@ pub mod issuer;
 pub mod plan;
 pub mod resource;
 pub mod route;
+pub mod subscription;
 pub mod tenant;
 pub mod upstream;
 
@@ -45,19 +48,26 @@ pub use branding::{Branding, Color, DisplayName, HttpsUrl, LogoUrl};
 pub use certificate::{Certificate, CertificatePem};
 pub use domain::Domain;
 pub use effective::{EffectiveLimits, FeatureRules, Source, Sourced};
+pub use email::Email;
 pub use feature::{Feature, FeatureDefault};
 pub use group::Group;
 pub use host::{DomainPattern, Host};
-pub use id::{CertificateId, IssuerId, KeyId, TenantId};
+pub use id::{
+    CertificateId, InvitationId, IssuerId, KeyId, OperatorId, SessionId, TenantId, TokenId, UserId,
+};
 pub use invalid::Invalid;
 pub use issuer::{Algorithm, ClaimPath, Issuer, KeySource};
 pub use limits::{LimitScope, Limits, RateLimit, RateLimits};
-pub use name::{FeatureId, GroupId, LimitName, PlanId, RegionId, RouteId, Scope, Slug, UpstreamId};
+pub use name::{
+    FeatureId, GroupId, LimitName, PlanId, RegionId, RoleId, RouteId, Scope, Slug, UpstreamId,
+};
+pub use permission::{OperatorRole, Permission, Permissions, TenantRole};
 pub use plan::Plan;
 pub use resource::{Resource, ResourceKind, ResourceRef};
 pub use revision::Revision;
 pub use route::{ExactPath, Method, PathPrefix, Route, RouteMatch, RouteTenancy, Target};
 pub use secret::SealedSecret;
+pub use subscription::{BillingPeriod, PeriodUnit, SubscriptionStatus};
 pub use tenant::{
     AccessLogging, Tenant, TenantState,
     spec::{TenantProfile, TenantSpec},

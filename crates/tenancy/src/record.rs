@@ -10,6 +10,8 @@ use tenantry_model::{
 };
 use tenantry_store::Revision;
 
+use crate::tenant::subscription::Subscription;
+
 /// The largest record, as JSON. A commit holds the record and its audit entry, and the store takes
 /// 1 MiB.
 pub const MAX_RECORD_BYTES: usize = 640 * 1024;
@@ -48,6 +50,9 @@ pub struct TenantRecord {
     pub resource: Tenant,
     /// What only people need.
     pub profile: TenantProfile,
+    /// What it has subscribed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<Subscription>,
     /// Why it is suspended, or was when it was deleted.
     pub suspended_reason: Option<String>,
     /// When it was deleted, if it is.
@@ -185,8 +190,10 @@ impl IssuerRecord {
 /// A record as the audit log shows it: without anything that could be used as a credential.
 pub(crate) fn masked(record: &impl Serialize) -> Result<Value, serde_json::Error> {
     let mut shown = serde_json::to_value(record)?;
-    if let Some(digest) = shown.pointer_mut("/resource/digest") {
-        *digest = HIDDEN.into();
+    for secret in ["/resource/digest", "/digest", "/password"] {
+        if let Some(value) = shown.pointer_mut(secret).filter(|value| !value.is_null()) {
+            *value = HIDDEN.into();
+        }
     }
     if let Some(key) = shown.pointer_mut("/resource/tls/client_key_pem") {
         *key = HIDDEN.into();

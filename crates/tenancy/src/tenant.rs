@@ -18,6 +18,7 @@ mod create;
 mod life;
 mod purge;
 mod slug;
+pub mod subscription;
 
 pub use life::Transition;
 pub(crate) use slug::is_reserved;
@@ -86,6 +87,9 @@ impl NewTenant {
 /// Which tenants are listed; each part that is given must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct TenantFilter {
+    /// This one only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<TenantId>,
     /// In this state.
     pub state: Option<TenantState>,
     /// On this plan.
@@ -145,6 +149,12 @@ impl Tenancy {
             false => serde_json::to_string(filter).unwrap_or_default(),
         };
         let prefix = layout::records(ResourceKind::Tenant);
+        if let Some(id) = filter.id {
+            let tenant = self.tenant(&TenantRef::Id(id)).await?;
+            let at = tenant.revision;
+            let items = Some(tenant).filter(|tenant| filter.passes(&tenant.value));
+            return Ok(Listing { items: items.into_iter().collect(), at, next_cursor: None });
+        }
         self.list(&prefix, &filters, request, |row| {
             decoded(row).map(|tenant| Some(tenant).filter(|tenant| filter.passes(&tenant.value)))
         })
@@ -253,7 +263,8 @@ where
 fn dues(record: &TenantRecord) -> Vec<Due> {
     let id = record.resource.id;
     let retention = record.purge_at.filter(|_| record.purge.is_none());
-    retention.map(|at| Due::new(at, DueKind::Retention, id)).into_iter().collect()
+    let retention = retention.map(|at| Due::new(at, DueKind::Retention, id));
+    retention.into_iter().chain(subscription::due(record)).collect()
 }
 
 /// Puts the tenant on its plan and in its group, which must be there and stay until the commit.

@@ -26,6 +26,7 @@ impl Operation for Create {
         let record = TenantRecord {
             resource,
             profile,
+            subscription: None,
             suspended_reason: None,
             deleted_at: None,
             deleted_from: None,
