@@ -117,9 +117,13 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::get, keys::replace, keys::patch, keys::delete))
         .routes(routes!(keys::roll))
         .routes(routes!(issuers::list_of_tenant, issuers::create_of_tenant))
-        .routes(routes!(issuers::get_of_tenant, issuers::delete_of_tenant))
+        .routes(routes!(
+            issuers::get_of_tenant,
+            issuers::replace_of_tenant,
+            issuers::delete_of_tenant
+        ))
         .routes(routes!(issuers::list_shared, issuers::create_shared))
-        .routes(routes!(issuers::get_shared, issuers::delete_shared))
+        .routes(routes!(issuers::get_shared, issuers::replace_shared, issuers::delete_shared))
         .routes(routes!(certificates::list, certificates::create))
         .routes(routes!(certificates::get, certificates::replace, certificates::delete))
         .routes(routes!(tokens::list_of_tenant, tokens::create_of_tenant))

@@ -58,7 +58,7 @@ pub use id::{
     TokenId, UserId,
 };
 pub use invalid::Invalid;
-pub use issuer::{Algorithm, Issuer, KeySource};
+pub use issuer::{Algorithm, ClaimPath, Issuer, KeySource};
 pub use limits::{LimitScope, Limits, RateLimit, RateLimits};
 pub use name::{
     FeatureId, GroupId, LimitName, MeterName, PlanId, RegionId, RoleId, RouteId, Scope, Slug,
