@@ -14,6 +14,7 @@ pub mod invitations;
 pub mod members;
 pub mod operators;
 pub mod proxies;
+pub mod quotas;
 pub mod roles;
 pub mod sessions;
 pub mod tokens;

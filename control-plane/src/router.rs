@@ -16,8 +16,8 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, distribution, documents, domains, health, invitations,
-        issuers, keys, members, operators, proxies, roles, sessions, subscriptions, tenants,
-        tokens, users,
+        issuers, keys, members, operators, proxies, quotas, roles, sessions, subscriptions,
+        tenants, tokens, users,
     },
     http::{failure, guard, request},
     metrics,
@@ -102,6 +102,11 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::settings))
         .routes(routes!(subscriptions::get, subscriptions::put, subscriptions::delete))
         .routes(routes!(subscriptions::renew))
+        .routes(routes!(quotas::list))
+        .routes(routes!(quotas::set))
+        .routes(routes!(quotas::reserve))
+        .routes(routes!(quotas::confirm))
+        .routes(routes!(quotas::release))
         .routes(routes!(subscriptions::past_due))
         .routes(routes!(subscriptions::cancel))
         .routes(routes!(tenants::list_purged))
@@ -112,9 +117,13 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::get, keys::replace, keys::patch, keys::delete))
         .routes(routes!(keys::roll))
         .routes(routes!(issuers::list_of_tenant, issuers::create_of_tenant))
-        .routes(routes!(issuers::get_of_tenant, issuers::delete_of_tenant))
+        .routes(routes!(
+            issuers::get_of_tenant,
+            issuers::replace_of_tenant,
+            issuers::delete_of_tenant
+        ))
         .routes(routes!(issuers::list_shared, issuers::create_shared))
-        .routes(routes!(issuers::get_shared, issuers::delete_shared))
+        .routes(routes!(issuers::get_shared, issuers::replace_shared, issuers::delete_shared))
         .routes(routes!(certificates::list, certificates::create))
         .routes(routes!(certificates::get, certificates::replace, certificates::delete))
         .routes(routes!(tokens::list_of_tenant, tokens::create_of_tenant))

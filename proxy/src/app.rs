@@ -78,7 +78,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let progress = subscription.progress();
     let ready = subscription.progress();
     let jwks = Arc::new(
-        Jwks::new(bootstrap.jwks, clock)
+        Jwks::new(bootstrap.jwks.clone(), clock)
             .context("the client that fetches keys cannot be set up")?,
     );
 

@@ -124,13 +124,14 @@ pub struct UpstreamBounds {
 }
 
 /// Bounds on fetching issuers' keys.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/proxy.toml describes each key where operators read it")]
 pub struct JwksBounds {
     pub fetch_timeout_seconds: NonZeroU64,
     pub cool_down_seconds: u64,
     pub refresh_interval_seconds: NonZeroU64,
+    pub allow_private: Vec<ipnet::IpNet>,
 }
 
 /// A secret of this process, such as the node token; never shown.

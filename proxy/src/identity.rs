@@ -84,8 +84,12 @@ fn introduce(
     if let Some(key) = &identity.key {
         request.insert_header("x-tenant-key-id", key.id.to_string())?;
     }
-    match identity.token.as_ref().and_then(|token| token.subject()) {
-        Some(subject) => request.insert_header("x-tenant-subject", subject),
+    let Some(token) = &identity.token else { return Ok(()) };
+    if let Some(subject) = token.subject() {
+        request.insert_header("x-tenant-subject", subject)?;
+    }
+    match token.roles() {
+        Some(roles) => request.insert_header("x-tenant-roles", roles),
         None => Ok(()),
     }
 }

@@ -3,10 +3,14 @@
 //! Each issuer's keys are fetched when it is first seen, then every few minutes, and once more when a
 //! token names a key that is not there; then the request waits for the answer, shortly. Fetches of one
 //! issuer never run side by side, and after any attempt there is a cool-down, so that made-up key
-//! names cannot turn the proxy against the issuer. Keys that were good stay until better ones come.
+//! names cannot turn the proxy against the issuer. Keys that were good stay until better ones come. Private
+//! addresses are not asked ([`guard`]).
+
+mod guard;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use guard::{Guard, PrivateAddress};
 use parking_lot::Mutex;
 use tenantry_engine::CompiledIssuer;
 use tenantry_model::{IssuerId, KeySource};
@@ -25,6 +29,7 @@ const FIRST_KEYS_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) struct Jwks {
     client: reqwest::Client,
     bounds: JwksBounds,
+    guard: Guard,
     clock: Clock,
     attempts: Mutex<HashMap<IssuerId, Arc<AsyncMutex<Attempt>>>>,
 }
@@ -38,6 +43,8 @@ struct Attempt {
 
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
+    #[error(transparent)]
+    Private(#[from] PrivateAddress),
     #[error("the keys cannot be fetched")]
     Transport(#[from] reqwest::Error),
     #[error("the answer is {0}, not 200")]
@@ -53,12 +60,14 @@ enum FetchError {
 impl Jwks {
     /// A fetcher that follows no redirects: the operator named the place.
     pub(crate) fn new(bounds: JwksBounds, clock: Clock) -> Result<Self, reqwest::Error> {
+        let guard = Guard::new(&bounds.allow_private);
         let client = reqwest::Client::builder()
+            .dns_resolver(Arc::new(guard.clone()))
             .timeout(Duration::from_secs(bounds.fetch_timeout_seconds.get()))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { client, bounds, clock, attempts: Mutex::default() })
+        Ok(Self { client, bounds, guard, clock, attempts: Mutex::default() })
     }
 
     /// Fetches an issuer's keys because a token named one that is not there. Whether it is worth
@@ -143,6 +152,7 @@ impl Jwks {
 
     async fn fetch(&self, issuer: &CompiledIssuer) -> Result<(), FetchError> {
         let KeySource::Url(url) = issuer.spec().keys() else { return Ok(()) };
+        self.guard.check(url)?;
         let mut response = self.client.get(url).header("accept", "application/json").send().await?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(FetchError::Status(response.status()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use tenantry_api::{CreateIssuer, IssuerBody, ListQuery, PageBody};
 use tenantry_model::{IssuerId, KeySource};
-use tenantry_tenancy::{Error, IssuerRecord, NewIssuer, PageRequest, TenantRef, Versioned};
+use tenantry_tenancy::{Caller, Error, IssuerRecord, NewIssuer, PageRequest, TenantRef, Versioned};
 
 use crate::{
     app::App,
@@ -149,13 +149,85 @@ pub async fn delete_shared(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Replaces an issuer of a tenant.
+///
+/// All of it is given again, its keys too: what is secret of them is shown to nobody.
+#[utoipa::path(
+    put, path = "/api/v1/tenants/{tenant}/issuers/{id}", operation_id = "replaceTenantIssuer",
+    tag = "issuers", params(IssuerName, IfMatch), request_body = CreateIssuer,
+    responses((status = 200, body = IssuerBody)),
+    security(("bearer" = ["issuers:write"])),
+)]
+pub async fn replace_of_tenant(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names((tenant, id)): Names<(String, String)>,
+    conditions: Conditions,
+    Json(request): Json<CreateIssuer>,
+) -> Answer {
+    let tenant: TenantRef = tenant.parse()?;
+    replaced(&app, &caller, Some(&tenant), &id, request, &conditions).await
+}
+
+/// Replaces an issuer of all tenants.
+///
+/// All of it is given again, its keys too: what is secret of them is shown to nobody.
+#[utoipa::path(
+    put, path = "/api/v1/issuers/{id}", operation_id = "replaceSharedIssuer", tag = "issuers",
+    params(SharedIssuerName, IfMatch), request_body = CreateIssuer,
+    responses((status = 200, body = IssuerBody)),
+    security(("bearer" = ["issuers:write"])),
+)]
+pub async fn replace_shared(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(id): Names<String>,
+    conditions: Conditions,
+    Json(request): Json<CreateIssuer>,
+) -> Answer {
+    replaced(&app, &caller, None, &id, request, &conditions).await
+}
+
+async fn replaced(
+    app: &App,
+    caller: &Caller,
+    owner: Option<&TenantRef>,
+    id: &str,
+    request: CreateIssuer,
+    conditions: &Conditions,
+) -> Answer {
+    let (id, issuer) = (parsed(id)?, issuer(request));
+    let precondition = &conditions.precondition;
+    let replaced = app.tenancy.replace_issuer(caller, owner, id, issuer, precondition).await?;
+    let replaced = body(replaced);
+    Ok(Single::ok(replaced.revision, replaced))
+}
+
 fn parsed(id: &str) -> Result<IssuerId, Error> {
     id.parse().map_err(|_| Error::not_found("issuer", id))
 }
 
 fn issuer(request: CreateIssuer) -> NewIssuer {
-    let CreateIssuer { issuer, audiences, algorithms, tenant_claim, jwks, jwks_url } = request;
-    NewIssuer { issuer, audiences, algorithms, tenant_claim, jwks, jwks_url }
+    let CreateIssuer {
+        issuer,
+        audiences,
+        algorithms,
+        tenant_claim,
+        scope_claim,
+        roles_claim,
+        jwks,
+        jwks_url,
+    } = request;
+    NewIssuer {
+        issuer,
+        audiences,
+        algorithms,
+        tenant_claim,
+        scope_claim,
+        roles_claim,
+        jwks,
+        jwks_url,
+    }
 }
 
 fn body(record: Versioned<IssuerRecord>) -> IssuerBody {
@@ -172,9 +244,12 @@ fn body(record: Versioned<IssuerRecord>) -> IssuerBody {
         audiences: issuer.audiences().clone(),
         algorithms: issuer.algorithms().clone(),
         tenant_claim: issuer.tenant_claim().map(str::to_owned),
+        scope_claim: issuer.scope_claim().cloned(),
+        roles_claim: issuer.roles_claim().cloned(),
         jwks: value.shown_keys(),
         jwks_url,
         created_at: value.created_at,
+        updated_at: value.updated_at,
         revision: revision.as_u64(),
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tenantry_model::{Algorithm, IssuerId, TenantId, Timestamp};
+use tenantry_model::{Algorithm, ClaimPath, IssuerId, TenantId, Timestamp};
 
 /// `POST /api/v1/tenants/{tenant}/issuers`, and `POST /api/v1/issuers` for an issuer of all tenants.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -20,6 +20,13 @@ pub struct CreateIssuer {
     /// The claim that holds a tenant's id or slug; an issuer of all tenants needs one.
     #[serde(default)]
     pub tenant_claim: Option<String>,
+    /// Where its tokens say what the caller may do: a claim, or a JSON pointer such as
+    /// `/resource_access/api/roles`; `scope`, else `scp`, if not given.
+    #[serde(default)]
+    pub scope_claim: Option<ClaimPath>,
+    /// Where its tokens name the caller's roles: a claim, or a JSON pointer such as `/realm_access/roles`.
+    #[serde(default)]
+    pub roles_claim: Option<ClaimPath>,
     /// An inline JWKS document; either this or `jwks_url`.
     #[serde(default)]
     pub jwks: Option<Value>,
@@ -51,12 +58,18 @@ pub struct IssuerBody {
     pub algorithms: BTreeSet<Algorithm>,
     /// The claim that holds a tenant's id or slug.
     pub tenant_claim: Option<String>,
+    /// Where its tokens say what the caller may do, if not in `scope` or `scp`.
+    pub scope_claim: Option<ClaimPath>,
+    /// Where its tokens name the caller's roles.
+    pub roles_claim: Option<ClaimPath>,
     /// The inline JWKS document, with secrets masked.
     pub jwks: Option<Value>,
     /// The URL of a JWKS document.
     pub jwks_url: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last replaced, if it ever was.
+    pub updated_at: Option<Timestamp>,
     /// The revision that wrote it; also its `ETag`.
     pub revision: u64,
 }

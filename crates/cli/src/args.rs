@@ -18,6 +18,7 @@ use crate::{
         people::{InvitationVerb, MemberVerb, RoleVerb, UserVerb},
         plan::PlanFields,
         proxy::ProxyVerb,
+        quota::QuotaVerb,
         route::RouteFields,
         subscription::SubscriptionVerb,
         tenant::TenantVerb,
@@ -114,6 +115,9 @@ pub(crate) enum ApiCommand {
     /// Which requests go to which upstream
     #[command(subcommand)]
     Route(Verb<RouteFields>),
+    /// How many of something a tenant may have at once, and how many it has
+    #[command(subcommand)]
+    Quota(QuotaVerb),
     /// What a tenant has subscribed to, and until when
     #[command(subcommand)]
     Subscription(SubscriptionVerb),

@@ -27,7 +27,7 @@ mod curve;
 mod json;
 mod jwk;
 
-pub use claims::{Claims, LEEWAY, MAX_SUBJECT_BYTES};
+pub use claims::{Claims, LEEWAY, MAX_SUBJECT_BYTES, ROLE_PREFIX};
 pub use error::{Claim, JwksError, KeyDefect, RefusedKey, TokenError};
 pub use keys::{KeySet, MAX_KEYS};
 pub use token::{MAX_KEY_ID_BYTES, MAX_TOKEN_BYTES, Token};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use foldhash::quality::FixedState;
 use quick_cache::{Weighter, sync::Cache, sync::DefaultLifecycle};
 use tenantry_credentials::jwt::Claims;
-use tenantry_model::{Slug, TenantId, Timestamp};
+use tenantry_model::{Scope, Slug, TenantId, Timestamp};
 
 use crate::issuer::CompiledIssuer;
 
@@ -38,6 +38,13 @@ impl VerifiedToken {
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.claims.subject.as_deref()
+    }
+
+    /// The roles of whom the token was issued to, separated by commas; none if it names none.
+    #[must_use]
+    pub fn roles(&self) -> Option<String> {
+        let roles: Vec<_> = self.claims.roles.iter().map(Scope::as_str).collect();
+        (!roles.is_empty()).then(|| roles.join(","))
     }
 
     fn holds(&self, now: Timestamp) -> bool {

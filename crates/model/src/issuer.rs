@@ -9,6 +9,7 @@ use crate::{Invalid, IssuerId, TenantId};
 /// The largest JWKS document, in bytes of JSON.
 pub const MAX_JWKS_BYTES: usize = 64 * 1024;
 const MAX_URL_BYTES: usize = 2048;
+const MAX_CLAIM_BYTES: usize = 256;
 /// The secret of a symmetric JWK (RFC 7518, section 6.4.1), and what stands in its place where it is
 /// sealed.
 const SECRET: &str = "k";
@@ -56,7 +57,53 @@ pub struct Issuer {
     audiences: BTreeSet<String>,
     algorithms: BTreeSet<Algorithm>,
     tenant_claim: Option<String>,
+    scope_claim: Option<ClaimPath>,
+    roles_claim: Option<ClaimPath>,
     keys: KeySource,
+}
+
+/// Where in a token something stands: the name of a claim, or a JSON pointer (RFC 6901) such as
+/// `/realm_access/roles` for what stands deeper.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, min_length = 1, max_length = 256))]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ClaimPath(String);
+
+impl ClaimPath {
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands there.
+    #[must_use]
+    pub fn find<'v>(
+        &self,
+        claims: &'v serde_json::Map<String, serde_json::Value>,
+    ) -> Option<&'v serde_json::Value> {
+        let Some(pointer) = self.0.strip_prefix('/') else { return claims.get(&self.0) };
+        let mut names = pointer.split('/').map(|name| name.replace("~1", "/").replace("~0", "~"));
+        let first = claims.get(&names.next()?)?;
+        names.try_fold(first, |value, name| value.get(&name))
+    }
+}
+
+impl TryFrom<String> for ClaimPath {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        let is_pointer = text.starts_with('/');
+        let has_empty_name = is_pointer && text.split('/').skip(1).any(str::is_empty);
+        let is_escaped = |rest: &str| rest.starts_with('0') || rest.starts_with('1');
+        let is_misescaped = is_pointer && text.split('~').skip(1).any(|rest| !is_escaped(rest));
+        if text.is_empty() || text.len() > MAX_CLAIM_BYTES || has_empty_name || is_misescaped {
+            let rule = "write the name of a claim, or a JSON pointer such as /realm_access/roles";
+            return Err(Invalid::new("claim", &text, rule));
+        }
+        Ok(Self(text))
+    }
 }
 
 /// An issuer as JSON spells it; becomes an [`Issuer`] only if it keeps the rules.
@@ -77,6 +124,12 @@ pub struct RawIssuer {
     /// The claim that holds a tenant's id or slug.
     #[serde(default)]
     pub tenant_claim: Option<String>,
+    /// Where its tokens say what the caller may do; `scope`, else `scp`, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_claim: Option<ClaimPath>,
+    /// Where its tokens name the caller's roles; nowhere, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles_claim: Option<ClaimPath>,
     /// An inline JWKS document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<serde_json::Value>,
@@ -120,6 +173,18 @@ impl Issuer {
     #[must_use]
     pub fn tenant_claim(&self) -> Option<&str> {
         self.tenant_claim.as_deref()
+    }
+
+    /// Where its tokens say what the caller may do, if not in `scope` or `scp`.
+    #[must_use]
+    pub fn scope_claim(&self) -> Option<&ClaimPath> {
+        self.scope_claim.as_ref()
+    }
+
+    /// Where its tokens name the caller's roles.
+    #[must_use]
+    pub fn roles_claim(&self) -> Option<&ClaimPath> {
+        self.roles_claim.as_ref()
     }
 
     /// Where its keys come from.
@@ -211,6 +276,8 @@ impl TryFrom<RawIssuer> for Issuer {
             audiences: raw.audiences,
             algorithms: raw.algorithms,
             tenant_claim: raw.tenant_claim,
+            scope_claim: raw.scope_claim,
+            roles_claim: raw.roles_claim,
             keys,
         })
     }
@@ -294,6 +361,8 @@ impl From<Issuer> for RawIssuer {
             audiences: issuer.audiences,
             algorithms: issuer.algorithms,
             tenant_claim: issuer.tenant_claim,
+            scope_claim: issuer.scope_claim,
+            roles_claim: issuer.roles_claim,
             jwks,
             jwks_url,
         }
@@ -303,6 +372,31 @@ impl From<Issuer> for RawIssuer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn claims_are_named_or_pointed_at() {
+        let path = |text: &str| ClaimPath::try_from(text.to_owned());
+        let claims = serde_json::json!({
+            "roles": 1, "https://x/roles": 2, "realm_access": {"roles": 3}, "a/b": {"c~d": 4}, "l": [5],
+        });
+        let claims = claims.as_object().unwrap();
+        for (text, expected) in [
+            ("roles", Some(1)),
+            ("https://x/roles", Some(2)),
+            ("/realm_access/roles", Some(3)),
+            ("/a~1b/c~0d", Some(4)),
+            ("/roles", Some(1)),
+            ("realm_access/roles", None),
+            ("/realm_access/nothing", None),
+            ("/l/0", None),
+        ] {
+            let found = path(text).unwrap().find(claims).and_then(serde_json::Value::as_u64);
+            assert_eq!(found, expected, "{text}");
+        }
+        for bad in ["", "/", "/a/", "/a//b", "/a~2", "/a~", &"x".repeat(257)] {
+            assert!(path(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn only_the_keys_of_a_document_are_kept() {

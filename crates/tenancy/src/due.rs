@@ -45,6 +45,8 @@ kinds! {
     Slug = "slug",
     /// A period of a tenant's subscription ends, or its grace.
     Subscription = "subscription",
+    /// A lease of room ends.
+    Lease = "lease",
     /// A session ends.
     Session = "session",
     /// An invitation ends.
@@ -153,6 +155,7 @@ impl Tenancy {
             DueKind::Subscription => self.end_period(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Invitation => self.end_invitation(&caller, due.id()?, due).await,
             DueKind::Session => self.sweep_session(&caller, due.id()?, due).await,
+            DueKind::Lease => self.end_lease(&caller, due.id()?, due).await,
             DueKind::Retention => self.end_retention(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Purge => self.go_on_purging(&caller, due.id::<TenantId>()?).await.map(drop),
         }

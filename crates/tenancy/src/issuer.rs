@@ -1,13 +1,13 @@
 //! JWT issuers, of one tenant or of all.
 //!
-//! An issuer is not changed, only replaced by another one: what a token was accepted for should never
-//! depend on when it was looked at.
+//! An issuer is replaced as a whole and never changed in part: whoever changes what tokens are accepted for
+//! should have all of it before their eyes. Its identifier and its owner stay.
 
 use std::{collections::BTreeSet, fmt};
 
 use serde_json::Value;
 use tenantry_model::{
-    Algorithm, Issuer, IssuerId, Resource, ResourceKind, TenantId, issuer::RawIssuer,
+    Algorithm, ClaimPath, Issuer, IssuerId, Resource, ResourceKind, TenantId, issuer::RawIssuer,
 };
 
 use crate::{
@@ -27,6 +27,8 @@ pub struct NewIssuer {
     pub audiences: BTreeSet<String>,
     pub algorithms: BTreeSet<Algorithm>,
     pub tenant_claim: Option<String>,
+    pub scope_claim: Option<ClaimPath>,
+    pub roles_claim: Option<ClaimPath>,
     pub jwks: Option<Value>,
     pub jwks_url: Option<String>,
 }
@@ -82,6 +84,23 @@ impl Tenancy {
         self.list_indexed(&layout::owned(owner, KIND), &layout::records(KIND), request).await
     }
 
+    /// Replaces all that was written of an issuer. Its keys have to be given again: what is secret of
+    /// them is shown to nobody.
+    ///
+    /// # Errors
+    /// As [`create_issuer`](Self::create_issuer); [`Error::NotFound`], also if it is another owner's;
+    /// [`Error::PreconditionFailed`].
+    pub async fn replace_issuer(
+        &self,
+        caller: &Caller,
+        owner: IssuerOwner<'_>,
+        id: IssuerId,
+        issuer: NewIssuer,
+        precondition: &Precondition,
+    ) -> Result<Versioned<IssuerRecord>, Error> {
+        self.run(caller, &Replace { owner, id, issuer, precondition }).await
+    }
+
     /// Trusts an issuer no longer.
     ///
     /// # Errors
@@ -132,15 +151,8 @@ impl Operation for Create<'_> {
         let tenant = owner.as_ref().map(|owner| owner.value.resource.id);
         let now = tenancy.now();
         let id = IssuerId::from_parts(now.unix_ms(), tenancy.identifiers.random());
-        let mut resource = self.compiled(id, tenant)?;
-        // Without a master key a shared secret is kept as it is: what was possible before there were
-        // master keys stays so.
-        if !tenancy.master_keys.is_empty() {
-            let context = Issuer::sealing_context(id);
-            resource =
-                resource.sealed(|secret| tenancy.sealed(secret, &context).map(String::from))?;
-        }
-        let record = IssuerRecord { resource, created_at: now };
+        let resource = sealed(tenancy, compiled(&self.issuer, id, tenant)?)?;
+        let record = IssuerRecord { resource, created_at: now, updated_at: None };
         let (id, json) = (id.to_string(), encoded("issuer", &record)?);
         let mut draft = Draft::new("issuer.create", (KIND, &id), tenant, record)
             .shown_after()?
@@ -155,17 +167,80 @@ impl Operation for Create<'_> {
     }
 }
 
-impl Create<'_> {
-    fn compiled(&self, id: IssuerId, tenant: Option<TenantId>) -> Result<Issuer, Error> {
-        let NewIssuer { issuer, audiences, algorithms, tenant_claim, jwks, jwks_url } =
-            self.issuer.clone();
-        let raw =
-            RawIssuer { id, tenant, issuer, audiences, algorithms, tenant_claim, jwks, jwks_url };
-        let issuer =
-            Issuer::try_from(raw).map_err(|error| Error::invalid("", error.to_string()))?;
-        tenantry_engine::check(&Resource::Issuer(issuer.clone()))
-            .map_err(|reason| Error::invalid("/jwks", reason))?;
-        Ok(issuer)
+/// An issuer that keeps all rules and has a usable key.
+fn compiled(new: &NewIssuer, id: IssuerId, tenant: Option<TenantId>) -> Result<Issuer, Error> {
+    let NewIssuer {
+        issuer,
+        audiences,
+        algorithms,
+        tenant_claim,
+        scope_claim,
+        roles_claim,
+        jwks,
+        jwks_url,
+    } = new.clone();
+    let raw = RawIssuer {
+        id,
+        tenant,
+        issuer,
+        audiences,
+        algorithms,
+        tenant_claim,
+        scope_claim,
+        roles_claim,
+        jwks,
+        jwks_url,
+    };
+    let issuer = Issuer::try_from(raw).map_err(|error| Error::invalid("", error.to_string()))?;
+    tenantry_engine::check(&Resource::Issuer(issuer.clone()))
+        .map_err(|reason| Error::invalid("/jwks", reason))?;
+    Ok(issuer)
+}
+
+/// Without a master key a shared secret is kept as it is: what was possible before there were master keys
+/// stays so.
+fn sealed(tenancy: &Tenancy, issuer: Issuer) -> Result<Issuer, Error> {
+    if tenancy.master_keys.is_empty() {
+        return Ok(issuer);
+    }
+    let context = Issuer::sealing_context(issuer.id());
+    issuer.sealed(|secret| tenancy.sealed(secret, &context).map(String::from))
+}
+
+struct Replace<'a> {
+    owner: IssuerOwner<'a>,
+    id: IssuerId,
+    issuer: NewIssuer,
+    precondition: &'a Precondition,
+}
+
+impl Operation for Replace<'_> {
+    type Output = IssuerRecord;
+
+    async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<IssuerRecord>, Error> {
+        let owner = match self.owner {
+            Some(tenant) => Some(tenancy.tenant(tenant).await?),
+            None => None,
+        };
+        let tenant = owner.as_ref().map(|owner| owner.value.resource.id);
+        let current = tenancy.issuer_of(tenant, self.id).await?;
+        self.precondition.check(current.revision)?;
+        let resource = sealed(tenancy, compiled(&self.issuer, self.id, tenant)?)?;
+        let updated_at = Some(tenancy.now());
+        let record = IssuerRecord { resource, updated_at, ..current.value.clone() };
+        let (id, key) = (self.id.to_string(), layout::record(KIND, self.id));
+        let json = encoded("issuer", &record)?;
+        let mut draft = Draft::new("issuer.update", (KIND, &id), tenant, record)
+            .before(&current.value)?
+            .shown_after()?
+            .unchanged(key.clone(), current.revision)
+            .put(key, json);
+        if let Some(owner) = owner {
+            not_deleted(&owner.value)?;
+            let key = layout::record(ResourceKind::Tenant, owner.value.resource.id);
+            draft = draft.unchanged(key, owner.revision);
+        }
+        Ok(draft)
     }
 }
 

@@ -41,6 +41,7 @@ pub mod issuer;
 pub mod key;
 pub mod listing;
 pub mod merge;
+pub mod quota;
 pub mod tenant;
 
 pub mod denial;
@@ -59,6 +60,7 @@ mod due;
 mod settings;
 mod tenancy;
 mod text;
+mod turns;
 mod upstream;
 
 pub use audit::{AuditEntry, AuditFilter};
@@ -77,6 +79,7 @@ pub use mail::{Letter, Mail};
 pub use member::{Joining, MemberRecord};
 pub use operator::{OperatorRecord, OperatorSpec};
 pub use principal::{Credential, Principal};
+pub use quota::{Count, QuotaAction, QuotaOutcome, QuotaState, Reservation};
 pub use record::{
     ApiKeyRecord, CertificateRecord, DeletionCertificate, DomainRecord, IssuerRecord, Record,
     TenantRecord, Versioned,

@@ -139,6 +139,9 @@ pub struct IssuerRecord {
     pub resource: Issuer,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last replaced, if it ever was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
 }
 
 /// A certificate; its key is sealed. What the leaf says is kept beside it, so that nobody has to read

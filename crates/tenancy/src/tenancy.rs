@@ -16,6 +16,7 @@ use crate::{
     layout,
     settings::Settings,
     tenant::is_reserved,
+    turns::Turns,
 };
 
 /// How often an operation is decided anew because what it had read was changed by others.
@@ -29,6 +30,7 @@ pub struct Tenancy {
     pub(crate) terms: Terms,
     pub(crate) invitation_url: String,
     pub(crate) settings: Settings,
+    pub(crate) turns: Turns,
     clock: Arc<dyn Clock>,
 }
 
@@ -48,6 +50,7 @@ impl Tenancy {
             terms: Terms::default(),
             invitation_url: "http://127.0.0.1:7070/invitation".to_owned(),
             settings: Settings::new(),
+            turns: Turns::new(),
             clock,
         }
     }

@@ -130,10 +130,6 @@ impl<'c> Collection<'c> {
         self.client.send_empty(self.client.request(Method::DELETE, &self.item(id))).await
     }
 
-    pub(super) fn request(&self, method: Method, id: &str) -> RequestBuilder {
-        self.client.request(method, &self.item(id))
-    }
-
     async fn replace<T: DeserializeOwned>(
         &self,
         id: &str,
@@ -162,6 +158,10 @@ impl<'c> Collection<'c> {
     ) -> Result<T, ClientError> {
         let path = format!("{}/{action}", self.item(id));
         self.client.send(self.client.request(Method::POST, &path).json(body)).await
+    }
+
+    pub(super) fn request(&self, method: Method, id: &str) -> RequestBuilder {
+        self.client.request(method, &self.item(id))
     }
 
     fn item(&self, id: &str) -> String {
@@ -269,6 +269,21 @@ impl<'c> Keys<'c> {
     /// [`ClientError`].
     pub async fn roll(&self, id: &str, roll: &RollApiKey) -> Result<CreatedApiKey, ClientError> {
         self.0.act(id, "roll", roll).await
+    }
+}
+
+impl Issuers<'_> {
+    /// Replaces all that was written of one; its keys have to be given again.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn replace(
+        &self,
+        id: &str,
+        issuer: &CreateIssuer,
+        revision: Option<u64>,
+    ) -> Result<IssuerBody, ClientError> {
+        self.0.replace(id, issuer, revision).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use tenantry_api::client::Issuers;
+use tenantry_api::{CreateIssuer, client::Issuers};
 use tenantry_model::Algorithm;
 
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) enum IssuerVerb {
         #[command(flatten)]
         owner: Owner,
         #[command(flatten)]
-        fields: IssuerFields,
+        fields: Box<IssuerFields>,
         #[command(flatten)]
         body: NewBody,
     },
@@ -42,6 +42,22 @@ pub(crate) enum IssuerVerb {
         id: String,
         #[command(flatten)]
         owner: Owner,
+    },
+    /// Replace all of it; what is not given falls back to its default
+    Replace {
+        id: String,
+        /// The exact `iss` claim
+        #[arg(required_unless_present = "file")]
+        issuer: Option<String>,
+        #[command(flatten)]
+        owner: Owner,
+        #[command(flatten)]
+        fields: Box<IssuerFields>,
+        #[command(flatten)]
+        body: NewBody,
+        /// Replace it only if it is still at this revision
+        #[arg(long, value_name = "REVISION")]
+        if_revision: Option<u64>,
     },
     /// Trust it no longer
     Delete {
@@ -69,6 +85,12 @@ pub(crate) struct IssuerFields {
     /// The claim that holds a tenant's id or slug; an issuer of all tenants needs one
     #[arg(long, value_name = "CLAIM")]
     tenant_claim: Option<String>,
+    /// Where its tokens say what the caller may do: a claim or a JSON pointer [default: scope or scp]
+    #[arg(long, value_name = "CLAIM")]
+    scope_claim: Option<String>,
+    /// Where its tokens name the caller's roles: a claim or a JSON pointer such as /realm_access/roles
+    #[arg(long, value_name = "CLAIM")]
+    roles_claim: Option<String>,
     /// A file with its JWKS document
     #[arg(long, value_name = "FILE", conflicts_with = "jwks_url")]
     jwks_file: Option<PathBuf>,
@@ -82,6 +104,8 @@ impl IssuerFields {
         body.set_list("audiences", &self.audiences);
         body.set_list("algorithms", &self.algorithms);
         body.set("tenant_claim", self.tenant_claim.as_ref());
+        body.set("scope_claim", self.scope_claim.as_ref());
+        body.set("roles_claim", self.roles_claim.as_ref());
         body.set("jwks_url", self.jwks_url.as_ref());
         if let Some(file) = &self.jwks_file {
             body.set(
@@ -96,10 +120,7 @@ impl IssuerFields {
 pub(super) async fn run(verb: &IssuerVerb, session: &Session) -> Result<Answer, CliError> {
     match verb {
         IssuerVerb::Create { issuer, owner, fields, body } => {
-            let mut body = body.read()?;
-            body.set("issuer", issuer.as_ref());
-            fields.write(&mut body)?;
-            let body = body.create("issuer")?;
+            let body = whole(issuer.as_ref(), fields, body)?;
             session.ask(issuers(owner, session).create(&body)).await.map(Answer::item)
         }
         IssuerVerb::List { owner, listing } => {
@@ -109,11 +130,27 @@ pub(super) async fn run(verb: &IssuerVerb, session: &Session) -> Result<Answer, 
         IssuerVerb::Get { id, owner } => {
             session.ask(issuers(owner, session).get(id)).await.map(Answer::item)
         }
+        IssuerVerb::Replace { id, issuer, owner, fields, body, if_revision } => {
+            let body = whole(issuer.as_ref(), fields, body)?;
+            let issuers = issuers(owner, session);
+            session.ask(issuers.replace(id, &body, *if_revision)).await.map(Answer::item)
+        }
         IssuerVerb::Delete { id, owner } => {
             session.ask(issuers(owner, session).delete(id)).await?;
             Ok(Answer::Done(format!("issuer {id} is no longer trusted")))
         }
     }
+}
+
+fn whole(
+    issuer: Option<&String>,
+    fields: &IssuerFields,
+    body: &NewBody,
+) -> Result<CreateIssuer, CliError> {
+    let mut body = body.read()?;
+    body.set("issuer", issuer);
+    fields.write(&mut body)?;
+    body.create("issuer")
 }
 
 fn issuers<'s>(owner: &Owner, session: &'s Session) -> Issuers<'s> {

@@ -11,6 +11,9 @@ use super::{Claim, TokenError, json::Object};
 /// much earlier (RFC 7519, sections 4.1.4 and 4.1.5, allow "no more than a few minutes").
 pub const LEEWAY: Duration = Duration::from_secs(60);
 
+/// What stands before the name of a role where scopes are demanded.
+pub const ROLE_PREFIX: &str = "role:";
+
 /// The longest `sub` (OpenID Connect Core 1.0, section 2).
 pub const MAX_SUBJECT_BYTES: usize = 255;
 
@@ -26,8 +29,11 @@ pub struct Claims {
     pub tenant: Option<String>,
     /// The only tenant that the issuer may speak for; none for an issuer of all tenants.
     pub issuer_tenant: Option<TenantId>,
-    /// What the caller may do. Entries of the token that are no valid [`Scope`] are left out.
+    /// What the caller may do. Entries of the token that are no valid [`Scope`] are left out. A role
+    /// counts as the scope [`ROLE_PREFIX`] and its name.
     pub scopes: BTreeSet<Scope>,
+    /// The caller's roles, if the issuer names them; each is spelled like a [`Scope`].
+    pub roles: BTreeSet<Scope>,
     /// `exp` and [`LEEWAY`]: from this instant on the token is refused.
     pub expires_at: Timestamp,
 }
@@ -66,11 +72,13 @@ pub(super) fn read(
         Some(name) => Some(tenant(claims, name)?),
         None => None,
     };
+    let roles = roles(claims, issuer)?;
     Ok(Claims {
         subject: subject(claims)?,
         tenant,
         issuer_tenant: issuer.tenant(),
-        scopes: scopes(claims)?,
+        scopes: scopes(claims, issuer, &roles)?,
+        roles,
         expires_at,
     })
 }
@@ -160,14 +168,40 @@ fn is_header_value(subject: &str) -> bool {
         && subject.trim_matches(' ') == subject
 }
 
-/// `scope` (RFC 8693, section 4.2: one string, separated by spaces), or else `scp`, which issuers
-/// write as an array or as such a string. Either name is read in either form.
-fn scopes(claims: &Object) -> Result<BTreeSet<Scope>, TokenError> {
-    match claims.get("scope").or_else(|| claims.get("scp")) {
+/// Where the issuer says; else `scope` (RFC 8693, section 4.2: one string, separated by spaces), or else
+/// `scp`, which issuers write as an array or as such a string. Each is read in either form.
+///
+/// Roles count as scopes too. Where the issuer has a claim for them no scope can pass for one: what a
+/// client asked for in a scope is not what it was made.
+fn scopes(
+    claims: &Object,
+    issuer: &Issuer,
+    roles: &BTreeSet<Scope>,
+) -> Result<BTreeSet<Scope>, TokenError> {
+    let claim = match issuer.scope_claim() {
+        Some(path) => path.find(claims),
+        None => claims.get("scope").or_else(|| claims.get("scp")),
+    };
+    let mut scopes = listed(claim, Claim::Scope)?;
+    if issuer.roles_claim().is_some() {
+        scopes.retain(|scope| !scope.as_str().starts_with(ROLE_PREFIX));
+    }
+    let as_scopes = roles.iter().filter_map(|role| format!("{ROLE_PREFIX}{role}").parse().ok());
+    scopes.extend(as_scopes);
+    Ok(scopes)
+}
+
+fn roles(claims: &Object, issuer: &Issuer) -> Result<BTreeSet<Scope>, TokenError> {
+    let Some(path) = issuer.roles_claim() else { return Ok(BTreeSet::new()) };
+    listed(path.find(claims), Claim::Roles)
+}
+
+fn listed(value: Option<&Value>, claim: Claim) -> Result<BTreeSet<Scope>, TokenError> {
+    match value {
         None => Ok(BTreeSet::new()),
-        Some(Value::String(scopes)) => Ok(valid(scopes.split(' '))),
-        Some(Value::Array(scopes)) => Ok(valid(scopes.iter().filter_map(Value::as_str))),
-        Some(_) => Err(TokenError::BadClaim(Claim::Scope)),
+        Some(Value::String(names)) => Ok(valid(names.split(' '))),
+        Some(Value::Array(names)) => Ok(valid(names.iter().filter_map(Value::as_str))),
+        Some(_) => Err(TokenError::BadClaim(claim)),
     }
 }
 

@@ -57,6 +57,8 @@ pub enum Claim {
     Scope,
     /// The claim that the issuer names its tenants in.
     Tenant,
+    /// The claim that the issuer names roles in.
+    Roles,
 }
 
 impl fmt::Display for Claim {
@@ -70,6 +72,7 @@ impl fmt::Display for Claim {
             Self::IssuedAt => "`iat` claim",
             Self::Scope => "scope claim",
             Self::Tenant => "tenant claim",
+            Self::Roles => "roles claim",
         })
     }
 }

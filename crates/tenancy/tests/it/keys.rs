@@ -72,6 +72,8 @@ async fn an_audit_entry_shows_no_secret() {
         audiences: ["api".to_owned()].into(),
         algorithms: [tenantry_model::Algorithm::HS256].into(),
         tenant_claim: None,
+        scope_claim: None,
+        roles_claim: None,
         jwks: Some(jwks),
         jwks_url: None,
     };

@@ -166,6 +166,8 @@ impl Records<'_> {
             audiences: BTreeSet::from([AUDIENCE.to_owned()]),
             algorithms: BTreeSet::from([Algorithm::EdDSA]),
             tenant_claim: None,
+            scope_claim: None,
+            roles_claim: None,
             jwks: Some(json!({"keys": [signing.jwk(KEY_ID)]})),
             jwks_url: None,
         };

@@ -165,6 +165,45 @@ fn scopes_come_from_either_claim() {
     self::check(json!({"scope": null, "scp": {}}), TokenError::BadClaim(Claim::Scope));
 }
 
+#[test]
+fn scopes_and_roles_stand_where_the_issuer_says() {
+    let read = |mapping: Value, changes: Value| {
+        check_with(&issuer_with(&[Algorithm::EdDSA], mapping), changes)
+    };
+    let names = |scopes: &std::collections::BTreeSet<tenantry_model::Scope>| {
+        scopes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let claims = || {
+        json!({
+            "scope": "s role:x", "scp": ["t"], "permissions": ["p", "P"], "roles": "r1 r2",
+            "realm_access": {"roles": ["deep"]},
+        })
+    };
+    for (mapping, scopes, roles) in [
+        (json!({}), vec!["role:x", "s"], vec![]),
+        (json!({"scope_claim": "permissions"}), vec!["p"], vec![]),
+        (json!({"scope_claim": "nothing"}), vec![], vec![]),
+        (json!({"roles_claim": "roles"}), vec!["role:r1", "role:r2", "s"], vec!["r1", "r2"]),
+        (json!({"roles_claim": "/realm_access/roles"}), vec!["role:deep", "s"], vec!["deep"]),
+        (json!({"roles_claim": "/realm_access/none"}), vec!["s"], vec![]),
+    ] {
+        let shown = mapping.to_string();
+        let claims = read(mapping, claims()).unwrap();
+        assert_eq!(
+            (names(&claims.scopes), names(&claims.roles)),
+            (
+                scopes.into_iter().map(str::to_owned).collect(),
+                roles.into_iter().map(str::to_owned).collect(),
+            ),
+            "{shown}"
+        );
+    }
+    let bad = read(json!({"roles_claim": "roles"}), json!({"roles": {"admin": true}}));
+    assert_eq!(bad, Err(TokenError::BadClaim(Claim::Roles)));
+    let bad = read(json!({"scope_claim": "permissions"}), json!({"permissions": 1}));
+    assert_eq!(bad, Err(TokenError::BadClaim(Claim::Scope)));
+}
+
 /// An issuer of tenant A, whose tokens name tenant B, speaks for neither.
 #[test]
 fn a_token_is_for_the_tenant_that_issuer_and_claim_agree_on() {
