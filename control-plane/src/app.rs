@@ -20,6 +20,7 @@ use crate::{
     addresses::Addresses,
     compaction,
     distributor::{self, Distributor, Nodes},
+    http::idempotency::InProgress,
     master_key,
     metrics::Metrics,
     reconciler, router,
@@ -38,6 +39,7 @@ pub struct App {
     pub(crate) root_token: Token,
     pub(crate) node_token: Token,
     pub(crate) heartbeat: Duration,
+    pub(crate) in_progress: Arc<InProgress>,
     /// Becomes true when the process is to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -143,6 +145,7 @@ impl App {
             root_token: root_token.clone(),
             node_token: node_token.clone(),
             heartbeat,
+            in_progress: Arc::default(),
             stopping: stopping.clone(),
         });
         let follower =

@@ -4,6 +4,7 @@ pub mod auth;
 pub mod body;
 pub mod conditions;
 pub mod failure;
+pub mod idempotency;
 pub mod request;
 pub mod response;
 mod unique;

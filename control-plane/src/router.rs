@@ -18,13 +18,13 @@ use crate::{
         audit, certificates, description, distribution, documents, domains, health, issuers, keys,
         proxies, tenants,
     },
-    http::{auth, failure, request},
+    http::{auth, failure, idempotency, request},
     metrics,
     openapi::{self, Document},
 };
 
 /// The largest body of an API request.
-const MAX_BODY_BYTES: usize = 1 << 20;
+pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 /// The largest status report of a proxy.
 const MAX_REPORT_BYTES: usize = 4 << 20;
 
@@ -32,7 +32,10 @@ const MAX_REPORT_BYTES: usize = 4 << 20;
 pub fn api(app: Arc<App>) -> Router {
     let (router, collected) = operations().split_for_parts();
     let document = Arc::new(Document::of(collected));
-    let router = router.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).layer(Extension(document));
+    let router = router
+        .layer(from_fn_with_state(Arc::clone(&app), idempotency::named))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(Extension(document));
     surrounded(router, Arc::clone(&app))
         .layer(from_fn_with_state(Arc::clone(&app), auth::root))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))

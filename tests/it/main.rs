@@ -14,6 +14,7 @@ mod documents;
 mod durability;
 mod error_pages;
 mod front_door;
+mod idempotency;
 mod identity;
 mod keys_by_url;
 mod lifecycle;

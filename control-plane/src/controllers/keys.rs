@@ -43,7 +43,7 @@ pub async fn create(
     let CreatedKey { record, secret } = value;
     let key = body(Versioned { value: record, revision });
     let location = format!("/api/v1/tenants/{}/keys/{}", key.tenant, key.id);
-    let created = CreatedApiKey { key, secret: secret.expose().to_owned() };
+    let created = CreatedApiKey { key, secret: secret.map(|secret| secret.expose().to_owned()) };
     Ok(Single::created(location, revision.as_u64(), created))
 }
 

@@ -57,6 +57,11 @@ fn is_good(value: &HeaderValue) -> bool {
         && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
+/// Who asks, in one word.
+pub(super) fn principal(_: &Parts) -> &'static str {
+    ROOT
+}
+
 /// Who asks, for the audit log.
 pub struct Asking(pub Caller);
 
@@ -67,9 +72,10 @@ impl<S: Sync> FromRequestParts<S> for Asking {
         let id = parts.extensions.get::<RequestId>();
         let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Ok(Self(Caller {
-            actor: ROOT.to_owned(),
+            actor: principal(parts).to_owned(),
             request_id: id.map(RequestId::as_str).unwrap_or_default().to_owned(),
             source_address: from.map(|from| from.0.ip()),
+            idempotency: parts.extensions.get().cloned(),
         }))
     }
 }

@@ -4,6 +4,7 @@
 mod api;
 mod certificates;
 mod distribution;
+mod idempotency;
 mod inputs;
 mod openapi;
 mod server;

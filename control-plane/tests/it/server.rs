@@ -4,10 +4,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
-use tenantry_api::{Client, CreateTenant};
+use tenantry_api::{Client, CreateTenant, Exchange};
 use tenantry_control_plane::{App, Arguments, Bootstrap, Random, Running};
 use tenantry_model::{Plan, TenantSpec, Timestamp};
 use tenantry_tenancy::Clock;
+use tenantry_test_support::{Contract, api_client};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -69,7 +70,7 @@ impl Server {
         let random = Random::new(StdRng::seed_from_u64(1));
         let running = App::start(bootstrap, Arc::new(FixedClock), random).await.unwrap();
         let base = format!("http://{}", running.api);
-        let client = Client::new(&base, running.root_token.expose()).unwrap();
+        let client = api_client(&base, running.root_token.expose());
         Self { running, client, directory }
     }
 
@@ -137,5 +138,24 @@ pub(crate) async fn exchange(to: SocketAddr, line: &str, headers: &str, body: &s
     let text = String::from_utf8(answer).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    let answer = Answer { status, head: head.to_owned(), body: body.to_owned() };
+    witness(line, &answer);
+    answer
+}
+
+/// What the API answers is what its description says.
+fn witness(line: &str, answer: &Answer) {
+    let (method, target) = line.split_once(' ').unwrap();
+    let headers = answer.head.lines().filter_map(|line| line.split_once(": "));
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let path = target.split('?').next().unwrap();
+    if !path.starts_with("/distribution/") {
+        Contract::committed().hold(&Exchange {
+            method: &method.parse().unwrap(),
+            path,
+            status: answer.status,
+            headers: &headers.collect(),
+            body: answer.body.as_bytes(),
+        });
+    }
 }

@@ -28,7 +28,7 @@ pub mod client;
 pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey};
 pub use audit::{AuditEntryBody, AuditQuery};
 pub use certificate::{CertificateBody, CertificateQuery, CreateCertificate, ReplaceCertificate};
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Exchange, Witness};
 pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
 pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};

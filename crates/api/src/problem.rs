@@ -122,6 +122,8 @@ problems! {
     InUse, "in-use", 409, "It is in use";
     /// The tenant's state does not allow it.
     InvalidState, "invalid-state", 409, "The tenant's state does not allow this";
+    /// The same request is on its way already.
+    IdempotencyInProgress, "idempotency-in-progress", 409, "The same request is in progress";
     /// Others kept changing the same records.
     ConcurrentChange, "concurrent-change", 409, "It was changed at the same time";
     /// `If-Match` names another revision.
@@ -132,6 +134,8 @@ problems! {
     UnsupportedMediaType, "unsupported-media-type", 415, "The body must be JSON";
     /// The body is JSON and breaks a rule.
     Invalid, "invalid", 422, "The request is not valid";
+    /// The name of another request.
+    IdempotencyKeyReused, "idempotency-key-reused", 422, "The Idempotency-Key is that of another request";
     /// A fault of the control plane.
     Internal, "internal", 500, "The control plane failed";
     /// Not now.

@@ -49,6 +49,10 @@ pub(crate) struct Connection {
         default_value = "./tenantry-data"
     )]
     pub(crate) data_dir: PathBuf,
+
+    /// A name for this change: given again within a day, the same command does not do it twice
+    #[arg(long, global = true, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
 }
 
 /// How answers are printed.

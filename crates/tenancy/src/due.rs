@@ -29,16 +29,19 @@ pub(crate) enum DueKind {
     Purge,
     /// The reservation of a slug ends.
     Slug,
+    /// A named change is forgotten.
+    Idempotency,
 }
 
 impl DueKind {
-    const ALL: [Self; 3] = [Self::Retention, Self::Purge, Self::Slug];
+    const ALL: [Self; 4] = [Self::Retention, Self::Purge, Self::Slug, Self::Idempotency];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Retention => "retention",
             Self::Purge => "purge",
             Self::Slug => "slug",
+            Self::Idempotency => "idempotency",
         }
     }
 }
@@ -128,6 +131,7 @@ impl Tenancy {
         let caller = Caller::system();
         match due.kind {
             DueKind::Slug => self.end_reservation(&caller, due.id()?, due).await,
+            DueKind::Idempotency => self.forget_named(&caller, due).await,
             DueKind::Retention => self.end_retention(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Purge => self.go_on_purging(&caller, due.id::<TenantId>()?).await.map(drop),
         }

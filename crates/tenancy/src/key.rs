@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tenantry_credentials::api_key::ApiKeySecret;
 use tenantry_model::{ApiKey, KeyId, ResourceKind, Scope, TenantId, Timestamp};
 
 use crate::{
     ApiKeyRecord, Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
+    idempotency::Answer,
     layout,
     tenant::not_deleted,
     text,
@@ -29,11 +32,24 @@ pub struct NewKey {
 }
 
 /// A key that was just made, with its secret.
+#[derive(Serialize, Deserialize)]
 pub struct CreatedKey {
     /// What is stored.
     pub record: ApiKeyRecord,
-    /// What is not.
-    pub secret: ApiKeySecret,
+    /// What is not; none where the request was sent before, and was answered with the secret then.
+    #[serde(skip)]
+    pub secret: Option<ApiKeySecret>,
+}
+
+impl Answer for CreatedKey {
+    /// Without the digest as well, which is kept for as long as the key and no longer.
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        let mut kept = serde_json::to_value(self)?;
+        if let Some(digest) = kept.pointer_mut("/record/resource/digest") {
+            *digest = "0".repeat(64).into();
+        }
+        Ok(kept)
+    }
 }
 
 impl fmt::Debug for CreatedKey {
@@ -141,7 +157,7 @@ impl Operation for Create<'_> {
         let (id, json) = (id.to_string(), encoded("key", &record)?);
         let draft = Draft::new("key.create", (KIND, &id), Some(tenant), record).shown_after()?;
         Ok(draft
-            .answering(|record| CreatedKey { record, secret })
+            .answering(|record| CreatedKey { record, secret: Some(secret) })
             .unchanged(layout::record(ResourceKind::Tenant, tenant), owner.revision)
             .absent(digest.clone())
             .put(digest, id.clone().into_bytes())

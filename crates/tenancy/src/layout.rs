@@ -10,6 +10,7 @@
 //! | `ref/{kind}/{id}/{kind}/{id}` | empty; the second refers to the first, which cannot be removed |
 //! | `of/{tenant}/{kind}/{id}` | empty; the second belongs to the tenant (`-`: to all of them) |
 //! | `due/{time}/{kind}/{id}` | empty; at this time something is to be done |
+//! | `idempotency/{digest}` | what a change was answered that a client had named |
 //! | `purged/{tenant}` | what is left of a purged tenant |
 //! | `audit/{order}` | an audit entry; the order is inverted, so the newest comes first |
 //! | `history/{kind}/{id}/{order}` | empty; the audit entry concerns this resource |
@@ -66,6 +67,16 @@ pub(crate) fn due(at: Timestamp, kind: &str, id: &str) -> String {
 }
 
 /// What is left of a purged tenant.
+/// What a named change was answered.
+pub(crate) fn idempotency(name: &str) -> String {
+    format!("idempotency/{name}")
+}
+
+/// That a named change concerned a tenant; it goes with the tenant.
+pub(crate) fn idempotency_of(tenant: TenantId, name: &str) -> String {
+    format!("{}idempotency/{name}", all_owned(tenant))
+}
+
 pub(crate) fn purged(tenant: TenantId) -> String {
     format!("{PURGED}{tenant}")
 }

@@ -41,6 +41,7 @@ pub mod tenant;
 
 mod draft;
 mod due;
+pub mod idempotency;
 mod settings;
 mod tenancy;
 mod text;
@@ -52,6 +53,7 @@ pub use context::{Caller, Clock, Precondition, Terms};
 pub use document::Document;
 pub use due::Reconciled;
 pub use error::{Error, StoreFault};
+pub use idempotency::Idempotency;
 pub use issuer::NewIssuer;
 pub use key::{CreatedKey, NewKey};
 pub use listing::{Listing, PageRequest};

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Method, Request, RequestBuilder, Response, header};
+use reqwest::{Method, Request, RequestBuilder, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, Exchange};
 use crate::Problem;
 
 const SEGMENT: &AsciiSet =
@@ -38,7 +39,13 @@ pub(super) fn segment(text: &str) -> String {
 impl Client {
     /// A request to a path under `/api/v1`.
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(&self.token)
+        let url = format!("{}/api/v1{path}", self.base);
+        let is_change = method != Method::GET;
+        let request = self.http.request(method, url).bearer_auth(&self.token);
+        match &self.idempotency_key {
+            Some(key) if is_change => request.header("idempotency-key", key),
+            _ => request,
+        }
     }
 
     /// A `GET` with the fields of `query` as parameters.
@@ -73,9 +80,7 @@ impl Client {
         &self,
         request: RequestBuilder,
     ) -> Result<T, ClientError> {
-        let answer = self.answer(request).await?;
-        let status = answer.status().as_u16();
-        let body = answer.bytes().await.map_err(ClientError::Transport)?;
+        let (status, body) = self.answer(request).await?;
         serde_json::from_slice(&body)
             .map_err(|error| ClientError::Answer { status, source: Some(error) })
     }
@@ -85,14 +90,24 @@ impl Client {
         self.answer(request).await.map(drop)
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+    async fn answer(&self, request: RequestBuilder) -> Result<(u16, Bytes), ClientError> {
         let request: Request = request.build().map_err(ClientError::Transport)?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let answer = self.http.execute(request).await.map_err(ClientError::Transport)?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(answer);
-        }
+        let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.map_err(ClientError::Transport)?;
+        if let Some(witness) = &self.witness {
+            witness(&Exchange {
+                method: &method,
+                path: &path,
+                status: status.as_u16(),
+                headers: &headers,
+                body: &body,
+            });
+        }
+        if status.is_success() {
+            return Ok((status.as_u16(), body));
+        }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
             Err(error) => Err(ClientError::Answer { status: status.as_u16(), source: Some(error) }),

@@ -48,7 +48,10 @@ pub(super) async fn run(verb: &KeyVerb, session: &Session) -> Result<Answer, Cli
                 expires_at: *expires_at,
             };
             let key = session.ask(session.client.keys(tenant).create(&body)).await?;
-            Ok(Answer::Secret { item: value(&key), secret: key.secret })
+            Ok(match key.secret.clone() {
+                Some(secret) => Answer::Secret { item: value(&key), secret },
+                None => Answer::item(key),
+            })
         }
         KeyVerb::List { tenant, listing } => {
             let keys = session.client.keys(tenant);

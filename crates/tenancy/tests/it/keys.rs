@@ -22,7 +22,7 @@ async fn the_secret_of_a_key_is_in_no_file() {
     platform.create_tenant("acme").await;
     let key = NewKey { name: "ci".to_owned(), scopes: [].into(), expires_at: None };
     let created = platform.tenancy.create_key(&caller(), &named("acme"), key).await.unwrap();
-    let secret = created.value.secret.expose().to_owned();
+    let secret = created.value.secret.unwrap().expose().to_owned();
     let record = created.value.record;
     let rows = platform.rows().await;
     for (key, value) in &rows {

@@ -1,6 +1,7 @@
 //! Operations on a real store in a directory of its own.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod idempotency;
 mod keys;
 mod life;
 mod life_model;

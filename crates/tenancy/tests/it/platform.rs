@@ -40,7 +40,12 @@ pub(crate) struct Platform {
 }
 
 pub(crate) fn caller() -> Caller {
-    Caller { actor: "root".to_owned(), request_id: "test".to_owned(), source_address: None }
+    Caller {
+        actor: "root".to_owned(),
+        request_id: "test".to_owned(),
+        source_address: None,
+        idempotency: None,
+    }
 }
 
 pub(crate) fn parsed<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> T {

@@ -152,7 +152,7 @@ impl Records<'_> {
         let wanted =
             CreateApiKey { name: KEY_NAME.to_owned(), scopes: BTreeSet::new(), expires_at: None };
         let created = self.session.ask(keys.create(&wanted)).await?;
-        Ok((created.secret, created.key.revision))
+        Ok((created.secret.unwrap_or_default(), created.key.revision))
     }
 
     /// A new issuer in place of the one before, and a token of it.

@@ -1,0 +1,120 @@
+//! `Idempotency-Key`: a name that a client gives to a change, so that it can ask again without doing it
+//! twice.
+//!
+//! What was answered is kept by the operation itself, in the commit that has the effect
+//! (`tenantry_tenancy::idempotency`). Here the name is read, the request is told apart from others under the same
+//! name by method, path, query and body, and a second request is held off while the first is on its way. That is
+//! a courtesy and no more: two that come through at once are told apart inside the commit.
+
+use std::{collections::HashSet, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use parking_lot::Mutex;
+use tenantry_api::ProblemKind;
+use tenantry_tenancy::Idempotency;
+
+use super::{failure::Failure, request};
+use crate::{app::App, router::MAX_BODY_BYTES};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const MAX_KEY_BYTES: usize = 255;
+
+/// The names of the changes that are on their way. There are never more than requests.
+#[derive(Debug, Default)]
+pub struct InProgress(Mutex<HashSet<String>>);
+
+impl InProgress {
+    fn begin(self: &Arc<Self>, name: &str) -> Option<Beginning> {
+        let is_first = self.0.lock().insert(name.to_owned());
+        is_first.then(|| Beginning { all: Arc::clone(self), name: name.to_owned() })
+    }
+}
+
+/// A change on its way, for as long as this lives.
+struct Beginning {
+    all: Arc<InProgress>,
+    name: String,
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        self.all.0.lock().remove(&self.name);
+    }
+}
+
+/// Reads the name of a change.
+pub async fn named(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return next.run(request).await;
+    }
+    match key(request.headers()) {
+        Ok(None) => next.run(request).await,
+        Ok(Some(key)) => answered(&app, &key, request, next)
+            .await
+            .unwrap_or_else(|failure| failure.into_response()),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn answered(app: &App, key: &str, request: Request, next: Next) -> Result<Response, Failure> {
+    let (mut parts, body) = request.into_parts();
+    let body = whole(body, &parts).await?;
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let same = [parts.method.as_str().as_bytes(), target.as_bytes(), &body];
+    let idempotency = Idempotency::new(request::principal(&parts), key, &same);
+    let Some(beginning) = app.in_progress.begin(idempotency.name()) else {
+        let detail = "a request with this Idempotency-Key is still in progress; try again";
+        return Err(Failure::new(ProblemKind::IdempotencyInProgress, detail)
+            .with_header(header::RETRY_AFTER, "1"));
+    };
+    parts.extensions.insert(idempotency.clone());
+    let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    drop(beginning);
+    if idempotency.is_replayed() {
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let (value, more) = (values.next(), values.next());
+    let Some(value) = value else { return Ok(None) };
+    let is_good = more.is_none()
+        && (1..=MAX_KEY_BYTES).contains(&value.len())
+        && value.as_bytes().iter().all(u8::is_ascii_graphic);
+    match value.to_str() {
+        Ok(key) if is_good => Ok(Some(key.to_owned())),
+        _ => {
+            let detail = "an Idempotency-Key is given once and has 1 to 255 visible characters";
+            Err(Failure::new(ProblemKind::InvalidHeader, detail))
+        }
+    }
+}
+
+async fn whole(body: Body, parts: &Parts) -> Result<Bytes, Failure> {
+    let too_large =
+        || Failure::new(ProblemKind::TooLarge, "the body is larger than this path takes");
+    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced
+        .and_then(|text| text.parse().ok())
+        .is_some_and(|bytes: usize| bytes > MAX_BODY_BYTES)
+    {
+        return Err(too_large());
+    }
+    to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| {
+        match std::error::Error::source(&error)
+            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+        {
+            true => too_large(),
+            false => Failure::new(ProblemKind::MalformedJson, "the body did not arrive whole"),
+        }
+    })
+}
