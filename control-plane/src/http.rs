@@ -3,8 +3,10 @@
 pub mod auth;
 pub mod body;
 pub mod conditions;
+pub mod cors;
 pub mod failure;
 pub mod idempotency;
+pub mod rate;
 pub mod request;
 pub mod response;
 mod unique;

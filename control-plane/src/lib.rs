@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod reconciler;
 
 mod addresses;
+mod serve;
 
 pub use app::{App, Running, StartError};
 pub use bootstrap::{Arguments, Bootstrap};

@@ -18,13 +18,13 @@ use crate::{
         audit, certificates, description, distribution, documents, domains, health, issuers, keys,
         proxies, tenants,
     },
-    http::{auth, failure, idempotency, request},
+    http::{auth, cors, failure, idempotency, request},
     metrics,
     openapi::{self, Document},
 };
 
 /// The largest body of an API request.
-pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
 /// The largest status report of a proxy.
 const MAX_REPORT_BYTES: usize = 4 << 20;
 
@@ -35,11 +35,16 @@ pub fn api(app: Arc<App>) -> Router {
     let router = router
         .layer(from_fn_with_state(Arc::clone(&app), idempotency::named))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(Extension(app.body_timeout))
         .layer(Extension(document));
-    surrounded(router, Arc::clone(&app))
+    let router = surrounded(router, Arc::clone(&app))
         .layer(from_fn_with_state(Arc::clone(&app), auth::root))
-        .layer(from_fn_with_state(Arc::clone(&app), request::identify))
-        .with_state(app)
+        .layer(from_fn_with_state(Arc::clone(&app), request::identify));
+    let router = match app.cors_origins.as_slice() {
+        [] => router,
+        origins => router.layer(cors::allowing(origins)),
+    };
+    router.with_state(app)
 }
 
 /// The OpenAPI document of the API.
@@ -113,7 +118,8 @@ pub fn distribution(app: Arc<App>) -> Router {
     let router = Router::new()
         .route(STREAM_PATH, get(distribution::stream))
         .route(STATUS_PATH, post(distribution::status))
-        .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES));
+        .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES))
+        .layer(Extension(app.body_timeout));
     surrounded(router, Arc::clone(&app))
         .layer(from_fn_with_state(Arc::clone(&app), auth::node))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))

@@ -1,16 +1,19 @@
 //! Who may ask: whoever holds the token of the listener.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use tenantry_api::ProblemKind;
 
-use super::failure::Failure;
+use super::{failure::Failure, rate::Subject};
 use crate::{app::App, token::Token};
 
 /// What the API says of itself, which is the same for everybody.
@@ -20,12 +23,27 @@ const DESCRIPTION: &str = "/api/v1/openapi.json";
 /// its description.
 pub async fn root(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let is_open = !path.starts_with("/api/") || path == DESCRIPTION;
-    if is_open || presents(request.headers(), &app.root_token) {
-        next.run(request).await
-    } else {
-        refused("send the root token as `Authorization: Bearer ...`")
+    if !path.starts_with("/api/") {
+        return next.run(request).await;
     }
+    let is_known = presents(request.headers(), &app.root_token);
+    let is_open = is_known || path == DESCRIPTION;
+    let subject = match is_known {
+        true => Subject::Principal(super::request::ROOT.to_owned()),
+        false => Subject::address(address(&request)),
+    };
+    let (mut response, level) = match app.rate_limiter.admit(subject, app.clock.now()) {
+        Ok(level) if is_open => (next.run(request).await, level),
+        Ok(level) => (refused("send the root token as `Authorization: Bearer ...`"), level),
+        Err((failure, level)) => (failure.into_response(), level),
+    };
+    level.show(&mut response);
+    response
+}
+
+fn address(request: &Request) -> IpAddr {
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    from.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |from| from.0.ip())
 }
 
 /// Everything needs the node token.

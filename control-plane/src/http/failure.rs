@@ -45,6 +45,13 @@ impl Failure {
         self
     }
 
+    /// With a header whose value is made at run time.
+    #[must_use]
+    pub fn with_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
     fn retry_after(self, seconds: &'static str) -> Self {
         self.with_header(header::RETRY_AFTER, seconds)
     }

@@ -9,9 +9,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -19,8 +19,8 @@ use parking_lot::Mutex;
 use tenantry_api::ProblemKind;
 use tenantry_tenancy::Idempotency;
 
-use super::{failure::Failure, request};
-use crate::{app::App, router::MAX_BODY_BYTES};
+use super::{body, failure::Failure, request};
+use crate::app::App;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -65,7 +65,7 @@ pub async fn named(State(app): State<Arc<App>>, request: Request, next: Next) ->
 
 async fn answered(app: &App, key: &str, request: Request, next: Next) -> Result<Response, Failure> {
     let (mut parts, body) = request.into_parts();
-    let body = whole(body, &parts).await?;
+    let body = body::whole(Request::from_parts(parts.clone(), body), app).await?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let same = [parts.method.as_str().as_bytes(), target.as_bytes(), &body];
     let idempotency = Idempotency::new(request::principal(&parts), key, &same);
@@ -97,24 +97,4 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
             Err(Failure::new(ProblemKind::InvalidHeader, detail))
         }
     }
-}
-
-async fn whole(body: Body, parts: &Parts) -> Result<Bytes, Failure> {
-    let too_large =
-        || Failure::new(ProblemKind::TooLarge, "the body is larger than this path takes");
-    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced
-        .and_then(|text| text.parse().ok())
-        .is_some_and(|bytes: usize| bytes > MAX_BODY_BYTES)
-    {
-        return Err(too_large());
-    }
-    to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| {
-        match std::error::Error::source(&error)
-            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
-        {
-            true => too_large(),
-            false => Failure::new(ProblemKind::MalformedJson, "the body did not arrive whole"),
-        }
-    })
 }

@@ -19,7 +19,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// Who the holder of the root token is in the audit log.
-const ROOT: &str = "root";
+pub(super) const ROOT: &str = "root";
 
 /// The name of a request: the client's own, if it sent a good one.
 #[derive(Debug, Clone)]

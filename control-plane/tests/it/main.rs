@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod api;
+mod bounds;
 mod certificates;
 mod distribution;
+mod fuzz;
 mod idempotency;
 mod inputs;
 mod openapi;

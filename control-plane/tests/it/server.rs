@@ -74,6 +74,13 @@ impl Server {
         Self { running, client, directory }
     }
 
+    /// With these settings.
+    pub(crate) async fn configured(environment: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments = arguments(&directory);
+        Self::start_with(directory, arguments, environment).await
+    }
+
     /// With the plan `pro` and the tenant `acme`.
     pub(crate) async fn with_acme() -> Self {
         Self::start().await.and_acme().await
@@ -106,10 +113,21 @@ impl Server {
 
     /// One request with the root token and a JSON body.
     pub(crate) async fn send(&self, line: &str, headers: &str, body: &str) -> Answer {
+        self.sending(line, headers, body).await
+    }
+
+    /// The same, to be done by another task.
+    pub(crate) fn sending(
+        &self,
+        line: &str,
+        headers: &str,
+        body: &str,
+    ) -> impl Future<Output = Answer> + Send + 'static {
         let token = self.running.root_token.expose();
         let headers =
             format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n{headers}");
-        exchange(self.running.api, line, &headers, body).await
+        let (to, line, body) = (self.running.api, line.to_owned(), body.to_owned());
+        async move { exchange(to, &line, &headers, &body).await }
     }
 }
 

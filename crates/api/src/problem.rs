@@ -110,6 +110,8 @@ problems! {
     NotFound, "not-found", 404, "There is no such thing";
     /// The path exists, the method does not.
     MethodNotAllowed, "method-not-allowed", 405, "The method is not allowed here";
+    /// The request came too slowly.
+    RequestTimeout, "request-timeout", 408, "The request took too long to arrive";
     /// The slug belongs to a tenant.
     SlugTaken, "slug-taken", 409, "The slug is taken";
     /// The domain belongs to a tenant.
@@ -136,6 +138,8 @@ problems! {
     Invalid, "invalid", 422, "The request is not valid";
     /// The name of another request.
     IdempotencyKeyReused, "idempotency-key-reused", 422, "The Idempotency-Key is that of another request";
+    /// More requests than the caller may make.
+    RateLimited, "rate-limited", 429, "Too many requests";
     /// A fault of the control plane.
     Internal, "internal", 500, "The control plane failed";
     /// Not now.
