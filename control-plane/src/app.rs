@@ -28,7 +28,7 @@ use crate::{
     },
     master_key,
     metrics::Metrics,
-    reconciler, router,
+    notary, reconciler, router,
     serve::serve,
     token::Token,
 };
@@ -172,6 +172,7 @@ impl App {
         let tasks = vec![
             tokio::spawn(follower),
             tokio::spawn(compaction),
+            tokio::spawn(notary::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(reconciler::run(Arc::clone(&app), stopping.clone())),
             serve(api, router::api(Arc::clone(&app)), head_timeout, stopping.clone()),
             serve(distribution, router::distribution(app), head_timeout, stopping),

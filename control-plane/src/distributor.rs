@@ -22,6 +22,7 @@ pub mod stream;
 mod window;
 
 use parking_lot::Mutex;
+use tenantry_model::Revision;
 use tokio::sync::{Semaphore, watch};
 
 pub use follower::follow;
@@ -62,6 +63,17 @@ impl Distributor {
     #[must_use]
     pub fn position(&self) -> Option<Position> {
         self.window.lock().as_ref().map(Window::position)
+    }
+
+    /// The newest state, and a revision at which the store holds it.
+    fn readable(&self) -> Option<(Position, Revision)> {
+        self.window.lock().as_ref().map(|window| (window.position(), window.seen()))
+    }
+
+    fn see(&self, revision: Revision) {
+        if let Some(window) = self.window.lock().as_mut() {
+            window.see(revision);
+        }
     }
 
     fn since(&self, position: Position) -> Since {

@@ -22,6 +22,7 @@ pub mod http;
 pub mod compaction;
 pub mod distributor;
 pub mod metrics;
+pub mod notary;
 pub mod reconciler;
 
 mod addresses;

@@ -97,6 +97,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::resume))
         .routes(routes!(tenants::undelete))
         .routes(routes!(tenants::purge))
+        .routes(routes!(tenants::settings))
         .routes(routes!(tenants::list_purged))
         .routes(routes!(tenants::purged))
         .routes(routes!(domains::list, domains::create))
@@ -111,6 +112,8 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(certificates::get, certificates::replace, certificates::delete))
         .routes(routes!(proxies::list))
         .routes(routes!(audit::list))
+        .routes(routes!(audit::export))
+        .routes(routes!(audit::verify))
 }
 
 /// What proxies talk to.

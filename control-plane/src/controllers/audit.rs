@@ -2,14 +2,24 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, response::IntoResponse};
-use tenantry_api::{AuditEntryBody, AuditQuery, PageBody};
-use tenantry_tenancy::{AuditEntry, PageRequest, Versioned};
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use futures::stream;
+use tenantry_api::{AuditEntryBody, AuditQuery, AuditVerification, PageBody, VerifyAuditQuery};
+use tenantry_tenancy::{AuditEntry, AuditFilter, Error, Listing, PageRequest, Versioned};
 
 use crate::{
     app::App,
     http::{body::Parameters, failure::Failure, response::page},
 };
+
+/// Entries that are read at once for an export.
+const EXPORT_PAGE: usize = 500;
 
 /// What was done, newest first.
 #[utoipa::path(
@@ -21,8 +31,95 @@ pub async fn list(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<AuditQuery>,
 ) -> Result<impl IntoResponse, Failure> {
-    let request = PageRequest::new(query.limit, query.cursor)?;
-    Ok(page(app.tenancy.audit(query.target.as_deref(), &request).await?, body))
+    let request = PageRequest::new(query.limit, query.cursor.clone())?;
+    Ok(page(app.tenancy.audit(&filter(query), &request).await?, body))
+}
+
+/// All that was done, newest first, a line of JSON for each entry.
+///
+/// If reading fails half-way, the answer is cut off, so that it cannot be taken for whole.
+#[utoipa::path(
+    get, path = "/api/v1/audit/export", operation_id = "exportAudit", tag = "platform",
+    params(AuditQuery),
+    responses((status = 200, body = String, content_type = "application/x-ndjson")),
+    security(("bearer" = ["audit:read"])),
+)]
+pub async fn export(
+    State(app): State<Arc<App>>,
+    Parameters(query): Parameters<AuditQuery>,
+) -> Result<Response, Failure> {
+    let cursor = query.cursor.clone();
+    let filter = Arc::new(filter(query));
+    let first = exported(&app, &filter, cursor).await?;
+    let pages = stream::unfold(Some(Ok(first)), move |page| {
+        let (app, filter) = (Arc::clone(&app), Arc::clone(&filter));
+        async move {
+            match page? {
+                Ok(Listing { items, next_cursor, .. }) => {
+                    let next = match next_cursor {
+                        Some(cursor) => Some(exported(&app, &filter, Some(cursor)).await),
+                        None => None,
+                    };
+                    Some((lines(items), next))
+                }
+                Err(error) => Some((Err(std::io::Error::other(error)), None)),
+            }
+        }
+    });
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::from_stream(pages)).into_response())
+}
+
+/// Follows the hash chain over all entries, and says whether it is whole.
+#[utoipa::path(
+    get, path = "/api/v1/audit/verify", operation_id = "verifyAudit", tag = "platform",
+    params(VerifyAuditQuery), responses((status = 200, body = AuditVerification)),
+    security(("bearer" = ["audit:read"])),
+)]
+pub async fn verify(
+    State(app): State<Arc<App>>,
+    Parameters(query): Parameters<VerifyAuditQuery>,
+) -> Result<Json<AuditVerification>, Failure> {
+    let noted = match (query.sequence, &query.hash) {
+        (Some(sequence), Some(hash)) => Some((sequence, hash.as_str())),
+        (None, None) => None,
+        (sequence, _) => {
+            let parameter = if sequence.is_none() { "sequence" } else { "hash" };
+            let detail = "a noted link is given by both sequence and hash".to_owned();
+            return Err(Error::InvalidQuery { parameter, detail }.into());
+        }
+    };
+    let found = app.tenancy.verify_audit(noted).await?;
+    Ok(Json(AuditVerification {
+        intact: found.fault.is_none(),
+        fault: found.fault.map(|fault| fault.to_string()),
+        sealed: found.sealed,
+        unsealed: found.unsealed,
+        sequence: found.head.sequence,
+        hash: found.head.hash,
+    }))
+}
+
+async fn exported(
+    app: &App,
+    filter: &AuditFilter,
+    cursor: Option<String>,
+) -> Result<Listing<AuditEntry>, Error> {
+    app.tenancy.audit(filter, &PageRequest::new(Some(EXPORT_PAGE), cursor)?).await
+}
+
+fn lines(items: Vec<Versioned<AuditEntry>>) -> std::io::Result<Bytes> {
+    let mut lines = Vec::new();
+    for item in items {
+        serde_json::to_writer(&mut lines, &body(item))?;
+        lines.push(b'\n');
+    }
+    Ok(lines.into())
+}
+
+fn filter(query: AuditQuery) -> AuditFilter {
+    let AuditQuery { limit: _, cursor: _, target, actor, action, request_id, since, until } = query;
+    AuditFilter { target, actor, action, request_id, since, until }
 }
 
 fn body(entry: Versioned<AuditEntry>) -> AuditEntryBody {

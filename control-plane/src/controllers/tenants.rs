@@ -220,6 +220,16 @@ pub async fn undelete(
     moved(&app, &caller, &tenant, &Transition::Undelete, &conditions).await
 }
 
+/// The settings that a tenant can have: the JSON Schema of each key.
+#[utoipa::path(
+    get, path = "/api/v1/settings", operation_id = "listSettings", tag = "tenants",
+    responses((status = 200, body = BTreeMap<String, Object>)),
+    security(("bearer" = ["tenants:read"])),
+)]
+pub async fn settings(State(app): State<Arc<App>>) -> axum::Json<Map<String, Value>> {
+    axum::Json(app.tenancy.setting_schemas())
+}
+
 /// Removes a deleted tenant for good.
 ///
 /// What is left is a certificate of its deletion.

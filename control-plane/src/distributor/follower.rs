@@ -72,6 +72,7 @@ async fn load_and_follow(
     }
     let revision = status.head;
     let mut head = Position { epoch, revision, hash: ledger.hash() };
+    let mut seen = revision;
     tracing::info!(%revision, resources = ledger.resources(), "the state is loaded");
     distributor.replace(Some(Window::new(head)));
 
@@ -86,20 +87,27 @@ async fn load_and_follow(
                     WatchItem::Commit { rev, changes } => (rev, projected(&changes)),
                     WatchItem::Progress { rev } => (rev, Vec::new()),
                 };
-                if to > head.revision {
-                    changes.iter().for_each(|change| ledger.apply(change));
-                    let next = Position { epoch, revision: to, hash: ledger.hash() };
-                    distributor.push(next, delta(head, next, changes)?);
-                    head = next;
+                if to <= seen {
+                    continue;
                 }
+                seen = to;
+                if changes.is_empty() {
+                    // Nothing that concerns proxies: they are not told of it.
+                    distributor.see(seen);
+                    continue;
+                }
+                changes.iter().for_each(|change| ledger.apply(change));
+                let next = Position { epoch, revision: to, hash: ledger.hash() };
+                distributor.push(next, delta(head, next, changes)?);
+                head = next;
             }
             _ = check.tick() => {
                 // A commit that was not announced for a whole interval was lost.
-                let ahead = store.status().await.head > head.revision;
-                if ahead && suspicion == Some(head.revision) {
+                let ahead = store.status().await.head > seen;
+                if ahead && suspicion == Some(seen) {
                     return Err(Lost::Silent);
                 }
-                suspicion = ahead.then_some(head.revision);
+                suspicion = ahead.then_some(seen);
             }
         }
     }
@@ -113,7 +121,11 @@ fn projected(changes: &[Change]) -> Vec<Resource> {
     changes.iter().filter_map(project).collect()
 }
 
-fn delta(from: Position, to: Position, changes: Vec<Resource>) -> Result<Bytes, EncodeError> {
+pub(super) fn delta(
+    from: Position,
+    to: Position,
+    changes: Vec<Resource>,
+) -> Result<Bytes, EncodeError> {
     let update = Update {
         epoch: to.epoch,
         kind: UpdateKind::Delta,

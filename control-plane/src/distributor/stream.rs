@@ -6,11 +6,12 @@ use bytes::{Bytes, BytesMut};
 use tenantry_distribution::{
     Begin, EncodeError, Frame, Mark, Position, Removal, SubscribeQuery, UpdateKind,
 };
+use tenantry_model::Revision;
 use tenantry_store::{ReadError, StoreId};
 use tokio::{sync::mpsc, time};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{nodes::Connected, snapshot::Pages, window::Since};
+use super::{follower::delta, nodes::Connected, snapshot::Pages, window::Since};
 use crate::app::App;
 
 /// Chunks on their way to the connection; the window keeps the rest.
@@ -60,22 +61,28 @@ impl Feed {
     async fn run(self, asked: Option<Position>) -> Result<Infallible, Ended> {
         let mut changed = self.app.distributor.changed.subscribe();
         let mut stopping = self.app.stopping.clone();
-        let head = self.app.distributor.position().ok_or(Ended::Overtaken)?;
+        let (head, seen) = self.app.distributor.readable().ok_or(Ended::Overtaken)?;
         self.send(Frame::hello(head.epoch).encode()?).await?;
         let known = asked.filter(|asked| self.app.distributor.since(*asked) != Since::Unknown);
         let mut position = match known {
             Some(position) => position,
-            None => self.full(head).await?,
+            None => self.full(head, seen).await?,
         };
         let mut heartbeat = time::interval(self.app.heartbeat);
         loop {
-            let Since::Deltas(deltas, head) = self.app.distributor.since(position) else {
-                return Err(Ended::Overtaken);
+            position = match self.app.distributor.since(position) {
+                Since::Deltas(deltas, head) => {
+                    for lines in deltas {
+                        self.send(lines).await?;
+                    }
+                    head
+                }
+                Since::Nothing(head) => {
+                    self.send(delta(position, head, Vec::new())?).await?;
+                    head
+                }
+                Since::Unknown => return Err(Ended::Overtaken),
             };
-            for lines in deltas {
-                self.send(lines).await?;
-            }
-            position = head;
             let is_due = tokio::select! {
                 _ = changed.changed() => false,
                 // The first tick comes at once: a proxy that is up to date learns so.
@@ -89,15 +96,15 @@ impl Feed {
         }
     }
 
-    /// Sends the whole state at this position.
-    async fn full(&self, at: Position) -> Result<Position, Ended> {
+    /// Sends the whole state at this position, as the store holds it at a revision.
+    async fn full(&self, at: Position, seen: Revision) -> Result<Position, Ended> {
         let turn = self.app.distributor.full_states.acquire().await;
         let _turn = turn.map_err(|_| Ended::Stopping)?;
         let (kind, to) = (UpdateKind::Full, at.revision);
         let begin = Begin { kind, from: to, to, removal: Removal::Guarded };
         self.send(Frame::Begin(begin).encode()?).await?;
         let id = StoreId::from_bytes(at.epoch.to_u128().to_be_bytes());
-        let mut pages = Pages::new(&*self.app.store, id, to);
+        let mut pages = Pages::new(&*self.app.store, id, seen);
         while let Some(changes) = pages.next().await? {
             let mut lines = BytesMut::new();
             for change in changes {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use tenantry_distribution::Position;
+use tenantry_model::Revision;
 
 /// The most bytes of deltas that are kept.
 const MAX_BYTES: usize = 64 << 20;
@@ -14,6 +15,8 @@ const MAX_DELTAS: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Window {
     head: Position,
+    /// Up to here nothing more has happened that concerns proxies.
+    seen: Revision,
     deltas: VecDeque<Delta>,
     bytes: usize,
     max_bytes: usize,
@@ -30,17 +33,27 @@ struct Delta {
 pub(super) enum Since {
     /// These deltas, in order, which lead to the position; perhaps none.
     Deltas(Vec<Bytes>, Position),
+    /// Nothing, but the position is called otherwise now.
+    Nothing(Position),
     /// It is not in the window, or never was a state of this history.
     Unknown,
 }
 
 impl Window {
     pub(super) fn new(head: Position) -> Self {
-        Self { head, deltas: VecDeque::new(), bytes: 0, max_bytes: MAX_BYTES }
+        Self { head, seen: head.revision, deltas: VecDeque::new(), bytes: 0, max_bytes: MAX_BYTES }
     }
 
     pub(super) fn position(&self) -> Position {
         self.head
+    }
+
+    pub(super) fn seen(&self) -> Revision {
+        self.seen
+    }
+
+    pub(super) fn see(&mut self, revision: Revision) {
+        self.seen = self.seen.max(revision);
     }
 
     /// Adds the delta that leads from the head to `to`.
@@ -48,6 +61,7 @@ impl Window {
         self.bytes += lines.len();
         self.deltas.push_back(Delta { from: self.head, lines });
         self.head = to;
+        self.see(to.revision);
         while self.bytes > self.max_bytes || self.deltas.len() > MAX_DELTAS {
             let Some(oldest) = self.deltas.pop_front() else { break };
             self.bytes -= oldest.lines.len();
@@ -64,6 +78,13 @@ impl Window {
                 let lines = self.deltas.range(start..).map(|delta| delta.lines.clone());
                 Since::Deltas(lines.collect(), self.head)
             }
+            // What came before the window was read again. The same hash is the same state.
+            _ if position.epoch == self.head.epoch
+                && position.hash == self.head.hash
+                && position.revision < self.head.revision =>
+            {
+                Since::Nothing(self.head)
+            }
             _ => Since::Unknown,
         }
     }
@@ -71,7 +92,7 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use tenantry_distribution::{Epoch, Revision, StateHash};
+    use tenantry_distribution::{Epoch, StateHash};
 
     use super::*;
 
@@ -98,6 +119,10 @@ mod tests {
         for unknown in [at(1, 3), at(1, 8), at(2, 5), at(2, 7)] {
             assert_eq!(window.since(unknown), Since::Unknown, "{unknown:?}");
         }
+        let renamed = Position { revision: Revision::new(2), ..at(1, 7) };
+        assert_eq!(window.since(renamed), Since::Nothing(at(1, 7)));
+        let future = Position { revision: Revision::new(8), ..at(1, 7) };
+        assert_eq!(window.since(future), Since::Unknown);
         let other_hash = Position { hash: StateHash::from_u128(0), ..at(1, 5) };
         assert_eq!(window.since(other_hash), Since::Unknown);
     }

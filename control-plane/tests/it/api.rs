@@ -2,9 +2,11 @@
 
 use serde_json::json;
 use tenantry_api::{
-    CreateApiKey, CreateIssuer, DeleteTenantQuery, ListQuery, ProblemKind, TenantQuery,
+    AuditEntryBody, AuditQuery, CreateApiKey, CreateIssuer, DeleteTenantQuery, ListQuery,
+    ProblemKind, TenantQuery, VerifyAuditQuery,
 };
 use tenantry_model::TenantState;
+use tenantry_test_support::eventually;
 
 use crate::server::Server;
 
@@ -141,4 +143,37 @@ async fn what_was_written_is_there_after_a_restart() {
     let addresses: serde_json::Value =
         serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(addresses["api"], server.running.api.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_is_filtered_exported_and_verified() {
+    let server = Server::with_acme().await;
+    let tenants = server.client.tenants();
+    tenants.suspend("acme", "unpaid").await.unwrap();
+    tenants.resume("acme").await.unwrap();
+    let query =
+        |action: &str| AuditQuery { action: Some(action.to_owned()), ..AuditQuery::default() };
+    for (action, expected) in [("tenant.suspend", 1), ("tenant.*", 3), ("*", 4), ("tenant", 0)] {
+        let found = server.client.audit(&query(action)).await.unwrap().items.len();
+        assert_eq!(found, expected, "{action}");
+    }
+    let verified = eventually("all entries are linked", async || {
+        let found = server.client.verify_audit(&VerifyAuditQuery::default()).await.unwrap();
+        (found.unsealed == 0).then_some(found)
+    })
+    .await;
+    assert_eq!((verified.intact, verified.sealed), (true, 4));
+    let noted = |hash: &str| VerifyAuditQuery { sequence: Some(4), hash: Some(hash.to_owned()) };
+    assert!(server.client.verify_audit(&noted(&verified.hash)).await.unwrap().intact);
+    assert!(!server.client.verify_audit(&noted("else")).await.unwrap().intact);
+    let mut download = server.client.export_audit(&AuditQuery::default()).await.unwrap();
+    let mut text = Vec::new();
+    while let Some(piece) = download.next().await.unwrap() {
+        text.extend(piece);
+    }
+    let text = String::from_utf8(text).unwrap();
+    let entries: Vec<AuditEntryBody> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let actions: Vec<_> = entries.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["tenant.resume", "tenant.suspend", "tenant.create", "plan.create"]);
 }

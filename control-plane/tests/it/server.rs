@@ -156,9 +156,23 @@ pub(crate) async fn exchange(to: SocketAddr, line: &str, headers: &str, body: &s
     let text = String::from_utf8(answer).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let answer = Answer { status, head: head.to_owned(), body: body.to_owned() };
+    let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if is_chunked { joined(body) } else { body.to_owned() };
+    let answer = Answer { status, head: head.to_owned(), body };
     witness(line, &answer);
     answer
+}
+
+/// A body that came in chunks (RFC 9112, section 7.1).
+fn joined(mut chunks: &str) -> String {
+    let mut body = String::new();
+    while let Some((length, rest)) = chunks.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        let (chunk, rest) = rest.split_at(length);
+        body += chunk;
+        chunks = rest.strip_prefix("\r\n").unwrap_or_default();
+    }
+    body
 }
 
 /// What the API answers is what its description says.

@@ -16,9 +16,12 @@ use tenantry_model::{Feature, Plan, Route, Upstream};
 
 pub use certificates::Certificates;
 pub use collections::{Documents, Domains, Issuers, Keys};
+pub use send::Download;
 pub use tenants::Tenants;
 
-use crate::{AuditEntryBody, AuditQuery, PageBody, Problem, ProxyBody};
+use crate::{
+    AuditEntryBody, AuditQuery, AuditVerification, PageBody, Problem, ProxyBody, VerifyAuditQuery,
+};
 
 /// The API of one control plane.
 #[derive(Clone)]
@@ -186,6 +189,25 @@ impl Client {
     /// [`ClientError`].
     pub async fn audit(&self, query: &AuditQuery) -> Result<PageBody<AuditEntryBody>, ClientError> {
         self.send(self.list("/audit", query)?).await
+    }
+
+    /// `GET /api/v1/audit/verify`: follows the whole chain, which takes a while.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn verify_audit(
+        &self,
+        query: &VerifyAuditQuery,
+    ) -> Result<AuditVerification, ClientError> {
+        self.send(self.list("/audit/verify", query)?).await
+    }
+
+    /// `GET /api/v1/audit/export`: all of it as lines of JSON, piece by piece as they come.
+    ///
+    /// # Errors
+    /// [`ClientError`], also between two pieces.
+    pub async fn export_audit(&self, query: &AuditQuery) -> Result<Download, ClientError> {
+        self.download(self.list("/audit/export", query)?).await
     }
 }
 

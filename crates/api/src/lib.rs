@@ -26,7 +26,7 @@ pub mod proxy;
 pub mod client;
 
 pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey};
-pub use audit::{AuditEntryBody, AuditQuery};
+pub use audit::{AuditEntryBody, AuditQuery, AuditVerification, VerifyAuditQuery};
 pub use certificate::{CertificateBody, CertificateQuery, CreateCertificate, ReplaceCertificate};
 pub use client::{Client, ClientError, Exchange, Witness};
 pub use document::DocumentBody;

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        audit::ListAudit, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
+        audit::AuditVerb, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
         feature::FeatureFields, issuer::IssuerVerb, key::KeyVerb, plan::PlanFields,
         proxy::ProxyVerb, route::RouteFields, tenant::TenantVerb, upstream::UpstreamFields,
     },
@@ -118,7 +118,7 @@ pub(crate) enum ApiCommand {
     Proxy(ProxyVerb),
     /// What was done, by whom, newest first
     #[command(subcommand)]
-    Audit(ListAudit),
+    Audit(AuditVerb),
 }
 
 #[cfg(test)]

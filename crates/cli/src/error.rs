@@ -38,6 +38,10 @@ pub(crate) enum CliError {
     NoProxy { proxy_admin: String, source: HttpError },
     #[error("the proxy at {proxy_admin} refused to explain: {said}")]
     NotExplained { proxy_admin: String, said: String },
+    #[error("the output cannot be written")]
+    Write(#[source] io::Error),
+    #[error("the audit log was tampered with, or its store is damaged: {0}")]
+    BrokenAudit(String),
     #[error(transparent)]
     Up(#[from] UpError),
 }

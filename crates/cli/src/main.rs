@@ -28,6 +28,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command};
 use error::CliError;
+use output::Answer;
 use session::Session;
 
 /// One thread is enough for what waits most of the time. `up` also depends on it: the kernel ties a
@@ -64,6 +65,9 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
             commands::run(command, &session).await?
         }
     };
+    if matches!(answer, Answer::Nothing) {
+        return Ok(());
+    }
     let (text, note) = answer.render(cli.output);
     writeln!(io::stdout(), "{text}")?;
     if let Some(note) = note {
@@ -91,5 +95,9 @@ fn complain(error: &anyhow::Error) {
 
 /// Whoever reads the output (`| head`) has read enough.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    let written = match error.downcast_ref() {
+        Some(CliError::Write(error)) => Some(error),
+        _ => error.downcast_ref::<io::Error>(),
+    };
+    written.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -24,6 +24,8 @@ pub(crate) enum Answer {
     Done(String),
     /// A text for people, and the same for programs.
     Text { text: String, json: Value },
+    /// What there was to say has been written already.
+    Nothing,
 }
 
 /// Whether the list goes on.
@@ -64,6 +66,7 @@ impl Answer {
                 details(&without_secret(item))
             ),
             Self::Done(text) | Self::Text { text, .. } => text.clone(),
+            Self::Nothing => String::new(),
         }
     }
 
@@ -73,6 +76,7 @@ impl Answer {
             Self::Item(item) | Self::Secret { item, .. } => item.clone(),
             Self::Done(text) => json!({"done": text}),
             Self::Text { json, .. } => json.clone(),
+            Self::Nothing => Value::Null,
         }
     }
 

@@ -58,11 +58,18 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, CliError> {
-        match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(CliError::of_client(error, &self.api)),
+        match tokio::time::timeout(PATIENCE, self.ask_patiently(answer)).await {
+            Ok(answer) => answer,
             Err(_) => Err(CliError::Slow { api: self.api.clone() }),
         }
+    }
+
+    /// Waits for an answer that takes as long as it takes.
+    pub(crate) async fn ask_patiently<T>(
+        &self,
+        answer: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, CliError> {
+        answer.await.map_err(|error| CliError::of_client(error, &self.api))
     }
 }
 

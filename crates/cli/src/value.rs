@@ -166,6 +166,16 @@ pub(crate) fn text_file(path: &str) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
+/// `key=value`: the value as JSON, or, if it is none, as text; nothing is null.
+pub(crate) fn setting(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
+    let value = match value {
+        "" => Value::Null,
+        _ => serde_json::from_str(value).unwrap_or_else(|_| value.into()),
+    };
+    Ok((key.to_owned(), value))
+}
+
 #[cfg(test)]
 mod tests {
     use tenantry_model::AuthRequirement;

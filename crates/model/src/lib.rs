@@ -32,6 +32,7 @@ pub mod issuer;
 pub mod plan;
 pub mod resource;
 pub mod route;
+pub mod subscription;
 pub mod tenant;
 pub mod upstream;
 
@@ -54,6 +55,7 @@ pub use resource::{Resource, ResourceKind, ResourceRef};
 pub use revision::Revision;
 pub use route::{ExactPath, Method, PathPrefix, Route, RouteMatch, RouteTenancy, Target};
 pub use secret::SealedSecret;
+pub use subscription::{BillingPeriod, PeriodUnit, SubscriptionStatus};
 pub use tenant::{
     AccessLogging, Tenant, TenantState,
     spec::{TenantProfile, TenantSpec},

@@ -1,12 +1,14 @@
 //! The audit log: who did what, when, from where, and what it was before and after.
 
+pub mod chain;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_model::{ResourceKind, TenantId, Timestamp};
 use ulid::Ulid;
 
 use crate::{
-    Caller, Error, Listing, PageRequest, Tenancy,
+    Caller, Error, Listing, PageRequest, Tenancy, Versioned,
     draft::{Entry, unencodable},
     layout,
     tenancy::decoded,
@@ -68,19 +70,71 @@ pub(crate) fn rows(
     Ok(rows)
 }
 
+/// Which entries are listed; each part that is given must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct AuditFilter {
+    /// What was done to this, written `kind/id`; for a tenant, also to what belongs to it.
+    pub target: Option<String>,
+    /// What this actor did.
+    pub actor: Option<String>,
+    /// This was done; with a final `*`, everything that begins so.
+    pub action: Option<String>,
+    /// By this request.
+    pub request_id: Option<String>,
+    /// Not before this.
+    pub since: Option<Timestamp>,
+    /// Before this.
+    pub until: Option<Timestamp>,
+}
+
+impl AuditFilter {
+    fn passes(&self, entry: &AuditEntry) -> bool {
+        let is_action = |wanted: &String| match wanted.strip_suffix('*') {
+            Some(start) => entry.action.starts_with(start),
+            None => entry.action == *wanted,
+        };
+        self.actor.as_ref().is_none_or(|actor| *actor == entry.actor)
+            && self.action.as_ref().is_none_or(is_action)
+            && self.request_id.as_ref().is_none_or(|id| *id == entry.request_id)
+            && self.since.is_none_or(|since| entry.at >= since)
+            && self.until.is_none_or(|until| entry.at < until)
+    }
+}
+
 impl Tenancy {
-    /// What was done, newest first: all of it, or what concerns one resource, written `kind/id`.
+    /// What was done, newest first.
     ///
     /// # Errors
     /// What reading can end in.
     pub async fn audit(
         &self,
-        target: Option<&str>,
+        filter: &AuditFilter,
         request: &PageRequest,
     ) -> Result<Listing<AuditEntry>, Error> {
-        let Some(target) = target else {
-            return self.list(layout::AUDIT, "", request, |row| decoded(row).map(Some)).await;
+        let filters = match filter {
+            AuditFilter {
+                target: _,
+                actor: None,
+                action: None,
+                request_id: None,
+                since: None,
+                until: None,
+            } => String::new(),
+            _ => serde_json::to_string(filter).unwrap_or_default(),
         };
-        self.list_indexed(&layout::histories(target), layout::AUDIT, request).await
+        let passing =
+            |entry: Versioned<AuditEntry>| Some(entry).filter(|entry| filter.passes(&entry.value));
+        match &filter.target {
+            None => {
+                self.list(layout::AUDIT, &filters, request, |row| decoded(row).map(passing)).await
+            }
+            Some(target) => {
+                let index = layout::histories(target);
+                let named: Listing<AuditEntry> =
+                    self.list_indexed(&index, layout::AUDIT, request).await?;
+                let items = named.items.into_iter().filter_map(passing).collect();
+                Ok(Listing { items, ..named })
+            }
+        }
     }
 }

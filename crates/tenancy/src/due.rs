@@ -31,10 +31,13 @@ pub(crate) enum DueKind {
     Slug,
     /// A named change is forgotten.
     Idempotency,
+    /// A period of a tenant's subscription ends, or its grace.
+    Subscription,
 }
 
 impl DueKind {
-    const ALL: [Self; 4] = [Self::Retention, Self::Purge, Self::Slug, Self::Idempotency];
+    const ALL: [Self; 5] =
+        [Self::Retention, Self::Purge, Self::Slug, Self::Subscription, Self::Idempotency];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +45,7 @@ impl DueKind {
             Self::Purge => "purge",
             Self::Slug => "slug",
             Self::Idempotency => "idempotency",
+            Self::Subscription => "subscription",
         }
     }
 }
@@ -107,6 +111,20 @@ impl Tenancy {
     /// What reading can end in.
     pub async fn reconcile(&self) -> Result<Reconciled, Error> {
         let mut outcome = Reconciled::default();
+        loop {
+            let Reconciled { done, failed } = self.reconcile_once().await?;
+            outcome.done += done;
+            outcome.failed = failed;
+            // What was done may have made something else due: a period that ended long ago is followed
+            // by one that has ended, too.
+            if done == 0 {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn reconcile_once(&self) -> Result<Reconciled, Error> {
+        let mut outcome = Reconciled::default();
         let mut cursor = None;
         loop {
             let page = self.store.scan(layout::DUE.as_bytes(), cursor, BATCH).await?;
@@ -132,6 +150,7 @@ impl Tenancy {
         match due.kind {
             DueKind::Slug => self.end_reservation(&caller, due.id()?, due).await,
             DueKind::Idempotency => self.forget_named(&caller, due).await,
+            DueKind::Subscription => self.end_period(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Retention => self.end_retention(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Purge => self.go_on_purging(&caller, due.id::<TenantId>()?).await.map(drop),
         }

@@ -13,6 +13,8 @@
 //! | `idempotency/{digest}` | what a change was answered that a client had named |
 //! | `purged/{tenant}` | what is left of a purged tenant |
 //! | `audit/{order}` | an audit entry; the order is inverted, so the newest comes first |
+//! | `chain/{sequence}` | the link of the hash chain to one audit entry |
+//! | `chainhead` | the last link |
 //! | `history/{kind}/{id}/{order}` | empty; the audit entry concerns this resource |
 //!
 //! Identifiers hold neither `/` nor a zero byte, so no key is the start of another by accident.
@@ -24,6 +26,12 @@ use ulid::Ulid;
 
 /// All audit entries.
 pub(crate) const AUDIT: &str = "audit/";
+
+/// All links of the chain over the audit entries.
+pub(crate) const CHAIN: &str = "chain/";
+
+/// The last link.
+pub(crate) const CHAIN_HEAD: &str = "chainhead";
 
 /// All that is to be done some time.
 pub(crate) const DUE: &str = "due/";
@@ -59,6 +67,10 @@ pub(crate) fn certificate_name(owner: Option<TenantId>, domain: &DomainPattern) 
 
 pub(crate) fn key_digest(digest: &KeyDigest) -> String {
     format!("keydigest/{digest}")
+}
+
+pub(crate) fn chain(sequence: u64) -> String {
+    format!("{CHAIN}{sequence:020}")
 }
 
 /// Times are written with leading zeros, so that they sort.

@@ -15,6 +15,8 @@
 //! **Rows.** [`layout`] names them all. A record's JSON always has the member `resource`, the part
 //! that a proxy enforces; [`projection`] takes it out byte for byte, without parsing it.
 //!
+//! **The audit log** cannot be rewritten unseen: a hash chain over it ([`audit::chain`]) follows.
+//!
 //! **Audit order.** The revision of a commit is not known before it is made, so audit rows are keyed
 //! by a ULID that rises within this process, inverted so that a scan yields the newest first. Two
 //! operations in flight at once may be listed in either order; their revisions say which came first.
@@ -47,7 +49,7 @@ mod tenancy;
 mod text;
 mod upstream;
 
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, AuditFilter};
 pub use certificate::CertificateSpec;
 pub use context::{Caller, Clock, Precondition, Terms};
 pub use document::Document;
@@ -62,4 +64,5 @@ pub use record::{
     TenantRecord, Versioned,
 };
 pub use tenancy::Tenancy;
+pub use tenant::subscription::{Subscription, SubscriptionAction, SubscriptionSpec};
 pub use tenant::{NewTenant, TenantFilter, TenantRef, Transition};

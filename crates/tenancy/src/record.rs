@@ -11,6 +11,7 @@ use tenantry_model::{
 use tenantry_store::Revision;
 
 use crate::idempotency::Answer;
+use crate::tenant::subscription::Subscription;
 
 /// The largest record, as JSON. A commit holds the record and its audit entry, and the store takes
 /// 1 MiB.
@@ -50,6 +51,9 @@ pub struct TenantRecord {
     pub resource: Tenant,
     /// What only people need.
     pub profile: TenantProfile,
+    /// What it has subscribed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<Subscription>,
     /// Why it is suspended, or was when it was deleted.
     pub suspended_reason: Option<String>,
     /// When it was deleted, if it is.

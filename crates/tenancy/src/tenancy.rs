@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::CryptoRng;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{ResourceKind, TenantId, Timestamp};
 use tenantry_store::{CommitError, Revision, Row, Store};
@@ -14,6 +15,7 @@ use crate::{
     draft::{Draft, Operation},
     idempotency::{Known, Outdated},
     layout,
+    settings::Settings,
     tenant::is_reserved,
 };
 
@@ -26,6 +28,7 @@ pub struct Tenancy {
     pub(crate) identifiers: Identifiers,
     pub(crate) master_keys: MasterKeys,
     pub(crate) terms: Terms,
+    pub(crate) settings: Settings,
     clock: Arc<dyn Clock>,
 }
 
@@ -38,7 +41,14 @@ impl Tenancy {
         random: Box<dyn CryptoRng + Send>,
     ) -> Self {
         let (identifiers, master_keys) = (Identifiers::new(random), MasterKeys::none());
-        Self { store, identifiers, master_keys, terms: Terms::default(), clock }
+        Self {
+            store,
+            identifiers,
+            master_keys,
+            terms: Terms::default(),
+            settings: Settings::new(),
+            clock,
+        }
     }
 
     /// With other terms than the usual ones.
@@ -51,6 +61,12 @@ impl Tenancy {
     #[must_use]
     pub fn with_master_keys(self, master_keys: MasterKeys) -> Self {
         Self { master_keys, ..self }
+    }
+
+    /// The settings that tenants can have: the JSON Schema of each key.
+    #[must_use]
+    pub fn setting_schemas(&self) -> Map<String, Value> {
+        self.settings.schemas()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -18,6 +18,7 @@ mod create;
 mod life;
 mod purge;
 mod slug;
+pub mod subscription;
 
 pub use life::Transition;
 pub(crate) use slug::is_reserved;
@@ -35,7 +36,7 @@ use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRecord, Versioned,
     draft::{Draft, Operation, encoded},
     due::{Due, DueKind},
-    layout, merge, settings,
+    layout, merge,
     tenancy::decoded,
     text,
 };
@@ -108,11 +109,11 @@ impl TenantFilter {
 }
 
 /// The rules that the model leaves open.
-fn check(spec: &TenantSpec) -> Result<(), Error> {
+fn check(tenancy: &Tenancy, spec: &TenantSpec) -> Result<(), Error> {
     text::name("/name", &spec.name)?;
     text::labels(&spec.labels)?;
     text::metadata(&spec.metadata)?;
-    settings::check(&spec.settings)?;
+    tenancy.settings.check(&spec.settings)?;
     let authorities = spec.client_ca_pem.as_ref().map(|pem| client_authorities(pem, &provider()));
     let unusable = |error: AuthorityError| Error::invalid("/client_ca_pem", error.to_string());
     authorities.transpose().map(drop).map_err(unusable)
@@ -163,7 +164,7 @@ impl Tenancy {
         spec: &TenantSpec,
         precondition: &Precondition,
     ) -> Result<Versioned<TenantRecord>, Error> {
-        let change = |record: &TenantRecord| respecified(record, spec.clone());
+        let change = |record: &TenantRecord| respecified(self, record, spec.clone());
         let action = "tenant.update";
         self.run(caller, &Change { tenant, action, precondition, change }).await
     }
@@ -179,15 +180,20 @@ impl Tenancy {
         patch: &Value,
         precondition: &Precondition,
     ) -> Result<Versioned<TenantRecord>, Error> {
-        let change =
-            |record: &TenantRecord| respecified(record, merge::patched(&record.spec(), patch)?);
+        let change = |record: &TenantRecord| {
+            respecified(self, record, merge::patched(&record.spec(), patch)?)
+        };
         let action = "tenant.update";
         self.run(caller, &Change { tenant, action, precondition, change }).await
     }
 }
 
-fn respecified(record: &TenantRecord, spec: TenantSpec) -> Result<TenantRecord, Error> {
-    check(&spec)?;
+fn respecified(
+    tenancy: &Tenancy,
+    record: &TenantRecord,
+    spec: TenantSpec,
+) -> Result<TenantRecord, Error> {
+    check(tenancy, &spec)?;
     not_deleted(record)?;
     let (resource, profile) = spec.split(record.resource.id, record.resource.state);
     Ok(TenantRecord { resource, profile, ..record.clone() })
@@ -250,7 +256,8 @@ where
 fn dues(record: &TenantRecord) -> Vec<Due> {
     let id = record.resource.id;
     let retention = record.purge_at.filter(|_| record.purge.is_none());
-    retention.map(|at| Due::new(at, DueKind::Retention, id)).into_iter().collect()
+    let retention = retention.map(|at| Due::new(at, DueKind::Retention, id));
+    retention.into_iter().chain(subscription::due(record)).collect()
 }
 
 /// Puts the tenant on its plan, which must be there and stay until the commit.

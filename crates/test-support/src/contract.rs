@@ -93,7 +93,7 @@ impl Contract {
         let content = described.get(media_type);
         let content = content.ok_or_else(|| format!("{media_type:?} is not described"))?;
         match content.get("schema") {
-            Some(schema) if media_type.ends_with("json") => self.body(schema, exchange.body),
+            Some(schema) if is_json(media_type) => self.body(schema, exchange.body),
             _ => Ok(()),
         }
     }
@@ -180,6 +180,11 @@ impl Contract {
         });
         Arc::clone(compiled)
     }
+}
+
+/// One document, not lines of them.
+fn is_json(media_type: &str) -> bool {
+    media_type == "application/json" || media_type.ends_with("+json")
 }
 
 fn media_type<'e>(exchange: &'e Exchange<'_>) -> &'e str {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Method, Request, RequestBuilder, header};
+use reqwest::{Method, Request, RequestBuilder, Response, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -34,6 +34,21 @@ pub(super) fn http() -> Result<reqwest::Client, ClientError> {
 /// A path segment, percent-encoded.
 pub(super) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// An answer that is read piece by piece.
+#[derive(Debug)]
+pub struct Download(Response);
+
+impl Download {
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// [`ClientError::Transport`].
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        let piece = self.0.chunk().await.map_err(ClientError::Transport)?;
+        Ok(piece.map(|piece| piece.to_vec()))
+    }
 }
 
 impl Client {
@@ -90,28 +105,47 @@ impl Client {
         self.answer(request).await.map(drop)
     }
 
+    /// Sends a request whose answer is too large to be held. Its witness sees refusals alone.
+    pub(super) async fn download(&self, request: RequestBuilder) -> Result<Download, ClientError> {
+        let request: Request = request.build().map_err(ClientError::Transport)?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let answer = self.http.execute(request).await.map_err(ClientError::Transport)?;
+        if answer.status().is_success() {
+            return Ok(Download(answer));
+        }
+        let (status, body) = self.received(&method, &path, answer).await?;
+        Err(refusal(status, &body))
+    }
+
     async fn answer(&self, request: RequestBuilder) -> Result<(u16, Bytes), ClientError> {
         let request: Request = request.build().map_err(ClientError::Transport)?;
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let answer = self.http.execute(request).await.map_err(ClientError::Transport)?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
+        let is_success = answer.status().is_success();
+        let (status, body) = self.received(&method, &path, answer).await?;
+        if is_success { Ok((status, body)) } else { Err(refusal(status, &body)) }
+    }
+
+    /// The whole answer, shown to the witness.
+    async fn received(
+        &self,
+        method: &Method,
+        path: &str,
+        answer: Response,
+    ) -> Result<(u16, Bytes), ClientError> {
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = answer.bytes().await.map_err(ClientError::Transport)?;
         if let Some(witness) = &self.witness {
-            witness(&Exchange {
-                method: &method,
-                path: &path,
-                status: status.as_u16(),
-                headers: &headers,
-                body: &body,
-            });
+            witness(&Exchange { method, path, status, headers: &headers, body: &body });
         }
-        if status.is_success() {
-            return Ok((status.as_u16(), body));
-        }
-        match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
-            Err(error) => Err(ClientError::Answer { status: status.as_u16(), source: Some(error) }),
-        }
+        Ok((status, body))
+    }
+}
+
+fn refusal(status: u16, body: &[u8]) -> ClientError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => ClientError::Problem(Box::new(problem)),
+        Err(error) => ClientError::Answer { status, source: Some(error) },
     }
 }
 

@@ -1,5 +1,7 @@
 //! `/api/v1/tenants`.
 
+use std::collections::BTreeMap;
+
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tenantry_model::TenantSpec;
@@ -155,6 +157,14 @@ impl<'c> Tenants<'c> {
         query: &ListQuery,
     ) -> Result<PageBody<DeletionCertificateBody>, ClientError> {
         self.client.send(self.client.list("/purged-tenants", query)?).await
+    }
+
+    /// The settings that a tenant can have: the JSON Schema of each key.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn settings(&self) -> Result<BTreeMap<String, Value>, ClientError> {
+        self.client.send(self.client.request(Method::GET, "/settings")).await
     }
 
     fn action(&self, tenant: &str, action: &str) -> RequestBuilder {

@@ -87,6 +87,8 @@ pub(crate) enum TenantVerb {
         #[arg(long, value_name = "SLUG")]
         confirm: String,
     },
+    /// Show the settings that tenants can have, with their JSON Schemas
+    Settings,
     /// Show what is left of purged tenants: their deletion certificates
     Purged {
         /// Only that of the tenant with this id
@@ -148,6 +150,10 @@ pub(crate) struct TenantFields {
     /// The only region, beside upstreams of none, that may serve it
     #[arg(long)]
     region: Option<RegionId>,
+    /// A setting, such as time_zone=Europe/Berlin, the value as JSON or plain text; may be repeated;
+    /// KEY= puts it back to its default
+    #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = value::setting)]
+    settings: Vec<(String, Value)>,
     /// How much of it is in the access log: all, off, 1/N, or inherit for what the proxies say
     #[arg(long, value_name = "SHARE", value_parser = value::access_logging)]
     access_log: Option<AccessLogChoice>,
@@ -186,6 +192,9 @@ impl TenantFields {
         body.set_within("branding", "logo_url", self.brand_logo.as_ref());
         body.set_within("branding", "color", self.brand_color.as_ref());
         body.set_within("branding", "support_url", self.brand_support.as_ref());
+        for (key, value) in &self.settings {
+            body.set_within("settings", key, Some(value));
+        }
         for (key, text) in &self.labels {
             body.set_within("labels", key, Some(text));
         }
@@ -226,6 +235,9 @@ pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, 
         }
         TenantVerb::Purge { tenant, confirm } => {
             return session.ask(tenants.purge(tenant, confirm)).await.map(Answer::item);
+        }
+        TenantVerb::Settings => {
+            return session.ask(tenants.settings()).await.map(Answer::item);
         }
         TenantVerb::Purged { tenant: Some(tenant), .. } => {
             return session.ask(tenants.purged(tenant)).await.map(Answer::item);

@@ -18,7 +18,7 @@ impl Operation for Create {
 
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<TenantRecord>, Error> {
         let NewTenant { spec, domains, state } = &self.tenant;
-        check(spec)?;
+        check(tenancy, spec)?;
         check_domains(&self.tenant)?;
         let now = tenancy.now();
         let tenant = TenantId::from_parts(now.unix_ms(), tenancy.identifiers.random());
@@ -26,6 +26,7 @@ impl Operation for Create {
         let record = TenantRecord {
             resource,
             profile,
+            subscription: None,
             suspended_reason: None,
             deleted_at: None,
             deleted_from: None,

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use tenantry_tenancy::{NewIssuer, NewKey, PageRequest, Precondition};
+use tenantry_tenancy::{AuditFilter, NewIssuer, NewKey, PageRequest, Precondition};
 
 use crate::platform::{Platform, caller, named};
 
@@ -83,7 +83,8 @@ async fn an_audit_entry_shows_no_secret() {
         .unwrap();
     let request = PageRequest::new(None, None).unwrap();
     let target = format!("issuer/{id}");
-    let history = platform.tenancy.audit(Some(&target), &request).await.unwrap();
+    let filter = AuditFilter { target: Some(target), ..AuditFilter::default() };
+    let history = platform.tenancy.audit(&filter, &request).await.unwrap();
     assert_eq!(history.items.len(), 2);
     for entry in platform.audit().await {
         assert!(!serde_json::to_string(&entry.value).unwrap().contains(secret));

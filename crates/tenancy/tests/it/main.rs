@@ -1,6 +1,7 @@
 //! Operations on a real store in a directory of its own.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod chain;
 mod idempotency;
 mod keys;
 mod life;
@@ -8,4 +9,5 @@ mod life_model;
 mod platform;
 mod races;
 mod rows;
+mod subscriptions;
 mod upstreams;

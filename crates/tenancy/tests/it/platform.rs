@@ -13,22 +13,36 @@ use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{Plan, Route, TenantSpec, TenantState, Timestamp, Upstream};
 use tenantry_store::{OpenOptions, SledStore, Store, StoreId};
 use tenantry_tenancy::{
-    AuditEntry, Caller, Clock, Error, NewTenant, PageRequest, Tenancy, TenantRecord, TenantRef,
-    Versioned,
+    AuditEntry, AuditFilter, Caller, Clock, Error, NewTenant, PageRequest, Tenancy, TenantRecord,
+    TenantRef, Versioned,
 };
 
-/// Each look at it takes a millisecond.
-pub(crate) struct ManualClock(AtomicU64);
+/// Each look at it takes a millisecond, unless it stands still.
+pub(crate) struct ManualClock {
+    unix_ms: AtomicU64,
+    step: AtomicU64,
+}
 
 impl ManualClock {
     pub(crate) fn pass(&self, time: Duration) {
-        self.0.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+        self.unix_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    fn at(unix_ms: u64) -> Arc<Self> {
+        Arc::new(Self { unix_ms: AtomicU64::new(unix_ms), step: AtomicU64::new(1) })
+    }
+
+    pub(crate) fn stand_still_at(&self, time: &str) {
+        let time: Timestamp = time.parse().unwrap();
+        self.unix_ms.store(time.unix_ms(), Ordering::Relaxed);
+        self.step.store(0, Ordering::Relaxed);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_unix_ms(self.0.fetch_add(1, Ordering::Relaxed))
+        let step = self.step.load(Ordering::Relaxed);
+        Timestamp::from_unix_ms(self.unix_ms.fetch_add(step, Ordering::Relaxed))
     }
 }
 
@@ -71,7 +85,7 @@ impl Platform {
         let directory = tempfile::tempdir().unwrap();
         let options = OpenOptions::new(StoreId::from_bytes([7; 16]));
         let store = Arc::new(SledStore::open(directory.path(), &options).unwrap());
-        let clock = Arc::new(ManualClock(AtomicU64::new(1_700_000_000_000)));
+        let clock = ManualClock::at(1_700_000_000_000);
         let random = Box::new(StdRng::seed_from_u64(1));
         let shared: Arc<dyn Store> = Arc::<SledStore>::clone(&store);
         let tenancy = Arc::new(Tenancy::new(shared, Arc::<ManualClock>::clone(&clock), random));
@@ -82,7 +96,7 @@ impl Platform {
 
     /// The same store, with something to seal secrets with.
     pub(crate) fn sealing(&self, keys: MasterKeys) -> Tenancy {
-        let clock = Arc::new(ManualClock(AtomicU64::new(1_800_000_000_000)));
+        let clock = ManualClock::at(1_800_000_000_000);
         let store: Arc<dyn Store> = Arc::<SledStore>::clone(&self.store);
         Tenancy::new(store, clock, Box::new(StdRng::seed_from_u64(2))).with_master_keys(keys)
     }
@@ -107,7 +121,7 @@ impl Platform {
     /// The newest first.
     pub(crate) async fn audit(&self) -> Vec<Versioned<AuditEntry>> {
         let request = PageRequest::new(Some(1000), None).unwrap();
-        self.tenancy.audit(None, &request).await.unwrap().items
+        self.tenancy.audit(&AuditFilter::default(), &request).await.unwrap().items
     }
 
     /// Every row there is.
