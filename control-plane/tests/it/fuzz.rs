@@ -4,6 +4,8 @@
 //! The seed is fixed, so that a failure is found again; `TENANTRY_FUZZ_SEED` and `TENANTRY_FUZZ_ROUNDS` make
 //! other and longer runs of it.
 
+use std::collections::BTreeSet;
+
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::{Map, Value, json};
 use tenantry_test_support::Contract;
@@ -11,7 +13,7 @@ use tenantry_test_support::Contract;
 use crate::server::Server;
 
 /// Requests to each operation.
-const ROUNDS: u64 = 8;
+const ROUNDS: u64 = 16;
 
 fn setting(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().unwrap())
@@ -29,18 +31,25 @@ async fn no_request_is_answered_with_a_fault_or_what_is_not_described() {
             .map(str::to_owned)
             .into(),
     };
-    let mut good = 0;
+    let mut done = BTreeSet::new();
     for round in 0..setting("TENANTRY_FUZZ_ROUNDS", ROUNDS) {
         let mut operations: Vec<_> = contract.operations().collect();
         operations.shuffle(&mut maker.random);
         for (path, method, operation) in operations {
+            // What is gone can be asked for no more.
+            let ends = method == "delete" || path.ends_with("/suspend") || path.ends_with("/purge");
+            if ends && maker.chance(75) {
+                continue;
+            }
             let (line, headers, body) = maker.request(path, method, operation);
             let shown = format!("seed {seed}, round {round}: {line}\n{headers}\n{body}");
             let sent = tokio::spawn(server.sending(&line, &headers, &body));
             // What the description does not know fails in there.
             let answer = sent.await.unwrap_or_else(|error| panic!("{shown}: {error}"));
             assert!(answer.status < 500, "{shown}\n{}: {}", answer.status, answer.body);
-            good += u64::from(answer.status < 300);
+            if answer.status < 300 {
+                done.insert(operation["operationId"].as_str().unwrap());
+            }
             if let Ok(Value::Object(members)) = serde_json::from_str(&answer.body) {
                 let found = ["id", "slug", "host"].map(|name| members.get(name).cloned());
                 let found = found.into_iter().flatten();
@@ -48,7 +57,12 @@ async fn no_request_is_answered_with_a_fault_or_what_is_not_described() {
             }
         }
     }
-    assert!(good > 100, "only {good} requests were good: the maker makes nothing of use");
+    // Requests that are refused at the door would find nothing.
+    for id in
+        ["createTenant", "createPlan", "createUpstream", "createRoute", "addDomain", "createKey"]
+    {
+        assert!(done.contains(id), "no {id} was ever good: {done:?}");
+    }
 }
 
 /// Makes requests up.
@@ -141,6 +155,9 @@ impl Maker {
     fn text(&mut self, least: usize, most: usize) -> String {
         let characters: Vec<_> =
             "abcxyz019-_.:/ %?\"\\<{\u{0}\n\u{e4}\u{202e}\u{1f600}".chars().collect();
+        if self.chance(85) {
+            return "name".repeat(least.div_ceil(4).max(1));
+        }
         let length = self.random.random_range(least..=most.max(least));
         (0..length).map(|_| self.pick(&characters)).collect()
     }
@@ -161,7 +178,7 @@ impl Maker {
 
     /// A value of a schema, most of the time.
     fn value(&mut self, schema: &Value, depth: usize) -> Value {
-        if depth > 8 || self.chance(2) {
+        if depth > 8 || self.chance(1) {
             return self.anything(depth.min(4));
         }
         if let Some(reference) = schema["$ref"].as_str() {
@@ -238,7 +255,8 @@ impl Maker {
             "Slug" | "FeatureId" | "RouteId" | "LimitName" | "Scope" | "RegionId" => {
                 json!(format!("n{number}"))
             }
-            "PlanId" | "UpstreamId" => json!(self.pick(&["pro", "main", "other"])),
+            "PlanId" => json!(self.pick(&["pro", "pro", "pro", "other"])),
+            "UpstreamId" => json!(self.pick(&["main", "main", "other"])),
             "DomainPattern" => json!(format!("{}n{number}.example.com", self.pick(&["", "*."]))),
             "Host" | "ServerName" => json!(format!("n{number}.example.com")),
             "EndpointAddress" => json!(format!("127.0.0.1:{}", 1 + number)),

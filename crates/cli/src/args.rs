@@ -8,7 +8,8 @@ use crate::{
     commands::{
         audit::AuditVerb, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
         feature::FeatureFields, issuer::IssuerVerb, key::KeyVerb, plan::PlanFields,
-        proxy::ProxyVerb, route::RouteFields, tenant::TenantVerb, upstream::UpstreamFields,
+        proxy::ProxyVerb, raw::RawRequest, route::RouteFields, tenant::TenantVerb,
+        upstream::UpstreamFields,
     },
     explain::Explain,
     up::{RunChild, Up},
@@ -113,6 +114,8 @@ pub(crate) enum ApiCommand {
     /// TLS certificates, of a tenant or of the platform
     #[command(subcommand)]
     Certificate(CertificateVerb),
+    /// Any request, for what has no command yet
+    Api(RawRequest),
     /// Proxies, and what each enforces
     #[command(subcommand)]
     Proxy(ProxyVerb),

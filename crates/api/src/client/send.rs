@@ -100,6 +100,33 @@ impl Client {
             .map_err(|error| ClientError::Answer { status, source: Some(error) })
     }
 
+    /// Sends any request to a path under `/api/v1`, and returns the body of the answer, if it has one.
+    ///
+    /// # Errors
+    /// [`ClientError`]; one without a status of its own, if this is no method.
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Option<Value>, ClientError> {
+        let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
+        let method = method.map_err(|error| ClientError::Setup(error.into()))?;
+        let path = path.strip_prefix("/api/v1").unwrap_or(path);
+        let request = self.request(method, &format!("/{}", path.trim_start_matches('/')));
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let (status, body) = self.answer(request).await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        serde_json::from_slice(&body)
+            .map(Some)
+            .map_err(|error| ClientError::Answer { status, source: Some(error) })
+    }
+
     /// Sends a request whose answer has none.
     pub(super) async fn send_empty(&self, request: RequestBuilder) -> Result<(), ClientError> {
         self.answer(request).await.map(drop)
