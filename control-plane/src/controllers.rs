@@ -1,6 +1,7 @@
 //! One module for each resource: what its paths take, which operation that is, what they return.
 
 pub mod documents;
+pub mod subscriptions;
 pub mod tenants;
 
 pub mod certificates;

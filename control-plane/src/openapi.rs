@@ -32,8 +32,9 @@ const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what the
     `Idempotency-Key` without being made twice.";
 
 /// What stands in front of the operations of one kind of thing.
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("tenants", "The customer organisations."),
+    ("subscriptions", "What tenants have subscribed to, and until when."),
     ("domains", "The host names that a tenant owns."),
     ("keys", "API keys of a tenant. A secret is shown once, when its key is made."),
     ("issuers", "JWT issuers that are trusted for one tenant, or for all."),

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, distribution, documents, domains, health, issuers, keys,
-        proxies, tenants,
+        proxies, subscriptions, tenants,
     },
     http::{auth, cors, failure, idempotency, request},
     metrics,
@@ -98,6 +98,10 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::undelete))
         .routes(routes!(tenants::purge))
         .routes(routes!(tenants::settings))
+        .routes(routes!(subscriptions::get, subscriptions::put, subscriptions::delete))
+        .routes(routes!(subscriptions::renew))
+        .routes(routes!(subscriptions::past_due))
+        .routes(routes!(subscriptions::cancel))
         .routes(routes!(tenants::list_purged))
         .routes(routes!(tenants::purged))
         .routes(routes!(domains::list, domains::create))

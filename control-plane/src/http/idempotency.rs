@@ -13,7 +13,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse, Response},
 };
 use parking_lot::Mutex;
 use tenantry_api::ProblemKind;
@@ -56,9 +56,9 @@ pub async fn named(State(app): State<Arc<App>>, request: Request, next: Next) ->
     }
     match key(request.headers()) {
         Ok(None) => next.run(request).await,
-        Ok(Some(key)) => answered(&app, &key, request, next)
-            .await
-            .unwrap_or_else(|failure| failure.into_response()),
+        Ok(Some(key)) => {
+            answered(&app, &key, request, next).await.unwrap_or_else(IntoResponse::into_response)
+        }
         Err(failure) => failure.into_response(),
     }
 }

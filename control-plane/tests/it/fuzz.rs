@@ -15,6 +15,7 @@ use crate::server::Server;
 /// Requests to each operation.
 const ROUNDS: u64 = 16;
 
+#[expect(clippy::disallowed_methods, reason = "whoever looks for more says so there")]
 fn setting(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().unwrap())
 }

@@ -1,5 +1,5 @@
 //! The control plane over real HTTP, on ports of its own.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
 mod api;
 mod bounds;

@@ -7,6 +7,7 @@
 mod certificates;
 mod collections;
 mod send;
+mod subscriptions;
 mod tenants;
 
 use std::{fmt, sync::Arc};
@@ -17,6 +18,7 @@ use tenantry_model::{Feature, Plan, Route, Upstream};
 pub use certificates::Certificates;
 pub use collections::{Documents, Domains, Issuers, Keys};
 pub use send::Download;
+pub use subscriptions::Subscription;
 pub use tenants::Tenants;
 
 use crate::{
@@ -155,6 +157,12 @@ impl Client {
     #[must_use]
     pub fn keys(&self, tenant: &str) -> Keys<'_> {
         Keys::new(self, tenant)
+    }
+
+    /// `/api/v1/tenants/{tenant}/subscription`; the tenant's id or slug.
+    #[must_use]
+    pub fn subscription(&self, tenant: &str) -> Subscription<'_> {
+        Subscription::new(self, tenant)
     }
 
     /// `/api/v1/tenants/{tenant}/issuers`; the tenant's id or slug.

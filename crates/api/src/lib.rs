@@ -18,6 +18,7 @@ pub mod api_key;
 pub mod certificate;
 pub mod domain;
 pub mod issuer;
+pub mod subscription;
 
 pub mod audit;
 pub mod explain;
@@ -36,6 +37,7 @@ pub use issuer::{CreateIssuer, IssuerBody};
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use proxy::{ProxyBody, RefusedResource};
+pub use subscription::{CancelSubscription, PutSubscription, SubscriptionBody};
 pub use tenant::{
     CreateTenant, DeleteTenantQuery, DeletionCertificateBody, PurgeTenant, SuspendTenant,
     TenantBody, TenantQuery, TenantStart,

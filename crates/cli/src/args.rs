@@ -8,8 +8,8 @@ use crate::{
     commands::{
         audit::AuditVerb, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
         feature::FeatureFields, issuer::IssuerVerb, key::KeyVerb, plan::PlanFields,
-        proxy::ProxyVerb, raw::RawRequest, route::RouteFields, tenant::TenantVerb,
-        upstream::UpstreamFields,
+        proxy::ProxyVerb, raw::RawRequest, route::RouteFields, subscription::SubscriptionVerb,
+        tenant::TenantVerb, upstream::UpstreamFields,
     },
     explain::Explain,
     up::{RunChild, Up},
@@ -102,6 +102,9 @@ pub(crate) enum ApiCommand {
     /// Which requests go to which upstream
     #[command(subcommand)]
     Route(Verb<RouteFields>),
+    /// What a tenant has subscribed to, and until when
+    #[command(subcommand)]
+    Subscription(SubscriptionVerb),
     /// Host names of a tenant
     #[command(subcommand)]
     Domain(DomainVerb),

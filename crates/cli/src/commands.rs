@@ -11,6 +11,7 @@ pub(crate) mod certificate;
 pub(crate) mod domain;
 pub(crate) mod issuer;
 pub(crate) mod key;
+pub(crate) mod subscription;
 pub(crate) mod tenant;
 
 pub(crate) mod audit;
@@ -32,6 +33,7 @@ pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answe
             document::run("upstream", verb, client.upstreams(), session).await
         }
         ApiCommand::Route(verb) => document::run("route", verb, client.routes(), session).await,
+        ApiCommand::Subscription(verb) => subscription::run(verb, session).await,
         ApiCommand::Domain(verb) => domain::run(verb, session).await,
         ApiCommand::Key(verb) => key::run(verb, session).await,
         ApiCommand::Certificate(verb) => certificate::run(verb, session).await,

@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenantry_model::{
-    AccessLogging, EndpointAddress, FeatureId, RateLimit, UpstreamId, access::Networks,
-    route::HeaderMatch,
+    AccessLogging, BillingPeriod, EndpointAddress, FeatureId, PeriodUnit, RateLimit, UpstreamId,
+    access::Networks, route::HeaderMatch,
 };
 
 /// On or off.
@@ -164,6 +164,21 @@ fn text_of(error: impl std::fmt::Display) -> String {
 /// The text of a file.
 pub(crate) fn text_file(path: &str) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
+/// A number and a unit: `1month`, `30days`.
+pub(crate) fn period(text: &str) -> Result<BillingPeriod, String> {
+    let refused = || "write it as a number from 1 to 36 and day, month or year: 1month".to_owned();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = text.split_at_checked(digits).ok_or_else(refused)?;
+    let count: u64 = count.parse().map_err(|_| refused())?;
+    let (unit, count) = match unit {
+        "day" | "days" | "d" => (PeriodUnit::Day, count),
+        "month" | "months" => (PeriodUnit::Month, count),
+        "year" | "years" | "y" => (PeriodUnit::Month, count.saturating_mul(12)),
+        _ => return Err(refused()),
+    };
+    Ok(BillingPeriod { unit, count: count.try_into().map_err(|_| refused())? })
 }
 
 /// `key=value`: the value as JSON, or, if it is none, as text; nothing is null.
