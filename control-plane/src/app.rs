@@ -21,14 +21,18 @@ use crate::{
     compaction,
     distributor::{self, Distributor, Nodes},
     http::{
+        attempts::Attempts,
         body::BodyTimeout,
         cors::Origin,
+        denials::{self, Denials},
         idempotency::InProgress,
         rate::{Rate, RateLimiter},
     },
     master_key,
     metrics::Metrics,
-    notary, reconciler, router,
+    notary,
+    passwords::Passwords,
+    reconciler, router,
     serve::serve,
     token::Token,
 };
@@ -49,6 +53,9 @@ pub struct App {
     pub(crate) rate_limiter: RateLimiter,
     pub(crate) body_timeout: BodyTimeout,
     pub(crate) cors_origins: Vec<Origin>,
+    pub(crate) passwords: Passwords,
+    pub(crate) attempts: Attempts,
+    pub(crate) denials: Denials,
     /// Becomes true when the process is to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -159,6 +166,9 @@ impl App {
             rate_limiter,
             body_timeout: BodyTimeout(seconds(bootstrap.request_body_seconds)),
             cors_origins: bootstrap.cors_origins,
+            passwords: Passwords::new(),
+            attempts: Attempts::default(),
+            denials: Denials::default(),
             stopping: stopping.clone(),
         });
         let follower =
@@ -172,6 +182,7 @@ impl App {
         let tasks = vec![
             tokio::spawn(follower),
             tokio::spawn(compaction),
+            tokio::spawn(denials::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(notary::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(reconciler::run(Arc::clone(&app), stopping.clone())),
             serve(api, router::api(Arc::clone(&app)), head_timeout, stopping.clone()),

@@ -13,7 +13,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 use tenantry_telemetry::LogFormat;
-use tenantry_tenancy::Terms;
+use tenantry_tenancy::{SessionLife, Terms};
 
 use crate::{http::cors::Origin, master_key::MasterKeyText, token::Token};
 
@@ -30,11 +30,13 @@ const TEXTS: [&str; 9] = [
     "master_key",
     "master_key_file",
 ];
-const NUMBERS: [&str; 12] = [
+const NUMBERS: [&str; 14] = [
     "heartbeat_seconds",
     "shutdown_seconds",
     "store_cache_mib",
     "kept_revisions",
+    "session_idle_minutes",
+    "session_hours",
     "retention_days",
     "slug_reserved_days",
     "api_requests_per_second",
@@ -83,6 +85,10 @@ pub struct Bootstrap {
     pub cors_origins: Vec<Origin>,
     /// How many of the newest revisions a proxy can resume from.
     pub kept_revisions: NonZeroU32,
+    /// After how long without use a session ends.
+    pub session_idle_minutes: NonZeroU32,
+    /// After how long a session ends.
+    pub session_hours: NonZeroU32,
     /// For how many days a deleted tenant can be brought back, unless whoever deletes it says otherwise.
     pub retention_days: u16,
     /// For how many days a slug that its tenant gave up stays reserved.
@@ -140,7 +146,11 @@ impl Bootstrap {
     #[must_use]
     pub fn terms(&self) -> Terms {
         let days = |days: u16| Duration::from_secs(u64::from(days) * 86_400);
-        Terms { retention: days(self.retention_days), slug_reserve: days(self.slug_reserved_days) }
+        Terms {
+            retention: days(self.retention_days),
+            slug_reserve: days(self.slug_reserved_days),
+            sessions: self.session_life(),
+        }
     }
 
     /// Puts the config together.
@@ -172,6 +182,15 @@ impl Bootstrap {
             }
         }
         figment.merge(Serialized::defaults(arguments)).extract().map_err(Box::new)
+    }
+
+    fn session_life(&self) -> SessionLife {
+        let minutes = u64::from(self.session_idle_minutes.get());
+        let hours = u64::from(self.session_hours.get());
+        SessionLife {
+            idle: Duration::from_secs(minutes * 60),
+            absolute: Duration::from_secs(hours * 60 * 60),
+        }
     }
 }
 

@@ -10,7 +10,13 @@ pub mod issuers;
 pub mod keys;
 
 pub mod audit;
+pub mod members;
+pub mod operators;
 pub mod proxies;
+pub mod roles;
+pub mod sessions;
+pub mod tokens;
+pub mod users;
 
 pub mod description;
 pub mod distribution;

@@ -1,10 +1,12 @@
 //! HTTP, apart from what is asked for: who asks, how bodies are read, how answers and errors look.
 
-pub mod auth;
+pub mod attempts;
 pub mod body;
 pub mod conditions;
 pub mod cors;
+pub mod denials;
 pub mod failure;
+pub mod guard;
 pub mod idempotency;
 pub mod rate;
 pub mod request;

@@ -10,6 +10,7 @@
 pub mod app;
 pub mod bootstrap;
 pub mod master_key;
+pub mod passwords;
 pub mod random;
 pub mod token;
 

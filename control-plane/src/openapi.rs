@@ -5,7 +5,7 @@
 //! no handler can forget it: the problems it can end in, `ETag` and `Location`, the headers that any
 //! change may be sent with ([`answers`]). Schemas are brought into one plain form ([`schemas`]).
 //!
-//! The same document says which permission an operation needs ([`Document::permissions`]), and what the
+//! The same document says which permission an operation needs ([`Document::need`]), and what the
 //! page at `/docs` shows ([`page`]): a page of our own, without scripts, because the well-known ones
 //! fetch theirs from other people's servers.
 
@@ -18,11 +18,13 @@ use std::collections::BTreeMap;
 
 use axum::{body::Bytes, http::Method};
 use serde_json::{Map, Value, json};
+use tenantry_model::Permissions;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub use parameters::{
-    CertificateName, DomainName, FeatureName, IfMatch, IssuerName, KeyName, MergePatch, PlanName,
-    PurgedTenantName, RouteName, SharedIssuerName, TenantName, UpstreamName,
+    CertificateName, DomainName, FeatureName, IfMatch, IssuerName, KeyName, MemberName, MergePatch,
+    OperatorName, OperatorTokenName, PlanName, PurgedTenantName, RoleName, RouteName,
+    SharedIssuerName, TenantName, TenantTokenName, UpstreamName, UserName,
 };
 
 const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what they are built on.\n\n\
@@ -32,7 +34,7 @@ const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what the
     `Idempotency-Key` without being made twice.";
 
 /// What stands in front of the operations of one kind of thing.
-const TAGS: [(&str, &str); 12] = [
+const TAGS: &[(&str, &str)] = &[
     ("tenants", "The customer organisations."),
     ("subscriptions", "What tenants have subscribed to, and until when."),
     ("domains", "The host names that a tenant owns."),
@@ -43,6 +45,10 @@ const TAGS: [(&str, &str); 12] = [
     ("upstreams", "Named groups of servers."),
     ("routes", "Which requests go to which upstream."),
     ("certificates", "What proxies prove themselves with."),
+    ("members", "Who may act for a tenant: members, roles, access tokens."),
+    ("users", "People, in as many tenants as they like."),
+    ("operators", "Who runs the platform, and access tokens for it."),
+    ("sessions", "How an operator logs in, and who asks."),
     ("platform", "What was done, and what the proxies enforce."),
     ("process", "The control plane itself. No token is needed."),
 ];
@@ -52,7 +58,7 @@ const TAGS: [(&str, &str); 12] = [
 pub struct Document {
     json: Bytes,
     page: Bytes,
-    permissions: BTreeMap<(String, String), Vec<String>>,
+    needs: BTreeMap<String, BTreeMap<String, Need>>,
 }
 
 impl Document {
@@ -62,7 +68,7 @@ impl Document {
         let document = finished(collected);
         let json = serde_json::to_vec_pretty(&document).unwrap_or_default();
         let page = page::of(&document).into();
-        Self { json: json.into(), page, permissions: permissions(&document) }
+        Self { json: json.into(), page, needs: needs(&document) }
     }
 
     /// As JSON, with two spaces for each level.
@@ -77,15 +83,38 @@ impl Document {
         self.page.clone()
     }
 
-    /// What an operation asks of whoever wants it done, by its method and its path as the router writes
-    /// it: nothing at all, if the list is empty. None if there is no such operation.
+    /// What an operation needs, by its method and its path as the router writes it. None if there is no
+    /// such operation, or if it does not say.
     #[must_use]
-    pub fn permissions(&self, method: &Method, path: &str) -> Option<&[String]> {
+    pub fn need(&self, method: &Method, path: &str) -> Option<&Need> {
         // Where there is `GET`, there is `HEAD`.
         let method = if *method == Method::HEAD { "get" } else { method.as_str() };
-        let operation = (method.to_ascii_lowercase(), path.to_owned());
-        self.permissions.get(&operation).map(Vec::as_slice)
+        self.needs.get(path)?.get(&method.to_ascii_lowercase())
     }
+
+    /// What each method of each path needs.
+    pub fn needs(&self) -> impl Iterator<Item = (&str, &str, &Need)> {
+        self.needs.iter().flat_map(|(path, methods)| {
+            methods.iter().map(move |(method, need)| (path.as_str(), method.as_str(), need))
+        })
+    }
+
+    /// The methods of a path, as the header `Allow` lists them.
+    #[must_use]
+    pub fn allowed(&self, path: &str) -> Option<String> {
+        let methods = self.needs.get(path)?.keys().map(|method| method.to_ascii_uppercase());
+        let methods: Vec<_> = methods.collect();
+        Some(methods.join(",").replace("GET", "GET,HEAD"))
+    }
+}
+
+/// What an operation needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing: it is the same for everybody, or whoever asks proves something in the body.
+    Nothing,
+    /// A valid credential, and all of these permissions.
+    All(Permissions),
 }
 
 /// What the document says before any handler does.
@@ -112,7 +141,7 @@ fn finished(collected: OpenApi) -> Value {
     if let Some(components) = document.pointer_mut("/components").and_then(Value::as_object_mut) {
         let bearer = json!({
             "type": "http", "scheme": "bearer",
-            "description": "The root token. Each operation names the permission that it needs.",
+            "description": "The root token, an access token or a session. Each operation names the permission that it needs.",
         });
         components.insert("securitySchemes".to_owned(), json!({ "bearer": bearer }));
     }
@@ -120,15 +149,26 @@ fn finished(collected: OpenApi) -> Value {
     document
 }
 
-fn permissions(document: &Value) -> BTreeMap<(String, String), Vec<String>> {
-    let mut permissions = BTreeMap::new();
+/// An operation that does not say what it needs, or needs what there is not, is not among these.
+fn needs(document: &Value) -> BTreeMap<String, BTreeMap<String, Need>> {
+    let mut needs: BTreeMap<String, BTreeMap<String, Need>> = BTreeMap::new();
     for (path, method, operation) in operations(document) {
-        let asked = operation.get("security").and_then(Value::as_array).into_iter().flatten();
-        let scopes = asked.filter_map(|asked| asked.get("bearer")?.as_array()).flatten();
-        let names = scopes.filter_map(Value::as_str).map(str::to_owned).collect();
-        permissions.insert((method.to_owned(), path.to_owned()), names);
+        if let Some(need) = operation.get("security").and_then(|asked| need(asked.as_array()?)) {
+            needs.entry(path.to_owned()).or_default().insert(method.to_owned(), need);
+        }
     }
-    permissions
+    needs
+}
+
+fn need(asked: &[Value]) -> Option<Need> {
+    let [asked] = asked else { return None };
+    let asked = asked.as_object()?;
+    if asked.is_empty() {
+        return Some(Need::Nothing);
+    }
+    let names = asked.get("bearer")?.as_array()?.iter();
+    let permissions = names.map(|name| name.as_str()?.parse().ok()).collect::<Option<_>>()?;
+    Some(Need::All(permissions))
 }
 
 /// Every operation with its path and method.

@@ -16,9 +16,9 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, distribution, documents, domains, health, issuers, keys,
-        proxies, subscriptions, tenants,
+        members, operators, proxies, roles, sessions, subscriptions, tenants, tokens, users,
     },
-    http::{auth, cors, failure, idempotency, request},
+    http::{cors, failure, guard, idempotency, request},
     metrics,
     openapi::{self, Document},
 };
@@ -36,9 +36,9 @@ pub fn api(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&app), idempotency::named))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(Extension(app.body_timeout))
-        .layer(Extension(document));
+        .layer(Extension(Arc::clone(&document)));
     let router = surrounded(router, Arc::clone(&app))
-        .layer(from_fn_with_state(Arc::clone(&app), auth::root))
+        .layer(from_fn_with_state((Arc::clone(&app), document), guard::guard))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify));
     let router = match app.cors_origins.as_slice() {
         [] => router,
@@ -114,6 +114,23 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(issuers::get_shared, issuers::delete_shared))
         .routes(routes!(certificates::list, certificates::create))
         .routes(routes!(certificates::get, certificates::replace, certificates::delete))
+        .routes(routes!(tokens::list_of_tenant, tokens::create_of_tenant))
+        .routes(routes!(tokens::get_of_tenant, tokens::delete_of_tenant))
+        .routes(routes!(members::list, members::create))
+        .routes(routes!(members::get, members::change, members::delete))
+        .routes(routes!(roles::list, roles::create))
+        .routes(routes!(roles::get, roles::replace, roles::delete))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::get, users::patch, users::delete))
+        .routes(routes!(users::memberships))
+        .routes(routes!(operators::list, operators::create))
+        .routes(routes!(operators::get, operators::patch, operators::delete))
+        .routes(routes!(operators::set_password))
+        .routes(routes!(tokens::list_of_operator, tokens::create_of_operator))
+        .routes(routes!(tokens::get_of_operator, tokens::delete_of_operator))
+        .routes(routes!(sessions::create))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::me))
         .routes(routes!(proxies::list))
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
@@ -128,7 +145,7 @@ pub fn distribution(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES))
         .layer(Extension(app.body_timeout));
     surrounded(router, Arc::clone(&app))
-        .layer(from_fn_with_state(Arc::clone(&app), auth::node))
+        .layer(from_fn_with_state(Arc::clone(&app), guard::node))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))
         .with_state(app)
 }

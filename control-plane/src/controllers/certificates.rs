@@ -29,7 +29,7 @@ type Answer = Result<Single<CertificateBody>, Failure>;
 #[utoipa::path(
     post, path = "/api/v1/certificates", operation_id = "createCertificate", tag = "certificates",
     request_body = CreateCertificate, responses((status = 201, body = CertificateBody), (status = 404, description = "")),
-    security(("bearer" = ["certificates:write"])),
+    security(("bearer" = ["gateway:write"])),
 )]
 pub async fn create(
     State(app): State<Arc<App>>,
@@ -49,7 +49,7 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/api/v1/certificates", operation_id = "listCertificates", tag = "certificates",
     params(CertificateQuery), responses((status = 200, body = PageBody<CertificateBody>), (status = 404, description = "")),
-    security(("bearer" = ["certificates:read"])),
+    security(("bearer" = ["gateway:read"])),
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
@@ -64,7 +64,7 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/api/v1/certificates/{id}", operation_id = "getCertificate", tag = "certificates",
     params(CertificateName), responses((status = 200, body = CertificateBody)),
-    security(("bearer" = ["certificates:read"])),
+    security(("bearer" = ["gateway:read"])),
 )]
 pub async fn get(
     State(app): State<Arc<App>>,
@@ -80,7 +80,7 @@ pub async fn get(
     put, path = "/api/v1/certificates/{id}", operation_id = "replaceCertificate", tag = "certificates",
     params(CertificateName, IfMatch), request_body = ReplaceCertificate,
     responses((status = 200, body = CertificateBody)),
-    security(("bearer" = ["certificates:write"])),
+    security(("bearer" = ["gateway:write"])),
 )]
 pub async fn replace(
     State(app): State<Arc<App>>,
@@ -103,7 +103,7 @@ pub async fn replace(
 #[utoipa::path(
     delete, path = "/api/v1/certificates/{id}", operation_id = "deleteCertificate", tag = "certificates",
     params(CertificateName, IfMatch), responses((status = 204)),
-    security(("bearer" = ["certificates:write"])),
+    security(("bearer" = ["gateway:write"])),
 )]
 pub async fn delete(
     State(app): State<Arc<App>>,

@@ -155,17 +155,17 @@ documents! {
     /// `/api/v1/features`.
     features: Feature named by FeatureName,
     path "/api/v1/features", tag "features", noun "a feature",
-    reads "features:read", writes "features:write",
+    reads "plans:read", writes "plans:write",
     "createFeature", "listFeatures", "getFeature", "replaceFeature", "patchFeature", "deleteFeature";
     /// `/api/v1/upstreams`.
     upstreams: Upstream named by UpstreamName,
     path "/api/v1/upstreams", tag "upstreams", noun "an upstream",
-    reads "upstreams:read", writes "upstreams:write",
+    reads "gateway:read", writes "gateway:write",
     "createUpstream", "listUpstreams", "getUpstream", "replaceUpstream", "patchUpstream",
     "deleteUpstream";
     /// `/api/v1/routes`.
     routes: Route named by RouteName,
-    path "/api/v1/routes", tag "routes", noun "a route", reads "routes:read", writes "routes:write",
+    path "/api/v1/routes", tag "routes", noun "a route", reads "gateway:read", writes "gateway:write",
     "createRoute", "listRoutes", "getRoute", "replaceRoute", "patchRoute", "deleteRoute";
 }
 

@@ -41,7 +41,7 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenant}/domains", operation_id = "listDomains", tag = "domains",
     params(TenantName, ListQuery), responses((status = 200, body = PageBody<DomainBody>)),
-    security(("bearer" = ["domains:read"])),
+    security(("bearer" = ["tenants:read"])),
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
@@ -56,7 +56,7 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenant}/domains/{host}", operation_id = "getDomain", tag = "domains",
     params(DomainName), responses((status = 200, body = DomainBody)),
-    security(("bearer" = ["domains:read"])),
+    security(("bearer" = ["tenants:read"])),
 )]
 pub async fn get(
     State(app): State<Arc<App>>,

@@ -44,7 +44,7 @@ pub async fn create_of_tenant(
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenant}/issuers", operation_id = "listTenantIssuers", tag = "issuers",
     params(TenantName, ListQuery), responses((status = 200, body = PageBody<IssuerBody>)),
-    security(("bearer" = ["issuers:read"])),
+    security(("bearer" = ["tenants:read"])),
 )]
 pub async fn list_of_tenant(
     State(app): State<Arc<App>>,
@@ -59,7 +59,7 @@ pub async fn list_of_tenant(
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenant}/issuers/{id}", operation_id = "getTenantIssuer", tag = "issuers",
     params(IssuerName), responses((status = 200, body = IssuerBody)),
-    security(("bearer" = ["issuers:read"])),
+    security(("bearer" = ["tenants:read"])),
 )]
 pub async fn get_of_tenant(
     State(app): State<Arc<App>>,
@@ -92,7 +92,7 @@ pub async fn delete_of_tenant(
 #[utoipa::path(
     post, path = "/api/v1/issuers", operation_id = "createIssuer", tag = "issuers",
     request_body = CreateIssuer, responses((status = 201, body = IssuerBody)),
-    security(("bearer" = ["shared_issuers:write"])),
+    security(("bearer" = ["gateway:write"])),
 )]
 pub async fn create_shared(
     State(app): State<Arc<App>>,
@@ -108,7 +108,7 @@ pub async fn create_shared(
 #[utoipa::path(
     get, path = "/api/v1/issuers", operation_id = "listIssuers", tag = "issuers",
     params(ListQuery), responses((status = 200, body = PageBody<IssuerBody>)),
-    security(("bearer" = ["shared_issuers:read"])),
+    security(("bearer" = ["gateway:read"])),
 )]
 pub async fn list_shared(
     State(app): State<Arc<App>>,
@@ -122,7 +122,7 @@ pub async fn list_shared(
 #[utoipa::path(
     get, path = "/api/v1/issuers/{id}", operation_id = "getIssuer", tag = "issuers",
     params(SharedIssuerName), responses((status = 200, body = IssuerBody)),
-    security(("bearer" = ["shared_issuers:read"])),
+    security(("bearer" = ["gateway:read"])),
 )]
 pub async fn get_shared(
     State(app): State<Arc<App>>,
@@ -137,7 +137,7 @@ pub async fn get_shared(
 #[utoipa::path(
     delete, path = "/api/v1/issuers/{id}", operation_id = "deleteIssuer", tag = "issuers",
     params(SharedIssuerName, IfMatch), responses((status = 204)),
-    security(("bearer" = ["shared_issuers:write"])),
+    security(("bearer" = ["gateway:write"])),
 )]
 pub async fn delete_shared(
     State(app): State<Arc<App>>,

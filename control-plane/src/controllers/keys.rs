@@ -51,7 +51,7 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenant}/keys", operation_id = "listKeys", tag = "keys",
     params(TenantName, ListQuery), responses((status = 200, body = PageBody<ApiKeyBody>)),
-    security(("bearer" = ["keys:read"])),
+    security(("bearer" = ["tenants:read"])),
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
@@ -66,7 +66,7 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenant}/keys/{id}", operation_id = "getKey", tag = "keys",
     params(KeyName), responses((status = 200, body = ApiKeyBody)),
-    security(("bearer" = ["keys:read"])),
+    security(("bearer" = ["tenants:read"])),
 )]
 pub async fn get(
     State(app): State<Arc<App>>,

@@ -14,7 +14,7 @@ use crate::{
 #[utoipa::path(
     get, path = "/api/v1/proxies", operation_id = "listProxies", tag = "platform",
     responses((status = 200, body = PageBody<ProxyBody>)),
-    security(("bearer" = ["proxies:read"])),
+    security(("bearer" = ["gateway:read"])),
 )]
 pub async fn list(State(app): State<Arc<App>>) -> Json<PageBody<ProxyBody>> {
     let head = app.distributor.position();

@@ -55,10 +55,12 @@ pub async fn create(
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
+    Asking(caller): Asking,
     Parameters(query): Parameters<TenantQuery>,
 ) -> Result<impl IntoResponse, Failure> {
     let TenantQuery { limit, cursor, state, plan, q } = query;
-    let filter = TenantFilter { state, plan, text: q };
+    let id = caller.principal.confinement();
+    let filter = TenantFilter { id, state, plan, text: q };
     let request = PageRequest::new(limit, cursor)?;
     Ok(page(app.tenancy.tenants(&filter, &request).await?, body))
 }
@@ -237,7 +239,7 @@ pub async fn settings(State(app): State<Arc<App>>) -> axum::Json<Map<String, Val
     post, path = "/api/v1/tenants/{tenant}/purge", operation_id = "purgeTenant", tag = "tenants",
     params(TenantName, IfMatch), request_body = PurgeTenant,
     responses((status = 200, body = DeletionCertificateBody)),
-    security(("bearer" = ["tenants:write"])),
+    security(("bearer" = ["tenants:purge"])),
 )]
 pub async fn purge(
     State(app): State<Arc<App>>,

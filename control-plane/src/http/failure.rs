@@ -40,20 +40,15 @@ impl Failure {
 
     /// With a header.
     #[must_use]
-    pub fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.headers.push((name, HeaderValue::from_static(value)));
-        self
-    }
-
-    /// With a header whose value is made at run time.
-    #[must_use]
-    pub fn with_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    fn retry_after(self, seconds: &'static str) -> Self {
-        self.with_header(header::RETRY_AFTER, seconds)
+    /// With a word on when to try again.
+    #[must_use]
+    pub fn retry_after(self, seconds: &'static str) -> Self {
+        self.with_header(header::RETRY_AFTER, HeaderValue::from_static(seconds))
     }
 }
 
@@ -75,6 +70,9 @@ impl From<Error> for Failure {
         let detail = error.to_string();
         match error {
             Error::NotFound { .. } => Self::new(ProblemKind::NotFound, detail),
+            Error::Forbidden(_) => Self::new(ProblemKind::Forbidden, detail),
+            Error::LastOwner => Self::new(ProblemKind::LastOwner, detail),
+            Error::EmailTaken(_) => Self::new(ProblemKind::EmailTaken, detail).at("/email"),
             Error::SlugTaken(_) => Self::new(ProblemKind::SlugTaken, detail).at("/slug"),
             Error::DomainTaken { pointer, .. } => {
                 Self::new(ProblemKind::DomainTaken, detail).at(pointer)

@@ -11,15 +11,15 @@ use std::{collections::HashSet, sync::Arc};
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use parking_lot::Mutex;
 use tenantry_api::ProblemKind;
-use tenantry_tenancy::Idempotency;
+use tenantry_tenancy::{Idempotency, Principal};
 
-use super::{body, failure::Failure, request};
+use super::{body, failure::Failure};
 use crate::app::App;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -54,7 +54,10 @@ pub async fn named(State(app): State<Arc<App>>, request: Request, next: Next) ->
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return next.run(request).await;
     }
+    // Nobody is no one in particular, and could be answered what somebody else was.
+    let is_known = !matches!(request.extensions().get(), None | Some(Principal::Anonymous));
     match key(request.headers()) {
+        Ok(Some(_)) if !is_known => next.run(request).await,
         Ok(None) => next.run(request).await,
         Ok(Some(key)) => {
             answered(&app, &key, request, next).await.unwrap_or_else(IntoResponse::into_response)
@@ -67,12 +70,13 @@ async fn answered(app: &App, key: &str, request: Request, next: Next) -> Result<
     let (mut parts, body) = request.into_parts();
     let body = body::whole(Request::from_parts(parts.clone(), body), app).await?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let same = [parts.method.as_str().as_bytes(), target.as_bytes(), &body];
-    let idempotency = Idempotency::new(request::principal(&parts), key, &same);
+    // The name itself is part of it: a body may hold a password, which a plain digest would give away to
+    // whoever reads the store and guesses.
+    let same = [key.as_bytes(), parts.method.as_str().as_bytes(), target.as_bytes(), &body];
+    let idempotency = Idempotency::new(&holder(&parts), key, &same);
     let Some(beginning) = app.in_progress.begin(idempotency.name()) else {
         let detail = "a request with this Idempotency-Key is still in progress; try again";
-        return Err(Failure::new(ProblemKind::IdempotencyInProgress, detail)
-            .with_header(header::RETRY_AFTER, "1"));
+        return Err(Failure::new(ProblemKind::IdempotencyInProgress, detail).retry_after("1"));
     };
     parts.extensions.insert(idempotency.clone());
     let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
@@ -81,6 +85,15 @@ async fn answered(app: &App, key: &str, request: Request, next: Next) -> Result<
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// Whoever asks, whichever credential shows it.
+fn holder(parts: &Parts) -> String {
+    match parts.extensions.get::<Principal>() {
+        Some(Principal::Operator { operator, .. }) => format!("operator/{operator}"),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {

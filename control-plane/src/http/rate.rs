@@ -131,7 +131,7 @@ impl RateLimiter {
             let seconds = (after - full).div_ceil(1_000_000);
             let detail = format!("too many requests; come back in {seconds} s");
             let failure = Failure::new(ProblemKind::RateLimited, detail)
-                .with_value(header::RETRY_AFTER, HeaderValue::from(seconds));
+                .with_header(header::RETRY_AFTER, HeaderValue::from(seconds));
             // Nothing is charged; a clock that was set back is caught up with.
             callers.insert(subject, now_us.saturating_add(spent));
             return Err((failure, level(spent)));

@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tenantry_tenancy::Caller;
+use tenantry_tenancy::{Caller, Principal};
 
 use super::failure::{Failure, Unsent};
 use crate::app::App;
@@ -17,9 +17,6 @@ use crate::app::App;
 /// The header that carries the request's name, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
-
-/// Who the holder of the root token is in the audit log.
-pub(super) const ROOT: &str = "root";
 
 /// The name of a request: the client's own, if it sent a good one.
 #[derive(Debug, Clone)]
@@ -57,11 +54,6 @@ fn is_good(value: &HeaderValue) -> bool {
         && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// Who asks, in one word.
-pub(super) fn principal(_: &Parts) -> &'static str {
-    ROOT
-}
-
 /// Who asks, for the audit log.
 pub struct Asking(pub Caller);
 
@@ -69,13 +61,19 @@ impl<S: Sync> FromRequestParts<S> for Asking {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let id = parts.extensions.get::<RequestId>();
-        let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(Caller {
-            actor: principal(parts).to_owned(),
-            request_id: id.map(RequestId::as_str).unwrap_or_default().to_owned(),
-            source_address: from.map(|from| from.0.ip()),
-            idempotency: parts.extensions.get().cloned(),
-        }))
+        Ok(Self(caller(parts)))
+    }
+}
+
+/// Who asks for what these are the parts of.
+pub(crate) fn caller(parts: &Parts) -> Caller {
+    let id = parts.extensions.get::<RequestId>();
+    let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let principal = parts.extensions.get::<Principal>();
+    Caller {
+        principal: principal.cloned().unwrap_or(Principal::Anonymous),
+        request_id: id.map(RequestId::as_str).unwrap_or_default().to_owned(),
+        source_address: from.map(|from| from.0.ip()),
+        idempotency: parts.extensions.get().cloned(),
     }
 }

@@ -47,6 +47,18 @@ parameters! {
     UpstreamName: Path ("id", "The upstream's id.");
     /// A route.
     RouteName: Path ("id", "The route's id.");
+    /// An operator.
+    OperatorName: Path ("operator", "The operator's id.");
+    /// An access token of an operator.
+    OperatorTokenName: Path ("operator", "The operator's id.") ("id", "The token's id.");
+    /// An access token of a tenant.
+    TenantTokenName: Path ("tenant", "The tenant's id or slug.") ("id", "The token's id.");
+    /// A user.
+    UserName: Path ("user", "The user's id.");
+    /// A member of a tenant.
+    MemberName: Path ("tenant", "The tenant's id or slug.") ("user", "The user's id.");
+    /// A role of a tenant.
+    RoleName: Path ("tenant", "The tenant's id or slug.") ("role", "The role's name.");
     /// The condition of a change.
     IfMatch: Header ("If-Match", "Makes the change only if the resource still has one of these entity tags.");
 }

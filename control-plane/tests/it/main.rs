@@ -1,6 +1,7 @@
 //! The control plane over real HTTP, on ports of its own.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
+mod access;
 mod api;
 mod bounds;
 mod certificates;

@@ -4,8 +4,10 @@
 //! `client.tenants().suspend("acme", "unpaid")`, `client.plans().list(&query)`. It repeats nothing on its own: only the caller knows
 //! whether a request may be sent twice.
 
+mod access;
 mod certificates;
 mod collections;
+mod people;
 mod send;
 mod subscriptions;
 mod tenants;
@@ -15,8 +17,10 @@ use std::{fmt, sync::Arc};
 use reqwest::{Method, header::HeaderMap};
 use tenantry_model::{Feature, Plan, Route, Upstream};
 
+pub use access::{Operators, TenantTokens, Tokens};
 pub use certificates::Certificates;
 pub use collections::{Documents, Domains, Issuers, Keys};
+pub use people::{Members, Roles, Users};
 pub use send::Download;
 pub use subscriptions::Subscription;
 pub use tenants::Tenants;
@@ -90,7 +94,8 @@ impl ClientError {
 }
 
 impl Client {
-    /// Of the control plane at a base URL such as `http://127.0.0.1:7070`, with its root token.
+    /// Of the control plane at a base URL such as `http://127.0.0.1:7070`, with a token: the root token, an access
+    /// token or a session.
     ///
     /// # Errors
     /// If the HTTP client cannot be set up.

@@ -20,6 +20,10 @@ pub mod domain;
 pub mod issuer;
 pub mod subscription;
 
+pub mod member;
+pub mod operator;
+pub mod token;
+
 pub mod audit;
 pub mod explain;
 pub mod proxy;
@@ -34,6 +38,11 @@ pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
 pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
 pub use issuer::{CreateIssuer, IssuerBody};
+pub use member::{
+    AddMember, ChangeMember, CreateRole, CreateUser, MemberBody, ReplaceRole, RoleBody, UserBody,
+    UserQuery,
+};
+pub use operator::{CreateOperator, LogIn, OperatorBody, PrincipalBody, SessionBody, SetPassword};
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use proxy::{ProxyBody, RefusedResource};
@@ -42,3 +51,4 @@ pub use tenant::{
     CreateTenant, DeleteTenantQuery, DeletionCertificateBody, PurgeTenant, SuspendTenant,
     TenantBody, TenantQuery, TenantStart,
 };
+pub use token::{CreateTenantToken, CreateToken, CreatedToken, TokenBody};

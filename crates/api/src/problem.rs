@@ -106,6 +106,8 @@ problems! {
     InvalidCursor, "invalid-cursor", 400, "The cursor cannot be used";
     /// No credential, or a wrong one.
     Unauthorized, "unauthorized", 401, "A valid token is needed";
+    /// The caller is known and may not do this.
+    Forbidden, "forbidden", 403, "This is not allowed";
     /// There is nothing of this name.
     NotFound, "not-found", 404, "There is no such thing";
     /// The path exists, the method does not.
@@ -114,6 +116,10 @@ problems! {
     RequestTimeout, "request-timeout", 408, "The request took too long to arrive";
     /// The slug belongs to a tenant.
     SlugTaken, "slug-taken", 409, "The slug is taken";
+    /// The e-mail address belongs to somebody.
+    EmailTaken, "email-taken", 409, "The e-mail address is taken";
+    /// Somebody must be left who may do everything.
+    LastOwner, "last-owner", 409, "This is the last owner";
     /// The domain belongs to a tenant.
     DomainTaken, "domain-taken", 409, "The domain is taken";
     /// There is a certificate for the name, or a default one, already.
@@ -140,6 +146,8 @@ problems! {
     IdempotencyKeyReused, "idempotency-key-reused", 422, "The Idempotency-Key is that of another request";
     /// More requests than the caller may make.
     RateLimited, "rate-limited", 429, "Too many requests";
+    /// Too many attempts.
+    TooManyAttempts, "too-many-attempts", 429, "Too many attempts";
     /// A fault of the control plane.
     Internal, "internal", 500, "The control plane failed";
     /// Not now.

@@ -62,16 +62,7 @@ impl ApiKeySecret {
     /// above) never ends this call.
     #[must_use]
     pub fn generate(random: impl FnMut() -> u8) -> Self {
-        // Room for the whole key from the start: growing would leave copies behind.
-        let mut text = Zeroizing::new(String::with_capacity(KEY_BYTES));
-        text.push_str(PREFIX);
-        let body = iter::repeat_with(random)
-            .filter_map(|byte| ALPHABET.get(usize::from(byte >> 2)))
-            .take(BODY_BYTES);
-        text.extend(body.map(|symbol| char::from(*symbol)));
-        let checksum = checksum(text.as_bytes().get(PREFIX.len()..).unwrap_or_default());
-        text.extend(checksum.map(char::from));
-        Self(text)
+        Self(checked_text(PREFIX, random))
     }
 
     /// The key itself, to be handed to its owner.
@@ -137,12 +128,30 @@ pub fn parse(text: &str) -> Result<PresentedKey<'_>, ApiKeyError> {
     if !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(ApiKeyError::Alphabet);
     }
-    let (body, check) = rest.split_at_checked(BODY_BYTES).ok_or(ApiKeyError::Length)?;
-    if checksum(body.as_bytes()) == check.as_bytes() {
-        Ok(PresentedKey(text))
-    } else {
-        Err(ApiKeyError::Checksum)
-    }
+    if is_checked(rest) { Ok(PresentedKey(text)) } else { Err(ApiKeyError::Checksum) }
+}
+
+/// A prefix of 4 bytes, a body of random characters and their checksum.
+pub(crate) fn checked_text(prefix: &str, random: impl FnMut() -> u8) -> Zeroizing<String> {
+    // Room for the whole key from the start: growing would leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(KEY_BYTES));
+    text.push_str(prefix);
+    let body = iter::repeat_with(random)
+        .filter_map(|byte| ALPHABET.get(usize::from(byte >> 2)))
+        .take(BODY_BYTES);
+    text.extend(body.map(|symbol| char::from(*symbol)));
+    let checksum = checksum(text.as_bytes().get(prefix.len()..).unwrap_or_default());
+    text.extend(checksum.map(char::from));
+    text
+}
+
+/// Whether what follows the prefix has the form of a body with its checksum.
+pub(crate) fn is_checked(rest: &str) -> bool {
+    rest.len() == BODY_BYTES + CHECKSUM_BYTES
+        && rest.split_at_checked(BODY_BYTES).is_some_and(|(body, check)| {
+            body.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                && checksum(body.as_bytes()) == check.as_bytes()
+        })
 }
 
 fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
@@ -156,7 +165,7 @@ fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
     digits
 }
 
-fn digest(text: &str) -> KeyDigest {
+pub(crate) fn digest(text: &str) -> KeyDigest {
     KeyDigest::from_bytes(Sha256::digest(text.as_bytes()).into())
 }
 

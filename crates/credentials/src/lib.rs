@@ -11,8 +11,10 @@
 //! Two things are left to the caller, because they need state: an API key's digest is looked up in
 //! the snapshot, and [`jwt::Claims::is_for`] is asked about the tenant that the request belongs to.
 
+pub mod access_token;
 pub mod api_key;
 pub mod jwt;
+pub mod password;
 pub mod sealing;
 
 #[cfg(any(test, feature = "signing"))]

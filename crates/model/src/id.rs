@@ -98,6 +98,27 @@ prefixed_id!(
     CertificateId, "crt_", "certificate id"
 );
 
+prefixed_id!(
+    /// An operator's identifier: `opr_` and a ULID.
+    OperatorId, "opr_", "operator id"
+);
+prefixed_id!(
+    /// An access token's identifier: `tok_` and a ULID. It is not the secret and may be shown.
+    TokenId, "tok_", "token id"
+);
+prefixed_id!(
+    /// A session's identifier: `ses_` and a ULID. It is not the secret and may be shown.
+    SessionId, "ses_", "session id"
+);
+prefixed_id!(
+    /// A user's identifier: `usr_` and a ULID.
+    UserId, "usr_", "user id"
+);
+prefixed_id!(
+    /// An invitation's identifier: `inv_` and a ULID. It is not the secret and may be shown.
+    InvitationId, "inv_", "invitation id"
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

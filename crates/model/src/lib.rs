@@ -11,9 +11,11 @@
 mod openapi;
 
 pub mod bounded;
+pub mod email;
 pub mod id;
 pub mod invalid;
 pub mod name;
+pub mod permission;
 pub mod revision;
 pub mod secret;
 pub mod timestamp;
@@ -43,13 +45,17 @@ pub use bounded::Bounded;
 pub use branding::{Branding, Color, DisplayName, HttpsUrl, LogoUrl};
 pub use certificate::{Certificate, CertificatePem};
 pub use domain::Domain;
+pub use email::Email;
 pub use feature::Feature;
 pub use host::{DomainPattern, Host};
-pub use id::{CertificateId, IssuerId, KeyId, TenantId};
+pub use id::{
+    CertificateId, InvitationId, IssuerId, KeyId, OperatorId, SessionId, TenantId, TokenId, UserId,
+};
 pub use invalid::Invalid;
 pub use issuer::{Algorithm, Issuer, KeySource};
 pub use limits::{LimitScope, Limits, RateLimit, RateLimits};
-pub use name::{FeatureId, LimitName, PlanId, RegionId, RouteId, Scope, Slug, UpstreamId};
+pub use name::{FeatureId, LimitName, PlanId, RegionId, RoleId, RouteId, Scope, Slug, UpstreamId};
+pub use permission::{OperatorRole, Permission, Permissions, TenantRole};
 pub use plan::Plan;
 pub use resource::{Resource, ResourceKind, ResourceRef};
 pub use revision::Revision;

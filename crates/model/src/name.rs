@@ -96,6 +96,10 @@ name!(
     /// What a credential is allowed to do, such as `reports:read`.
     Scope, "scope", b"-_.:", "use 1 to 63 of a-z, 0-9, `-`, `_`, `.` and `:`, with a letter or digit first and last"
 );
+name!(
+    /// A role's name within one tenant.
+    RoleId, "role", b"-_.", "use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or digit first and last"
+);
 
 fn is_name(text: &str, inner: &[u8]) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

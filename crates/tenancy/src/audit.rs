@@ -49,7 +49,7 @@ pub(crate) fn rows(
     let stored = AuditEntry {
         id,
         at,
-        actor: caller.actor.clone(),
+        actor: caller.principal.to_string(),
         action: entry.action.to_owned(),
         target: entry.target.clone(),
         tenant: entry.tenant,

@@ -8,7 +8,7 @@ use tenantry_model::Timestamp;
 use tenantry_store::Revision;
 use ulid::Ulid;
 
-use crate::{Error, Idempotency};
+use crate::{Error, Idempotency, Principal, SessionLife};
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
@@ -19,8 +19,8 @@ pub trait Clock: Send + Sync + 'static {
 /// Who asks for an operation; it goes into the audit entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Who acts, such as `root`.
-    pub actor: String,
+    /// Who acts, and what it may do.
+    pub principal: Principal,
     /// The request that asks.
     pub request_id: String,
     /// Where the request came from.
@@ -33,7 +33,7 @@ impl Caller {
     /// The platform itself, when it does what is due.
     pub(crate) fn system() -> Self {
         Self {
-            actor: "system".to_owned(),
+            principal: Principal::System,
             request_id: String::new(),
             source_address: None,
             idempotency: None,
@@ -72,13 +72,15 @@ pub struct Terms {
     pub retention: Duration,
     /// A slug that its tenant gave up, before another one can take it.
     pub slug_reserve: Duration,
+    /// A session of an operator.
+    pub sessions: SessionLife,
 }
 
 impl Default for Terms {
-    /// 30 days.
+    /// 30 days, and half a day for sessions.
     fn default() -> Self {
         let days = Duration::from_secs(30 * 86_400);
-        Self { retention: days, slug_reserve: days }
+        Self { retention: days, slug_reserve: days, sessions: SessionLife::default() }
     }
 }
 

@@ -57,9 +57,25 @@ impl<T> Draft<T> {
         tenant: Option<TenantId>,
         value: T,
     ) -> Self {
-        let target = layout::record(kind, id);
+        Self::about(action, layout::record(kind, id), tenant, value)
+    }
+
+    /// About something that is no resource: `target` is the key of its record.
+    pub(crate) fn about(
+        action: &'static str,
+        target: String,
+        tenant: Option<TenantId>,
+        value: T,
+    ) -> Self {
         let entry = Entry { action, target, tenant, before: Value::Null, after: Value::Null };
         Self { entry: Some(entry), ..Self::quiet(value) }
+    }
+
+    /// The audit entry is about this, which was not known before.
+    pub(crate) fn retarget(&mut self, target: String) {
+        if let Some(entry) = &mut self.entry {
+            entry.target = target;
+        }
     }
 
     /// Without an audit entry.

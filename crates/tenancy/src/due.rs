@@ -20,34 +20,35 @@ use crate::{
 /// How many rows are looked at in one go.
 const BATCH: usize = 100;
 
-/// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DueKind {
-    /// The retention of a deleted tenant ends.
-    Retention,
-    /// A purge that was begun goes on.
-    Purge,
-    /// The reservation of a slug ends.
-    Slug,
-    /// A named change is forgotten.
-    Idempotency,
-    /// A period of a tenant's subscription ends, or its grace.
-    Subscription,
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
+        /// What is to be done.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum DueKind { $($(#[$doc])* $kind,)* }
+
+        impl DueKind {
+            const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$kind => $name,)* }
+            }
+        }
+    };
 }
 
-impl DueKind {
-    const ALL: [Self; 5] =
-        [Self::Retention, Self::Purge, Self::Slug, Self::Subscription, Self::Idempotency];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Retention => "retention",
-            Self::Purge => "purge",
-            Self::Slug => "slug",
-            Self::Idempotency => "idempotency",
-            Self::Subscription => "subscription",
-        }
-    }
+kinds! {
+    /// The retention of a deleted tenant ends.
+    Retention = "retention",
+    /// A purge that was begun goes on.
+    Purge = "purge",
+    /// The reservation of a slug ends.
+    Slug = "slug",
+    /// A period of a tenant's subscription ends, or its grace.
+    Subscription = "subscription",
+    /// A named change is forgotten.
+    Idempotency = "idempotency",
+    /// A session ends.
+    Session = "session",
 }
 
 /// One thing to do.
@@ -72,7 +73,7 @@ impl Due {
         let key = std::str::from_utf8(&row.key).ok()?.strip_prefix(layout::DUE)?;
         let (at, rest) = key.split_once('/')?;
         let (kind, id) = rest.split_once('/')?;
-        let kind = DueKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+        let kind = DueKind::ALL.iter().copied().find(|known| known.as_str() == kind)?;
         let at = Timestamp::from_unix_ms(u64::from_str(at).ok()?);
         Some(Self { at, kind, id: id.to_owned() })
     }
@@ -151,6 +152,7 @@ impl Tenancy {
             DueKind::Slug => self.end_reservation(&caller, due.id()?, due).await,
             DueKind::Idempotency => self.forget_named(&caller, due).await,
             DueKind::Subscription => self.end_period(&caller, due.id::<TenantId>()?, due).await,
+            DueKind::Session => self.sweep_session(&caller, due.id()?, due).await,
             DueKind::Retention => self.end_retention(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Purge => self.go_on_purging(&caller, due.id::<TenantId>()?).await.map(drop),
         }

@@ -1,6 +1,6 @@
 //! Everything that can go wrong with an operation, by what whoever asked should do about it.
 
-use tenantry_model::TenantState;
+use tenantry_model::{Email, TenantState};
 use tenantry_store::{CommitError, ReadError};
 
 /// Why an operation was not done. Unless it says otherwise, nothing was written.
@@ -19,6 +19,15 @@ pub enum Error {
     /// A tenant has this slug.
     #[error("the slug {0} is taken")]
     SlugTaken(String),
+    /// Somebody has this e-mail address.
+    #[error("the e-mail address {0} is taken")]
+    EmailTaken(Email),
+    /// Somebody must be left who may do everything in the tenant.
+    #[error("this is the tenant's last owner; make another member an owner first")]
+    LastOwner,
+    /// It would take more than the caller may do.
+    #[error("{0}")]
+    Forbidden(String),
     /// A tenant has this domain.
     #[error("the domain {host} is taken")]
     DomainTaken {

@@ -16,13 +16,31 @@
 //! | `chain/{sequence}` | the link of the hash chain to one audit entry |
 //! | `chainhead` | the last link |
 //! | `history/{kind}/{id}/{order}` | empty; the audit entry concerns this resource |
+//! | `operator/{id}` | an operator |
+//! | `operatoremail/{email}` | the id of the operator that has it |
+//! | `token/{id}` | an access token, of an operator or of a tenant |
+//! | `tokendigest/{digest}` | the id of the access token that has it |
+//! | `of/{operator}/token/{token}` | empty; the token is held by the operator |
+//! | `tokenused/{id}` | when the token was last used, to some minutes |
+//! | `session/{digest}` | a session of an operator |
+//! | `user/{id}` | a user |
+//! | `useremail/{email}`, `usersubject/{digest}` | the id of the user that has it |
+//! | `member/{tenant}/{user}` | a membership |
+//! | `memberof/{user}/{tenant}` | empty; the user belongs to the tenant |
+//! | `owner/{tenant}/{user}` | empty; the member is an owner |
+//! | `role/{tenant}/{role}` | a role that the tenant has defined |
+//! | `roleuse/{tenant}/{role}/{kind}/{id}` | empty; the last has the role, which cannot be removed |
 //!
 //! Identifiers hold neither `/` nor a zero byte, so no key is the start of another by accident.
+
+mod access;
 
 use std::fmt::Display;
 
 use tenantry_model::{DomainPattern, KeyDigest, ResourceKind, Slug, TenantId, Timestamp};
 use ulid::Ulid;
+
+pub(crate) use access::*;
 
 /// All audit entries.
 pub(crate) const AUDIT: &str = "audit/";

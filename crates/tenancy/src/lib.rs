@@ -28,6 +28,7 @@
 pub mod context;
 pub mod error;
 pub mod layout;
+pub mod principal;
 pub mod projection;
 pub mod record;
 
@@ -41,6 +42,15 @@ pub mod listing;
 pub mod merge;
 pub mod tenant;
 
+pub mod denial;
+pub mod member;
+pub mod operator;
+pub mod role;
+pub mod session;
+pub mod token;
+pub mod user;
+
+mod access;
 mod draft;
 mod due;
 pub mod idempotency;
@@ -52,6 +62,7 @@ mod upstream;
 pub use audit::{AuditEntry, AuditFilter};
 pub use certificate::CertificateSpec;
 pub use context::{Caller, Clock, Precondition, Terms};
+pub use denial::Denial;
 pub use document::Document;
 pub use due::Reconciled;
 pub use error::{Error, StoreFault};
@@ -59,10 +70,17 @@ pub use idempotency::Idempotency;
 pub use issuer::NewIssuer;
 pub use key::{CreatedKey, NewKey};
 pub use listing::{Listing, PageRequest};
+pub use member::{Joining, MemberRecord};
+pub use operator::{OperatorRecord, OperatorSpec};
+pub use principal::{Credential, Principal};
 pub use record::{
     ApiKeyRecord, CertificateRecord, DeletionCertificate, DomainRecord, IssuerRecord, Record,
     TenantRecord, Versioned,
 };
+pub use role::{RoleRecord, RoleSpec};
+pub use session::{CreatedSession, SessionLife, SessionRecord};
 pub use tenancy::Tenancy;
 pub use tenant::subscription::{Subscription, SubscriptionAction, SubscriptionSpec};
 pub use tenant::{NewTenant, TenantFilter, TenantRef, Transition};
+pub use token::{CreatedToken, NewToken, TenantGrant, TokenHolder, TokenRecord};
+pub use user::{UserRecord, UserSpec};

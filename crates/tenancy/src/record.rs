@@ -200,8 +200,10 @@ impl Answer for CertificateRecord {
 /// A record as the audit log shows it: without anything that could be used as a credential.
 pub(crate) fn masked(record: &impl Serialize) -> Result<Value, serde_json::Error> {
     let mut shown = serde_json::to_value(record)?;
-    if let Some(digest) = shown.pointer_mut("/resource/digest") {
-        *digest = HIDDEN.into();
+    for secret in ["/resource/digest", "/digest", "/password"] {
+        if let Some(value) = shown.pointer_mut(secret).filter(|value| !value.is_null()) {
+            *value = HIDDEN.into();
+        }
     }
     if let Some(key) = shown.pointer_mut("/resource/tls/client_key_pem") {
         *key = HIDDEN.into();

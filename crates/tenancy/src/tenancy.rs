@@ -69,6 +69,18 @@ impl Tenancy {
         self.settings.schemas()
     }
 
+    /// Random bytes, one by one.
+    pub(crate) fn random_byte(&self) -> u8 {
+        let [byte] = self.random_bytes();
+        byte
+    }
+
+    pub(crate) fn random_bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.identifiers.fill(&mut bytes);
+        bytes
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -102,6 +114,7 @@ impl Tenancy {
                 None => Outdated::default(),
             };
             let mut draft = operation.draft(self).await?;
+            caller.principal.reaches(draft.entry.as_ref().and_then(|entry| entry.tenant))?;
             let id = self.identifiers.rising(self.now());
             if let Some(entry) = &draft.entry {
                 let rows = audit::rows(id, self.now(), caller, entry)?;

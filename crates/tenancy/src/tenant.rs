@@ -87,6 +87,9 @@ impl NewTenant {
 /// Which tenants are listed; each part that is given must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct TenantFilter {
+    /// This one only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<TenantId>,
     /// In this state.
     pub state: Option<TenantState>,
     /// On this plan.
@@ -146,6 +149,12 @@ impl Tenancy {
             false => serde_json::to_string(filter).unwrap_or_default(),
         };
         let prefix = layout::records(ResourceKind::Tenant);
+        if let Some(id) = filter.id {
+            let tenant = self.tenant(&TenantRef::Id(id)).await?;
+            let at = tenant.revision;
+            let items = Some(tenant).filter(|tenant| filter.passes(&tenant.value));
+            return Ok(Listing { items: items.into_iter().collect(), at, next_cursor: None });
+        }
         self.list(&prefix, &filters, request, |row| {
             decoded(row).map(|tenant| Some(tenant).filter(|tenant| filter.passes(&tenant.value)))
         })

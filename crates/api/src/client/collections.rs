@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -98,33 +98,40 @@ impl<'c, T: Serialize + DeserializeOwned> Documents<'c, T> {
 
 /// What is under one path, by the identifier of its items.
 #[derive(Debug, Clone)]
-struct Collection<'c> {
-    client: &'c Client,
-    path: String,
+pub(super) struct Collection<'c> {
+    pub(super) client: &'c Client,
+    pub(super) path: String,
 }
 
 impl<'c> Collection<'c> {
-    fn of_tenant(client: &'c Client, tenant: &str, collection: &str) -> Self {
+    pub(super) fn of_tenant(client: &'c Client, tenant: &str, collection: &str) -> Self {
         Self { client, path: format!("/tenants/{}/{collection}", segment(tenant)) }
     }
 
-    async fn create<T: DeserializeOwned>(&self, body: &impl Serialize) -> Result<T, ClientError> {
+    pub(super) async fn create<T: DeserializeOwned>(
+        &self,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         self.client.send(self.client.request(Method::POST, &self.path).json(body)).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, id: &str) -> Result<T, ClientError> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, id: &str) -> Result<T, ClientError> {
         self.client.send(self.client.request(Method::GET, &self.item(id))).await
     }
 
-    async fn list<T: DeserializeOwned>(
+    pub(super) async fn list<T: DeserializeOwned>(
         &self,
         query: &ListQuery,
     ) -> Result<PageBody<T>, ClientError> {
         self.client.send(self.client.list(&self.path, query)?).await
     }
 
-    async fn delete(&self, id: &str) -> Result<(), ClientError> {
+    pub(super) async fn delete(&self, id: &str) -> Result<(), ClientError> {
         self.client.send_empty(self.client.request(Method::DELETE, &self.item(id))).await
+    }
+
+    pub(super) fn request(&self, method: Method, id: &str) -> RequestBuilder {
+        self.client.request(method, &self.item(id))
     }
 
     fn item(&self, id: &str) -> String {
@@ -136,7 +143,7 @@ macro_rules! collection {
     ($(#[$doc:meta])* $name:ident, $create:ty => $created:ty, $body:ty) => {
         $(#[$doc])*
         #[derive(Debug, Clone)]
-        pub struct $name<'c>(Collection<'c>);
+        pub struct $name<'c>(pub(super) Collection<'c>);
 
         impl $name<'_> {
             /// Makes one.
@@ -173,6 +180,8 @@ macro_rules! collection {
         }
     };
 }
+
+pub(super) use collection;
 
 collection!(
     /// Domains of one tenant, by host.

@@ -15,7 +15,7 @@ use tenantry_store::{MAX_OPS, Row};
 use super::plan_reference;
 use crate::{
     ApiKeyRecord, Caller, CertificateRecord, DeletionCertificate, Error, Listing, PageRequest,
-    Precondition, Record, Tenancy, TenantRecord, TenantRef, Versioned, certificate,
+    Precondition, Record, Tenancy, TenantRecord, TenantRef, Versioned, access, certificate,
     document::index_rows,
     draft::{Draft, Operation, encoded, unencodable},
     due::{Due, DueKind},
@@ -52,7 +52,7 @@ impl Tenancy {
             true => Ok(()),
             false => Err(Error::invalid("/confirm", "write the tenant's slug here to confirm")),
         };
-        let requested_by = caller.actor.as_str();
+        let requested_by = &caller.principal.to_string();
         self.run(caller, &Begin { id, requested_by, precondition, confirmed }).await?;
         self.go_on_purging(caller, id).await
     }
@@ -291,7 +291,8 @@ impl Tenancy {
                 let rows = index_rows(&record.resource).into_iter().filter(|key| !owned(key));
                 rows.fold(draft, Draft::delete)
             }
-            _ => draft,
+            Some(_) => draft,
+            None => access::without(draft, item.kind.as_str(), &row)?,
         })
     }
 }

@@ -6,6 +6,7 @@ mod idempotency;
 mod keys;
 mod life;
 mod life_model;
+mod people;
 mod platform;
 mod races;
 mod rows;

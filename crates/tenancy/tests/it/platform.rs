@@ -13,8 +13,8 @@ use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{Plan, Route, TenantSpec, TenantState, Timestamp, Upstream};
 use tenantry_store::{OpenOptions, SledStore, Store, StoreId};
 use tenantry_tenancy::{
-    AuditEntry, AuditFilter, Caller, Clock, Error, NewTenant, PageRequest, Tenancy, TenantRecord,
-    TenantRef, Versioned,
+    AuditEntry, AuditFilter, Caller, Clock, Error, NewTenant, PageRequest, Principal, Tenancy,
+    TenantRecord, TenantRef, Versioned,
 };
 
 /// Each look at it takes a millisecond, unless it stands still.
@@ -55,7 +55,7 @@ pub(crate) struct Platform {
 
 pub(crate) fn caller() -> Caller {
     Caller {
-        actor: "root".to_owned(),
+        principal: Principal::Root,
         request_id: "test".to_owned(),
         source_address: None,
         idempotency: None,
