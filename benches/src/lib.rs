@@ -95,6 +95,7 @@ fn tenant(number: u32) -> Result<Tenant, Failure> {
         slug: slug(number)?,
         state: TenantState::Active,
         plan: "pro".parse()?,
+        group: None,
         // Even ones are reached by host alone, odd ones need a credential.
         auth: if number.is_multiple_of(2) { AuthRequirement::None } else { AuthRequirement::Any },
         access: tenantry_model::Access::default(),
@@ -150,6 +151,9 @@ fn api_key(number: u32) -> ApiKey {
         digest: secret_key(number).digest(),
         scopes: std::collections::BTreeSet::default(),
         expires_at: None,
+        enabled: true,
+        allowed_networks: None,
+        rate_limits: tenantry_model::RateLimits::default(),
     }
 }
 

@@ -22,8 +22,8 @@ use tenantry_model::Permissions;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub use parameters::{
-    CertificateName, DomainName, FeatureName, IfMatch, IssuerName, KeyName, MemberName, MergePatch,
-    OperatorName, OperatorTokenName, PlanName, PurgedTenantName, RoleName, RouteName,
+    CertificateName, DomainName, FeatureName, GroupName, IfMatch, IssuerName, KeyName, MemberName,
+    MergePatch, OperatorName, OperatorTokenName, PlanName, PurgedTenantName, RoleName, RouteName,
     SharedIssuerName, TenantName, TenantTokenName, UpstreamName, UserName,
 };
 
@@ -41,6 +41,7 @@ const TAGS: &[(&str, &str)] = &[
     ("keys", "API keys of a tenant. A secret is shown once, when its key is made."),
     ("issuers", "JWT issuers that are trusted for one tenant, or for all."),
     ("plans", "Named bundles of limits and features."),
+    ("groups", "Bounds that several tenants have in common, whatever their plans."),
     ("features", "Named gates that are on or off for a tenant."),
     ("upstreams", "Named groups of servers."),
     ("routes", "Which requests go to which upstream."),

@@ -69,6 +69,13 @@ fn operations() -> OpenApiRouter<Arc<App>> {
             documents::plans::patch,
             documents::plans::delete
         ))
+        .routes(routes!(documents::groups::list, documents::groups::create))
+        .routes(routes!(
+            documents::groups::get,
+            documents::groups::replace,
+            documents::groups::patch,
+            documents::groups::delete
+        ))
         .routes(routes!(documents::features::list, documents::features::create))
         .routes(routes!(
             documents::features::get,
@@ -92,6 +99,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         ))
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::get, tenants::replace, tenants::patch, tenants::delete))
+        .routes(routes!(tenants::effective))
         .routes(routes!(tenants::activate))
         .routes(routes!(tenants::suspend))
         .routes(routes!(tenants::resume))
@@ -107,7 +115,8 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(domains::list, domains::create))
         .routes(routes!(domains::get, domains::delete))
         .routes(routes!(keys::list, keys::create))
-        .routes(routes!(keys::get, keys::delete))
+        .routes(routes!(keys::get, keys::replace, keys::patch, keys::delete))
+        .routes(routes!(keys::roll))
         .routes(routes!(issuers::list_of_tenant, issuers::create_of_tenant))
         .routes(routes!(issuers::get_of_tenant, issuers::delete_of_tenant))
         .routes(routes!(issuers::list_shared, issuers::create_shared))

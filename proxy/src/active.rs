@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tenantry_certs::{CertificateIndex, Entry};
-use tenantry_distribution::{Change as WireChange, Position, Refusal, Update, UpdateKind};
+use tenantry_distribution::{Change as WireChange, KeyUse, Position, Refusal, Update, UpdateKind};
 use tenantry_engine::{Change, Table};
 use tenantry_model::{Certificate, CertificateId, Resource, ResourceKind, ResourceRef};
 use tenantry_subscription::Target;
@@ -101,6 +101,16 @@ impl Target for Active {
                 reason: reason.clone(),
             })
             .collect()
+    }
+
+    fn take_keys_used(&self, at_most: usize) -> Vec<KeyUse> {
+        let uses = self.empty.table.runtime().key_uses.take(at_most);
+        uses.into_iter().map(|(key, at)| KeyUse { key, at }).collect()
+    }
+
+    fn put_back_keys_used(&self, uses: Vec<KeyUse>) {
+        let uses = uses.into_iter().map(|KeyUse { key, at }| (key, at)).collect();
+        self.empty.table.runtime().key_uses.put_back(uses);
     }
 }
 

@@ -90,7 +90,7 @@ fn verified_client<'a>(
 fn limit_left(level: LimitLevel<'_>) -> LimitLeft {
     let spec = level.limit.spec();
     LimitLeft {
-        name: spec.name().to_string(),
+        name: level.name().into_owned(),
         quota: spec.quota().get(),
         window_seconds: spec.window_seconds().get(),
         remaining: level.level.remaining,

@@ -76,11 +76,11 @@ fn introduce(
     admission: &Admission,
     request: &mut RequestHeader,
 ) -> pingora::Result<()> {
-    let Admission { tenant, plan, identity, .. } = admission;
+    let Admission { tenant, policy, identity, .. } = admission;
     request.insert_header("x-tenant-id", tenant.id().to_string())?;
     request.insert_header("x-tenant-slug", tenant.slug().as_str())?;
     request.insert_header("x-tenant-plan", tenant.plan().as_str())?;
-    request.insert_header("x-tenant-features", table.features_of(tenant, plan))?;
+    request.insert_header("x-tenant-features", table.features_of(tenant, policy))?;
     if let Some(key) = &identity.key {
         request.insert_header("x-tenant-key-id", key.id.to_string())?;
     }

@@ -163,10 +163,9 @@ impl RateLimitHeaders {
     /// Of all limits of a tenant; none if it has none.
     pub(crate) fn new<'a>(limits: impl Iterator<Item = LimitLevel<'a>>) -> Option<Self> {
         let (mut policy, mut state) = (String::new(), String::new());
-        for LimitLevel { limit, level } in limits {
+        for left in limits {
             let separator = if policy.is_empty() { "" } else { ", " };
-            let spec = limit.spec();
-            let name = spec.name();
+            let (spec, level, name) = (left.limit.spec(), left.level, left.name());
             // Writing to a string cannot fail.
             let _ = write!(
                 policy,

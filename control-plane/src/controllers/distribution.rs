@@ -8,7 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use tenantry_distribution::{StatusReport, SubscribeQuery};
+use tenantry_distribution::{KeyUse, StatusReport, SubscribeQuery};
 
 use crate::{
     app::App,
@@ -34,7 +34,16 @@ pub async fn stream(
 }
 
 /// `POST /distribution/v1/status`: what a proxy enforces.
-pub async fn status(State(app): State<Arc<App>>, Json(report): Json<StatusReport>) -> StatusCode {
+///
+/// What it enforces is taken in first: whoever waits for that need not wait for the store.
+pub async fn status(
+    State(app): State<Arc<App>>,
+    Json(mut report): Json<StatusReport>,
+) -> Result<StatusCode, Failure> {
+    let mut uses = std::mem::take(&mut report.keys_used);
     app.nodes.report(report, app.clock.now());
-    StatusCode::NO_CONTENT
+    uses.truncate(StatusReport::MAX_KEYS_USED);
+    let uses: Vec<_> = uses.into_iter().map(|KeyUse { key, at }| (key, at)).collect();
+    app.tenancy.note_used_keys(&uses).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,11 +1,11 @@
-//! `/api/v1/plans`, `/features`, `/upstreams` and `/routes`.
+//! `/api/v1/plans`, `/groups`, `/features`, `/upstreams` and `/routes`.
 
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::Value;
 use tenantry_api::{DocumentBody, ListQuery, PageBody};
-use tenantry_model::{Feature, Plan, Route, Upstream};
+use tenantry_model::{Feature, Group, Plan, Route, Upstream};
 use tenantry_tenancy::{Document, Error, PageRequest, Record, Versioned, merge};
 
 use crate::{
@@ -152,6 +152,10 @@ documents! {
     plans: Plan named by PlanName,
     path "/api/v1/plans", tag "plans", noun "a plan", reads "plans:read", writes "plans:write",
     "createPlan", "listPlans", "getPlan", "replacePlan", "patchPlan", "deletePlan";
+    /// `/api/v1/groups`.
+    groups: Group named by GroupName,
+    path "/api/v1/groups", tag "groups", noun "a group", reads "plans:read", writes "plans:write",
+    "createGroup", "listGroups", "getGroup", "replaceGroup", "patchGroup", "deleteGroup";
     /// `/api/v1/features`.
     features: Feature named by FeatureName,
     path "/api/v1/features", tag "features", noun "a feature",

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::{extract::State, response::IntoResponse};
 use serde_json::{Map, Value};
 use tenantry_api::{
-    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, ListQuery, PageBody, ProblemKind,
-    PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
+    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody, EffectiveQuery,
+    ListQuery, PageBody, ProblemKind, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
 };
 use tenantry_model::TenantSpec;
 use tenantry_tenancy::{
-    Caller, DeletionCertificate, Error, NewTenant, PageRequest, TenantFilter, TenantRecord,
-    Transition, Versioned, merge,
+    Caller, DeletionCertificate, Effective, Error, NewTenant, PageRequest, TenantFilter,
+    TenantRecord, Transition, Versioned, merge,
 };
 
 use crate::{
@@ -78,6 +78,27 @@ pub async fn get(
 ) -> Answer {
     let found = body(app.tenancy.tenant(&tenant.parse()?).await?);
     Ok(Single::ok(found.revision, found).unless(&conditions.known))
+}
+
+/// What holds for a tenant.
+///
+/// Its limits and features once default, plan, group and its own overrides are put together; with
+/// `explain=1` also who said each of them.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/effective", operation_id = "getEffective", tag = "tenants",
+    params(TenantName, EffectiveQuery), responses((status = 200, body = EffectiveBody)),
+    security(("bearer" = ["tenants:read"])),
+)]
+pub async fn effective(
+    State(app): State<Arc<App>>,
+    Names(tenant): Names<String>,
+    Parameters(query): Parameters<EffectiveQuery>,
+) -> Result<Single<EffectiveBody>, Failure> {
+    let Versioned { value, revision } = app.tenancy.effective(&tenant.parse()?).await?;
+    let Effective { tenant, limits, features } = &value;
+    let revision = revision.as_u64();
+    let body = EffectiveBody::new(tenant, limits, features, query, revision);
+    Ok(Single::ok(revision, body))
 }
 
 /// Replaces what may be written of a tenant.

@@ -63,7 +63,7 @@ impl<T: Serialize> IntoResponse for Single<T> {
 /// One page of a list.
 pub fn page<T, B>(
     listing: Listing<T>,
-    shown: impl Fn(tenantry_tenancy::Versioned<T>) -> B,
+    shown: impl FnMut(tenantry_tenancy::Versioned<T>) -> B,
 ) -> Json<PageBody<B>> {
     let Listing { items, next_cursor, .. } = listing;
     Json(PageBody { items: items.into_iter().map(shown).collect(), next_cursor })

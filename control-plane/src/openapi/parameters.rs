@@ -41,6 +41,8 @@ parameters! {
     CertificateName: Path ("id", "The certificate's id.");
     /// A plan.
     PlanName: Path ("id", "The plan's id.");
+    /// A group.
+    GroupName: Path ("id", "The group's id.");
     /// A feature.
     FeatureName: Path ("id", "The feature's name.");
     /// An upstream.

@@ -103,7 +103,7 @@ async fn a_walk_sees_each_tenant_once_while_others_come() {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_shown_once_or_never() {
     let server = Server::with_acme().await;
-    let key = CreateApiKey { name: "ci".to_owned(), scopes: [].into(), expires_at: None };
+    let key = CreateApiKey::named("ci");
     let created = server.client.keys("acme").create(&key).await.unwrap();
     let secret = created.secret.as_deref().unwrap();
     let shared = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA";

@@ -139,6 +139,7 @@ async fn a_proxy_is_seen_with_what_it_says() {
             reason: "no".to_owned(),
         }],
         refused_total: 1,
+        keys_used: Vec::new(),
     };
     let (to, node) = (server.running.distribution, server.running.node_token.expose());
     let json = serde_json::to_string(&report).unwrap();

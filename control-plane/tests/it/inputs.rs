@@ -17,6 +17,7 @@ async fn every_bad_input_is_refused_with_its_place() {
     let limit = r#","limits":{"requests":[{"name":"a","quota":0,"window_seconds":1}]}"#;
     let (domains, issuers) =
         ("POST /api/v1/tenants/acme/domains", "POST /api/v1/tenants/acme/issuers");
+    let keys = "POST /api/v1/tenants/acme/keys";
     let twice = r#","domains":["a.b","a.b"]"#;
     let foreign = r#","domains":["x.example.com","acme.example.com"]"#;
     let mut wrong = Vec::new();
@@ -77,6 +78,21 @@ async fn every_bad_input_is_refused_with_its_place() {
             Some("/name"),
         ),
         (domains, r#"{"host":"a_b"}"#.to_owned(), 422, "invalid", Some("/host")),
+        (
+            keys,
+            r#"{"name":"a","allowed_networks":[]}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/allowed_networks"),
+        ),
+        (
+            keys,
+            r#"{"name":"a","rate_limits":[{"name":"x","quota":0,"window_seconds":1}]}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/rate_limits/0/quota"),
+        ),
+        (keys, r#"{"name":"a","limits":[]}"#.to_owned(), 422, "invalid", Some("/limits")),
         (issuers, jwks(r#"{"keys":[]}"#), 422, "invalid", Some("/jwks")),
         (issuers, jwks(r#"{"keys":[{"kty":"RSA"}]}"#), 422, "invalid", Some("/jwks")),
         (issuers, jwks("[]"), 422, "invalid", Some("")),

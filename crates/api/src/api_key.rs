@@ -3,19 +3,22 @@
 use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
-use tenantry_model::{KeyId, Scope, TenantId, Timestamp};
+use tenantry_model::{
+    Bounded, KeyId, KeyNetworks, KeySpec, RateLimits, Scope, TenantId, Timestamp,
+};
 
-/// `POST /api/v1/tenants/{tenant}/keys`.
+/// `POST /api/v1/tenants/{tenant}/keys`, and `PUT` on one of them.
+pub type CreateApiKey = KeySpec;
+
+/// `POST /api/v1/tenants/{tenant}/keys/{id}/roll`; answered with [`CreatedApiKey`].
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CreateApiKey {
-    /// What it is for.
-    pub name: String,
-    /// What it may do.
-    #[serde(default)]
-    pub scopes: BTreeSet<Scope>,
-    /// From this instant on it is refused; never, if not given.
+pub struct RollApiKey {
+    /// For so many seconds the old key is good beside the new one, at most a year; with 0 it is refused
+    /// at once.
+    pub overlap_seconds: Bounded<0, 31_536_000>,
+    /// When the new key expires; as the old one would have, if not given.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
 }
@@ -36,8 +39,20 @@ pub struct ApiKeyBody {
     pub scopes: BTreeSet<Scope>,
     /// From this instant on it is refused.
     pub expires_at: Option<Timestamp>,
+    /// Whether it is accepted at all.
+    pub enabled: bool,
+    /// From where it may be used; from anywhere, if it does not say.
+    pub allowed_networks: Option<KeyNetworks>,
+    /// Limits of its own, beside its tenant's.
+    pub rate_limits: RateLimits,
+    /// The key that it was made to take the place of.
+    pub replaces: Option<KeyId>,
+    /// When it was last used, to the hour; the revision does not change with it.
+    pub last_used_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last changed, if it ever was.
+    pub updated_at: Option<Timestamp>,
     /// The revision that wrote it; also its `ETag`.
     pub revision: u64,
 }

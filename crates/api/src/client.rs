@@ -15,7 +15,7 @@ mod tenants;
 use std::{fmt, sync::Arc};
 
 use reqwest::{Method, header::HeaderMap};
-use tenantry_model::{Feature, Plan, Route, Upstream};
+use tenantry_model::{Feature, Group, Plan, Route, Upstream};
 
 pub use access::{Operators, TenantTokens, Tokens};
 pub use certificates::Certificates;
@@ -132,6 +132,12 @@ impl Client {
     #[must_use]
     pub fn plans(&self) -> Documents<'_, Plan> {
         Documents::new(self, "plans")
+    }
+
+    /// `/api/v1/groups`.
+    #[must_use]
+    pub fn groups(&self) -> Documents<'_, Group> {
+        Documents::new(self, "groups")
     }
 
     /// `/api/v1/features`.

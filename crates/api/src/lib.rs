@@ -17,6 +17,7 @@ pub mod tenant;
 pub mod api_key;
 pub mod certificate;
 pub mod domain;
+pub mod effective;
 pub mod issuer;
 pub mod subscription;
 
@@ -30,12 +31,13 @@ pub mod proxy;
 
 pub mod client;
 
-pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey};
+pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey, RollApiKey};
 pub use audit::{AuditEntryBody, AuditQuery, AuditVerification, VerifyAuditQuery};
 pub use certificate::{CertificateBody, CertificateQuery, CreateCertificate, ReplaceCertificate};
 pub use client::{Client, ClientError, Exchange, Witness};
 pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
+pub use effective::{EffectiveBody, EffectiveQuery, LimitSources, LimitsInForce, Sources};
 pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
 pub use issuer::{CreateIssuer, IssuerBody};
 pub use member::{

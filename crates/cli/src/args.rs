@@ -7,9 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     commands::{
         audit::AuditVerb, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
-        feature::FeatureFields, issuer::IssuerVerb, key::KeyVerb, plan::PlanFields,
-        proxy::ProxyVerb, raw::RawRequest, route::RouteFields, subscription::SubscriptionVerb,
-        tenant::TenantVerb, upstream::UpstreamFields,
+        feature::FeatureFields, group::GroupFields, issuer::IssuerVerb, key::KeyVerb,
+        plan::PlanFields, proxy::ProxyVerb, raw::RawRequest, route::RouteFields,
+        subscription::SubscriptionVerb, tenant::TenantVerb, upstream::UpstreamFields,
     },
     explain::Explain,
     up::{RunChild, Up},
@@ -93,6 +93,9 @@ pub(crate) enum ApiCommand {
     /// Bundles of limits and features that tenants are put on
     #[command(subcommand)]
     Plan(Verb<PlanFields>),
+    /// Bounds that several tenants have in common, whatever their plans
+    #[command(subcommand)]
+    Group(Verb<GroupFields>),
     /// Named gates
     #[command(subcommand)]
     Feature(Verb<FeatureFields>),

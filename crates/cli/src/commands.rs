@@ -2,7 +2,9 @@
 
 pub(crate) mod document;
 
+mod effective;
 pub(crate) mod feature;
+pub(crate) mod group;
 pub(crate) mod plan;
 pub(crate) mod route;
 pub(crate) mod upstream;
@@ -26,6 +28,7 @@ pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answe
     match command {
         ApiCommand::Tenant(verb) => tenant::run(verb, session).await,
         ApiCommand::Plan(verb) => document::run("plan", verb, client.plans(), session).await,
+        ApiCommand::Group(verb) => document::run("group", verb, client.groups(), session).await,
         ApiCommand::Feature(verb) => {
             document::run("feature", verb, client.features(), session).await
         }

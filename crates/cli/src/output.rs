@@ -6,7 +6,7 @@ mod table;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub(crate) use columns::Columns;
+pub(crate) use columns::{Columns, rate_limit, word};
 pub(crate) use table::{columns, details};
 
 use crate::args::Format;

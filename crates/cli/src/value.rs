@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenantry_model::{
-    AccessLogging, BillingPeriod, EndpointAddress, FeatureId, PeriodUnit, RateLimit, UpstreamId,
-    access::Networks, route::HeaderMatch,
+    AccessLogging, BillingPeriod, Bounded, EndpointAddress, FeatureDefault, FeatureId, PeriodUnit,
+    RateLimit, UpstreamId, access::Networks, route::HeaderMatch,
 };
 
 /// On or off.
@@ -43,6 +43,20 @@ pub(crate) fn feature_override(text: &str) -> Result<FeatureOverride, String> {
         _ => return Err(format!("{setting:?} is not one of on, off, inherit")),
     };
     Ok(FeatureOverride { feature: feature.parse().map_err(text_of)?, setting })
+}
+
+/// `on`, `off`, or a share of tenants such as `25%`.
+pub(crate) fn feature_default(text: &str) -> Result<FeatureDefault, String> {
+    const SPELLING: &str = "write on, off, or a share of tenants from 0% to 100%";
+    match text {
+        "on" => Ok(FeatureDefault::On),
+        "off" => Ok(FeatureDefault::Off),
+        share => {
+            let number = share.strip_suffix('%').and_then(|number| number.parse::<u64>().ok());
+            let percentage = Bounded::try_from(number.ok_or(SPELLING)?).map_err(|_| SPELLING)?;
+            Ok(FeatureDefault::Percentage(percentage))
+        }
+    }
 }
 
 /// How much of a tenant is in the access log; none takes the setting away.
@@ -102,6 +116,14 @@ fn seconds(text: &str) -> Result<u32, String> {
         Some(count) => count.parse::<NonZeroU32>().map_err(|_| wrong())?.get(),
     };
     count.checked_mul(seconds_each).ok_or_else(wrong)
+}
+
+/// `0s`, `90s`, `5m`, `1h` or `7d`, in seconds.
+pub(crate) fn seconds_or_none(text: &str) -> Result<u64, String> {
+    match text {
+        "0" | "0s" => Ok(0),
+        text => seconds(text).map(u64::from),
+    }
 }
 
 /// `10.0.0.1:8080`, or with a weight `10.0.0.1:8080@3`; the endpoint as JSON has it.
@@ -230,6 +252,17 @@ mod tests {
         check_limit("a=5/1m:9@client", Ok((5, 60, 9)));
         assert_eq!(rate_limit("a=5/1m@key").unwrap().per(), tenantry_model::LimitScope::Key);
         check_limit("a=5/1m@planet", Err("unknown variant"));
+    }
+
+    #[test]
+    fn defaults_of_features() {
+        let json = |text| feature_default(text).map(|default| json!(default));
+        assert_eq!(json("on"), Ok(json!(true)));
+        assert_eq!(json("off"), Ok(json!(false)));
+        assert_eq!(json("25%"), Ok(json!({"percentage": 25})));
+        for bad in ["", "25", "101%", "-1%", "2.5%", "%", "yes"] {
+            assert!(feature_default(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

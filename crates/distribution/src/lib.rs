@@ -49,6 +49,6 @@ pub use hex::{Epoch, StateHash};
 pub use ledger::Ledger;
 pub use node::NodeName;
 pub use position::Position;
-pub use report::{Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
+pub use report::{KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
 pub use tenantry_model::Revision;
 pub use update::Update;

@@ -1,7 +1,7 @@
 //! What a proxy says to the control plane: where it stands, and what it refuses.
 
 use serde::{Deserialize, Serialize};
-use tenantry_model::Timestamp;
+use tenantry_model::{KeyId, Timestamp};
 
 use crate::{Epoch, NodeName, Position, ResourceName, Revision, StateHash};
 
@@ -88,11 +88,27 @@ pub struct StatusReport {
     /// How many it refuses in all.
     #[serde(default)]
     pub refused_total: u64,
+    /// API keys that were used since the last report, as far as there is anything new to say; at most
+    /// [`MAX_KEYS_USED`](Self::MAX_KEYS_USED).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys_used: Vec<KeyUse>,
+}
+
+/// An API key, and roughly when it was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUse {
+    /// Which key.
+    pub key: KeyId,
+    /// When, to the minute.
+    pub at: Timestamp,
 }
 
 impl StatusReport {
     /// How many refusals a report names at most, so that its size is bounded.
     pub const MAX_REFUSED: usize = 1000;
+
+    /// How many uses of keys a report tells at most; the others come with the next one.
+    pub const MAX_KEYS_USED: usize = 250;
 
     /// Whether it says "applied, all of it".
     #[must_use]
@@ -177,6 +193,7 @@ mod tests {
             tenants: 2,
             refused: vec![Refusal::new(name("bad"), "no such plan")],
             refused_total: 1,
+            keys_used: Vec::new(),
         };
         assert!(!report.is_ack());
         assert!(report.enforces(epoch, Revision::new(5), &name("good")));

@@ -14,8 +14,8 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use authenticate::{Caller, authenticate};
 pub use authenticate::{Identity, KeyIdentity};
-use outcome::limit_levels;
-pub use outcome::{Admission, Decision, Denial, Forward, LimitLevel, Redirection};
+pub use outcome::{Admission, Decision, Denial, Forward, LimitLevel, LimitOwner, Redirection};
+use outcome::{LimitedBy, limit_levels};
 use routing::body_fits;
 use tenantry_model::TenantState;
 
@@ -24,8 +24,9 @@ use crate::{
     facts::{Now, RequestFacts},
     guard::{Guarded, guard},
     limiter::Levels,
+    policy::Policy,
     runtime::{InFlight, Refused},
-    tenant::{AccessVerdict, CompiledPlan, CompiledTenant, EffectiveLimits},
+    tenant::{AccessVerdict, CompiledTenant, KeyRules},
     trace::{Stage, Trace},
 };
 
@@ -93,20 +94,19 @@ impl<'a, T: Trace> Deciding<'a, T> {
             self.client_certificate(tenant)?;
         }
         let verdict = self.authorise(tenant, &caller)?;
-        let plan = self.state(tenant)?;
+        let policy = self.state(tenant)?;
         self.access(tenant, verdict)?;
         let route = self.route(tenant, shared, &guarded)?;
-        self.demands(tenant, plan, route, &caller)?;
+        self.demands(tenant, &policy, route, &caller)?;
         let destination =
             self.destination(route, Some(tenant), &guarded).map_err(|denial| denial.of(tenant))?;
-        let limits =
-            [EffectiveLimits::new(tenant, plan).request_body_bytes(), route.request_body_bytes()];
+        let limits = [policy.limits.request_body_bytes, route.request_body_bytes()];
         let max_body_bytes = limits.into_iter().flatten().min().map(NonZeroU64::get);
         body_fits(&guarded, max_body_bytes).map_err(|denial| denial.of(tenant))?;
-        let (in_flight, levels) = self.admit(tenant, plan, route, &caller.identity)?;
+        let (in_flight, levels) = self.admit(tenant, &policy, route, &caller.identity)?;
         let admission = Admission {
             tenant: Arc::clone(tenant),
-            plan: Arc::clone(plan),
+            policy,
             identity: caller.identity,
             in_flight,
             levels,
@@ -199,20 +199,21 @@ impl<'a, T: Trace> Deciding<'a, T> {
         Ok(verdict)
     }
 
-    /// A tenant whose plan is not known has no limits that could be enforced, so it is not served.
-    fn state(&mut self, tenant: &Arc<CompiledTenant>) -> Result<&'a Arc<CompiledPlan>, Denial> {
-        let plan = self.table.plan_of(tenant);
-        self.trace.note(
-            Stage::State,
-            format_args!(
-                "{}, plan {}{}",
-                tenant.state.as_str(),
-                tenant.plan,
-                if plan.is_some() { "" } else { " (not known)" }
-            ),
-        );
-        match (tenant.state, plan) {
-            (TenantState::Active, Some(plan)) => Ok(plan),
+    /// A tenant whose plan or group is not known has no limits that could be enforced, so it is not
+    /// served.
+    fn state(&mut self, tenant: &Arc<CompiledTenant>) -> Result<Arc<Policy>, Denial> {
+        let policy = self.table.policy_of(tenant);
+        let (state, plan) = (tenant.state.as_str(), &tenant.plan);
+        let unknown = if policy.is_some() { "" } else { " (not known)" };
+        match &tenant.group {
+            None => self.trace.note(Stage::State, format_args!("{state}, plan {plan}{unknown}")),
+            Some(group) => {
+                let what = format_args!("{state}, plan {plan} in group {group}{unknown}");
+                self.trace.note(Stage::State, what);
+            }
+        }
+        match (tenant.state, policy) {
+            (TenantState::Active, Some(policy)) => Ok(policy),
             (TenantState::Suspended, _) => Err(Denial::new(Reason::TenantSuspended).of(tenant)),
             (TenantState::Active | TenantState::Provisioning | TenantState::Deleting, _) => {
                 Err(Denial::new(Reason::TenantInactive).of(tenant))
@@ -240,14 +241,19 @@ impl<'a, T: Trace> Deciding<'a, T> {
     fn admit(
         &mut self,
         tenant: &Arc<CompiledTenant>,
-        plan: &Arc<CompiledPlan>,
+        policy: &Arc<Policy>,
         route: &crate::CompiledRoute,
         identity: &Identity,
     ) -> Result<(Option<InFlight>, Levels), Denial> {
-        let limits = EffectiveLimits::new(tenant, plan);
-        let (concurrent, now) = (limits.concurrent_requests(), self.now.monotonic);
+        let limits = &policy.limits;
+        let (concurrent, now) = (limits.concurrent_requests, self.now.monotonic);
         let caller = buckets::Caller { route: route.id(), identity, client: self.facts.client };
-        let buckets = limits.requests().map(|limit| (limit, caller.bucket(self.table, limit)));
+        let buckets = limits.requests.iter().map(|limit| (limit, caller.bucket(self.table, limit)));
+        let own = identity.key.iter().flat_map(|key| {
+            let limits = key.rules.iter().flat_map(|rules| &rules.limits);
+            limits.map(|limit| (limit, caller.bucket_of_key(self.table, key, limit)))
+        });
+        let buckets = buckets.chain(own);
         let shared = self.table.runtime();
         let admitted = match self.charging {
             Charging::Charge => tenant
@@ -258,14 +264,22 @@ impl<'a, T: Trace> Deciding<'a, T> {
                 tenant.runtime.probe(buckets, concurrent, now, shared).map(|levels| (None, levels))
             }
         };
+        let key = identity.key_rules();
+        let limited_by = |levels| {
+            let (policy, key) = (Arc::clone(policy), key.cloned());
+            Some(Box::new(LimitedBy { policy, key, levels }))
+        };
         let denial = match admitted {
             Ok((in_flight, levels)) => {
-                self.note_levels(tenant, plan, &levels);
+                if let (Charging::Charge, Some(key)) = (self.charging, &identity.key) {
+                    shared.key_uses.note(key.id, self.now.unix);
+                }
+                self.note_levels(policy, key, &levels);
                 return Ok((in_flight, levels));
             }
             Err(Refused::RateLimited(limited)) => Denial {
                 retry_after: Some(limited.retry_after),
-                limited: Some(Box::new((Arc::clone(plan), limited.levels))),
+                limited: limited_by(limited.levels),
                 ..Denial::new(Reason::RateLimited)
             },
             Err(Refused::Overloaded) => {
@@ -277,13 +291,12 @@ impl<'a, T: Trace> Deciding<'a, T> {
                 );
                 Denial::new(Reason::Overloaded)
             }
-            Err(Refused::TooManyConcurrent(levels)) => Denial {
-                limited: Some(Box::new((Arc::clone(plan), levels))),
-                ..Denial::new(Reason::TooManyConcurrent)
-            },
+            Err(Refused::TooManyConcurrent(levels)) => {
+                Denial { limited: limited_by(levels), ..Denial::new(Reason::TooManyConcurrent) }
+            }
         };
-        if let Some((_, levels)) = denial.limited.as_deref() {
-            self.note_levels(tenant, plan, levels);
+        if let Some(LimitedBy { levels, .. }) = denial.limited.as_deref() {
+            self.note_levels(policy, key, levels);
         }
         if denial.reason == Reason::TooManyConcurrent {
             self.trace.note(
@@ -294,14 +307,14 @@ impl<'a, T: Trace> Deciding<'a, T> {
         Err(denial.of(tenant))
     }
 
-    fn note_levels(&mut self, tenant: &CompiledTenant, plan: &CompiledPlan, levels: &Levels) {
-        for LimitLevel { limit, level } in limit_levels(tenant, plan, levels) {
-            let spec = limit.spec();
+    fn note_levels(&mut self, policy: &Policy, key: Option<&Arc<KeyRules>>, levels: &Levels) {
+        for limit in limit_levels(policy, key, levels) {
+            let (spec, level) = (limit.limit.spec(), limit.level);
             self.trace.note(
                 Stage::Admit,
                 format_args!(
                     "limit {}: {} of {} left ({} per {} s)",
-                    spec.name(),
+                    limit.name(),
                     level.remaining,
                     spec.burst(),
                     spec.quota(),

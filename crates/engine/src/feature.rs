@@ -1,31 +1,20 @@
-//! Whether a feature is on for a tenant, and who said so.
+//! The declared features, and which are on for a tenant.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use tenantry_model::{Feature, FeatureId};
+use tenantry_model::{Feature, FeatureDefault, FeatureId, Source, Sourced};
 
-use crate::tenant::{CompiledPlan, CompiledTenant};
+use crate::{policy::Policy, tenant::CompiledTenant};
 
-/// Who decided about a feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DecidedBy {
-    KillSwitch,
-    Tenant,
-    Plan,
-    Default,
-}
-
-impl DecidedBy {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::KillSwitch => "the kill switch",
-            Self::Tenant => "the tenant",
-            Self::Plan => "the plan",
-            Self::Default => "the default",
-        }
+/// Who decided about a feature, in words.
+pub(crate) fn decided_by(source: Source) -> &'static str {
+    match source {
+        Source::KillSwitch => "the kill switch",
+        Source::Group => "the group",
+        Source::Tenant => "the tenant",
+        Source::Plan => "the plan",
+        Source::Percentage => "its percentage",
+        Source::Default => "the default",
     }
 }
 
@@ -46,38 +35,28 @@ impl Features {
         self.0.remove(id);
     }
 
-    /// The kill switch first, then the tenant, then its plan, then the feature's default.
+    /// Whether a feature is on for a tenant, and who said so.
     pub(crate) fn is_on(
         &self,
         tenant: &CompiledTenant,
-        plan: &CompiledPlan,
+        policy: &Policy,
         id: &FeatureId,
-    ) -> (bool, DecidedBy) {
-        let declared = self.0.get(id);
-        if declared.is_some_and(|feature| feature.killed) {
-            return (false, DecidedBy::KillSwitch);
-        }
-        if let Some(on) = tenant.overrides.as_ref().and_then(|overrides| overrides.features.get(id))
-        {
-            return (*on, DecidedBy::Tenant);
-        }
-        if plan.features.contains(id) {
-            return (true, DecidedBy::Plan);
-        }
-        (declared.is_some_and(|feature| feature.default), DecidedBy::Default)
+    ) -> Sourced<bool> {
+        policy.features(tenant).decide(id, self.0.get(id))
     }
 
     /// The features that are on for a tenant, separated by commas, in order.
-    pub(crate) fn list(&self, tenant: &CompiledTenant, plan: &CompiledPlan) -> String {
-        let overridden = tenant.overrides.iter().flat_map(|overrides| overrides.features.keys());
-        let on_by_default =
-            self.0.values().filter(|feature| feature.default).map(|feature| &feature.id);
+    pub(crate) fn list(&self, tenant: &CompiledTenant, policy: &Policy) -> String {
+        let rules = policy.features(tenant);
+        let may_be_on = |feature: &&Feature| feature.default != FeatureDefault::Off;
+        let by_default = self.0.values().filter(may_be_on).map(|feature| &feature.id);
+        let own = rules.own.into_iter().flat_map(BTreeMap::keys);
         let candidates: BTreeSet<&FeatureId> =
-            plan.features.iter().chain(overridden).chain(on_by_default).collect();
-        let on: Vec<Cow<'_, str>> = candidates
+            rules.plan.iter().chain(own).chain(by_default).collect();
+        let on: Vec<&str> = candidates
             .into_iter()
-            .filter(|id| self.is_on(tenant, plan, id).0)
-            .map(|id| id.as_str().into())
+            .filter(|id| rules.decide(id, self.0.get(*id)).value)
+            .map(FeatureId::as_str)
             .collect();
         on.join(",")
     }

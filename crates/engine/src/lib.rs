@@ -14,11 +14,13 @@ mod table;
 mod feature;
 mod guard;
 mod issuer;
+mod key_uses;
 mod limiter;
 mod network_set;
 mod overload;
 mod pacer;
 mod path;
+mod policy;
 mod rewrite;
 mod route;
 mod runtime;
@@ -29,19 +31,21 @@ mod upstream;
 mod usage;
 
 pub use decide::{
-    Admission, Decision, Denial, Forward, Identity, KeyIdentity, LimitLevel, Redirection, decide,
-    explain,
+    Admission, Decision, Denial, Forward, Identity, KeyIdentity, LimitLevel, LimitOwner,
+    Redirection, decide, explain,
 };
 pub use deny::{Blame, Reason};
 pub use facts::{HeaderFacts, HeaderLookup, Now, RequestFacts, Single, VerifiedClient};
 pub use guard::{host_of, path_of};
 pub use issuer::CompiledIssuer;
+pub use key_uses::{KeyUse, KeyUses};
 pub use limiter::{CompiledRateLimit, Level};
 pub use network_set::NetworkSet;
+pub use policy::Policy;
 pub use route::CompiledRoute;
 pub use runtime::{InFlight, Runtime, RuntimeOptions, TenantConnection, TenantRuntime};
 pub use table::{Applied, Change, Refused, Table, check};
-pub use tenant::{CompiledPlan, CompiledTenant};
+pub use tenant::CompiledTenant;
 pub use token_cache::VerifiedToken;
 pub use trace::{Explanation, Stage, Trace};
 pub use upstream::{

@@ -29,7 +29,7 @@ use smallvec::SmallVec;
 use tenantry_model::{LimitName, RateLimit, limits::MAX_RATE_LIMITS};
 
 /// A rate limit with its arithmetic done.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompiledRateLimit {
     spec: RateLimit,
     quota: Quota,

@@ -12,6 +12,7 @@ use std::{
 use tenantry_model::TenantId;
 
 use crate::{
+    key_uses::KeyUses,
     limiter::{Bucket, Budget, CompiledRateLimit, Levels, Limited, RateLimiters, has_room},
     overload::Overload,
     pacer::Pacer,
@@ -44,6 +45,8 @@ pub struct RuntimeOptions {
 pub struct Runtime {
     /// Counters.
     pub usages: Usages,
+    /// Which keys were used.
+    pub key_uses: KeyUses,
     /// Which upstreams are counted by name.
     pub upstream_names: Arc<UpstreamNames>,
     pub(crate) tokens: TokenCache,
@@ -57,6 +60,7 @@ impl Runtime {
     pub fn new(options: RuntimeOptions) -> Self {
         Self {
             usages: Usages::new(options.named_tenants),
+            key_uses: KeyUses::default(),
             upstream_names: Arc::new(UpstreamNames::new(NAMED_UPSTREAMS)),
             tokens: TokenCache::new(options.token_cache_bytes, options.seed),
             subjects: Budget::new(options.limited_subjects),

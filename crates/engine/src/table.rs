@@ -16,7 +16,8 @@ use std::{borrow::Cow, collections::HashMap, hash::Hasher as _, sync::Arc};
 use foldhash::fast::FixedState;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use tenantry_model::{
-    IssuerId, KeyDigest, KeyId, KeySource, PlanId, RouteId, Slug, TenantId, UpstreamId,
+    Group, GroupId, IssuerId, KeyDigest, KeyId, KeySource, PlanId, RouteId, Slug, TenantId,
+    UpstreamId,
 };
 use tenantry_sharded_map::ShardedMap;
 
@@ -25,9 +26,10 @@ pub use apply::{Applied, Change, Refused, check};
 use crate::{
     feature::Features,
     issuer::CompiledIssuer,
+    policy::{CompiledPlan, Policy},
     route::Routes,
     runtime::Runtime,
-    tenant::{CompiledKey, CompiledPlan, CompiledTenant},
+    tenant::{CompiledKey, CompiledTenant},
     upstream::CompiledUpstream,
 };
 
@@ -41,6 +43,7 @@ pub struct Table {
     host_hasher: SipHasher13,
     features: Arc<Features>,
     plans: SmallMap<PlanId, Arc<CompiledPlan>>,
+    groups: SmallMap<GroupId, Arc<Group>>,
     upstreams: SmallMap<UpstreamId, Arc<CompiledUpstream>>,
     shared_routes: Arc<Routes>,
     tenants: ShardedMap<TenantId, Arc<CompiledTenant>>,
@@ -68,6 +71,7 @@ impl Table {
             ),
             features: Arc::default(),
             plans: Arc::default(),
+            groups: Arc::default(),
             upstreams: Arc::default(),
             shared_routes: Arc::default(),
             tenants: ShardedMap::new(seed),
@@ -121,8 +125,8 @@ impl Table {
 
     /// The names of the features that are on for a tenant, separated by commas.
     #[must_use]
-    pub fn features_of(&self, tenant: &CompiledTenant, plan: &CompiledPlan) -> String {
-        self.features.list(tenant, plan)
+    pub fn features_of(&self, tenant: &CompiledTenant, policy: &Policy) -> String {
+        self.features.list(tenant, policy)
     }
 
     /// The tenant that owns a host: by its exact name, else by a wildcard over its first label.
@@ -148,8 +152,19 @@ impl Table {
         self.issuers_by_name.get(name).map_or(&[], |issuers| issuers)
     }
 
-    pub(crate) fn plan_of(&self, tenant: &CompiledTenant) -> Option<&Arc<CompiledPlan>> {
-        self.plans.get(&tenant.plan)
+    /// What is enforced for a tenant; none if its plan or its group is not known.
+    #[must_use]
+    pub fn policy_of(&self, tenant: &CompiledTenant) -> Option<Arc<Policy>> {
+        let plan = self.plans.get(&tenant.plan)?;
+        let group = match &tenant.group {
+            Some(group) => Some(self.groups.get(group)?),
+            None => None,
+        };
+        let policy = plan.policy(group);
+        Some(match &tenant.overrides {
+            Some(overrides) => overrides.policy(policy),
+            None => policy,
+        })
     }
 
     pub(crate) fn features(&self) -> &Features {

@@ -29,7 +29,9 @@ pub mod limits;
 pub mod api_key;
 pub mod certificate;
 pub mod domain;
+pub mod effective;
 pub mod feature;
+pub mod group;
 pub mod issuer;
 pub mod plan;
 pub mod resource;
@@ -39,14 +41,16 @@ pub mod tenant;
 pub mod upstream;
 
 pub use access::{Access, AccessMode};
-pub use api_key::{ApiKey, KeyDigest};
+pub use api_key::{ApiKey, KeyDigest, KeyNetworks, KeySpec};
 pub use auth::AuthRequirement;
 pub use bounded::Bounded;
 pub use branding::{Branding, Color, DisplayName, HttpsUrl, LogoUrl};
 pub use certificate::{Certificate, CertificatePem};
 pub use domain::Domain;
+pub use effective::{EffectiveLimits, FeatureRules, Source, Sourced};
 pub use email::Email;
-pub use feature::Feature;
+pub use feature::{Feature, FeatureDefault};
+pub use group::Group;
 pub use host::{DomainPattern, Host};
 pub use id::{
     CertificateId, InvitationId, IssuerId, KeyId, OperatorId, SessionId, TenantId, TokenId, UserId,
@@ -54,7 +58,9 @@ pub use id::{
 pub use invalid::Invalid;
 pub use issuer::{Algorithm, Issuer, KeySource};
 pub use limits::{LimitScope, Limits, RateLimit, RateLimits};
-pub use name::{FeatureId, LimitName, PlanId, RegionId, RoleId, RouteId, Scope, Slug, UpstreamId};
+pub use name::{
+    FeatureId, GroupId, LimitName, PlanId, RegionId, RoleId, RouteId, Scope, Slug, UpstreamId,
+};
 pub use permission::{OperatorRole, Permission, Permissions, TenantRole};
 pub use plan::Plan;
 pub use resource::{Resource, ResourceKind, ResourceRef};

@@ -124,6 +124,36 @@ impl RateLimit {
         self.routes.is_empty() || self.routes.contains(route)
     }
 
+    /// Whether both count the same requests for the same callers.
+    #[must_use]
+    pub fn counts_as(&self, other: &Self) -> bool {
+        self.per == other.per && self.routes == other.routes
+    }
+
+    /// With rate and burst each no more than another's; none if they are not anyway.
+    #[must_use]
+    pub fn bounded_by(&self, ceiling: &Self) -> Option<Self> {
+        // A quota over the other's window: exact, where a rate would be rounded.
+        let over = |limit: &Self, other: &Self| {
+            u64::from(limit.quota.get()) * u64::from(other.window_seconds.get())
+        };
+        let is_slow = over(self, ceiling) <= over(ceiling, self);
+        let is_small = self.burst() <= ceiling.burst();
+        if is_slow && is_small {
+            return None;
+        }
+        let slower = if is_slow { self } else { ceiling };
+        let burst = Some(self.burst().min(ceiling.burst()));
+        let (quota, window_seconds) = (slower.quota, slower.window_seconds);
+        Some(Self { quota, window_seconds, burst, ..self.clone() })
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn named(self, name: LimitName) -> Self {
+        Self { name, ..self }
+    }
+
     /// The time in which one request is earned back; at least a nanosecond.
     #[must_use]
     pub fn replenish_interval(&self) -> Duration {

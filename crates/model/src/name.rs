@@ -73,6 +73,10 @@ name!(
     PlanId, "plan id", b"-_.", "use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or digit first and last"
 );
 name!(
+    /// A group's identifier, chosen by the operator.
+    GroupId, "group id", b"-_.", "use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or digit first and last"
+);
+name!(
     /// A route's identifier, unique on the whole platform.
     RouteId, "route id", b"-_.", "use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or digit first and last"
 );

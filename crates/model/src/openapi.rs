@@ -102,3 +102,17 @@ pub(crate) fn access_logging() -> RefOr<Schema> {
         .description(Some("How much is written: nothing, or one line in so many."))
         .into()
 }
+
+/// `false`, `true`, or an object that says for how many of a hundred tenants.
+pub(crate) fn feature_default() -> RefOr<Schema> {
+    let switch = ObjectBuilder::new().schema_type(Type::Boolean);
+    let share = ObjectBuilder::new()
+        .property("percentage", integer(0, 100))
+        .required("percentage")
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+    OneOfBuilder::new()
+        .item(switch)
+        .item(share)
+        .description(Some("For no tenant, for all, or for so many of a hundred."))
+        .into()
+}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{ApiKey, Certificate, Domain, Feature, Issuer, Plan, Route, Tenant, Upstream};
+use crate::{ApiKey, Certificate, Domain, Feature, Group, Issuer, Plan, Route, Tenant, Upstream};
 
 /// The kinds of resources, in an order in which each stands after what it refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -13,6 +13,7 @@ use crate::{ApiKey, Certificate, Domain, Feature, Issuer, Plan, Route, Tenant, U
 pub enum ResourceKind {
     Feature,
     Plan,
+    Group,
     Upstream,
     Tenant,
     Route,
@@ -24,9 +25,10 @@ pub enum ResourceKind {
 
 impl ResourceKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Feature,
         Self::Plan,
+        Self::Group,
         Self::Upstream,
         Self::Tenant,
         Self::Route,
@@ -42,6 +44,7 @@ impl ResourceKind {
         match self {
             Self::Feature => "feature",
             Self::Plan => "plan",
+            Self::Group => "group",
             Self::Upstream => "upstream",
             Self::Tenant => "tenant",
             Self::Route => "route",
@@ -81,6 +84,7 @@ impl fmt::Display for ResourceRef {
 pub enum Resource {
     Feature(Feature),
     Plan(Plan),
+    Group(Group),
     Upstream(Upstream),
     Tenant(Tenant),
     /// Boxed: it is by far the largest, and there are many more of the others.
@@ -103,6 +107,7 @@ impl Resource {
         Ok(match kind {
             ResourceKind::Feature => Self::Feature(parse(json)?),
             ResourceKind::Plan => Self::Plan(parse(json)?),
+            ResourceKind::Group => Self::Group(parse(json)?),
             ResourceKind::Upstream => Self::Upstream(parse(json)?),
             ResourceKind::Tenant => Self::Tenant(parse(json)?),
             ResourceKind::Route => Self::Route(parse(json)?),
@@ -121,6 +126,7 @@ impl Resource {
         match self {
             Self::Feature(feature) => serde_json::to_vec(feature),
             Self::Plan(plan) => serde_json::to_vec(plan),
+            Self::Group(group) => serde_json::to_vec(group),
             Self::Upstream(upstream) => serde_json::to_vec(upstream),
             Self::Tenant(tenant) => serde_json::to_vec(tenant),
             Self::Route(route) => serde_json::to_vec(route),
@@ -137,6 +143,7 @@ impl Resource {
         match self {
             Self::Feature(_) => ResourceKind::Feature,
             Self::Plan(_) => ResourceKind::Plan,
+            Self::Group(_) => ResourceKind::Group,
             Self::Upstream(_) => ResourceKind::Upstream,
             Self::Tenant(_) => ResourceKind::Tenant,
             Self::Route(_) => ResourceKind::Route,
@@ -153,6 +160,7 @@ impl Resource {
         let id = match self {
             Self::Feature(feature) => feature.id.to_string(),
             Self::Plan(plan) => plan.id.to_string(),
+            Self::Group(group) => group.id.to_string(),
             Self::Upstream(upstream) => upstream.id.to_string(),
             Self::Tenant(tenant) => tenant.id.to_string(),
             Self::Route(route) => route.id.to_string(),

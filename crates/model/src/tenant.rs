@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Access, AuthRequirement, Branding, CertificatePem, FeatureId, Limits, PlanId, RegionId, Slug,
-    TenantId,
+    Access, AuthRequirement, Branding, CertificatePem, FeatureId, GroupId, Limits, PlanId,
+    RegionId, Slug, TenantId,
 };
 
 /// Whether a tenant's requests are served.
@@ -65,6 +65,9 @@ pub struct Tenant {
     pub state: TenantState,
     /// Where limits and features come from.
     pub plan: PlanId,
+    /// What bounds its limits and features, whatever its plan and itself say; nothing, if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
     /// What its requests must prove.
     #[serde(default)]
     pub auth: AuthRequirement,

@@ -151,6 +151,8 @@ impl<T: Target> Follower<'_, T> {
             tenants,
             refused,
             refused_total,
+            // Added when it is sent.
+            keys_used: Vec::new(),
         }
     }
 

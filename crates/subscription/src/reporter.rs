@@ -2,19 +2,31 @@
 //!
 //! Only the newest matters: the ack of a revision is the ack of all before it. So a report that is
 //! overtaken while the control plane is slow is never sent, and reports never pile up.
+//!
+//! Uses of API keys ride along. Where there is nothing else to report they are told every few seconds, and
+//! where that fails they wait for the next time: nobody needs them soon.
+
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{Client, StatusCode, header::AUTHORIZATION};
-use tenantry_distribution::{STATUS_PATH, StatusReport};
-use tokio::sync::watch;
+use tenantry_distribution::{KeyUse, STATUS_PATH, StatusReport};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, sleep},
+};
 
-use crate::{Options, backoff::Backoff, connection::address, progress::Publisher};
+use crate::{Link, Options, Target, backoff::Backoff, connection::address, progress::Publisher};
+
+/// How often uses of keys are told.
+const KEYS_USED_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The sender of reports.
-pub(crate) struct Reporter {
+pub(crate) struct Reporter<T> {
     pub(crate) client: Client,
     pub(crate) options: Options,
     pub(crate) reports: watch::Receiver<Option<StatusReport>>,
     pub(crate) publisher: Publisher,
+    pub(crate) target: Arc<T>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -25,30 +37,69 @@ enum ReportError {
     Transport(reqwest::Error),
 }
 
-impl Reporter {
+impl<T: Target> Reporter<T> {
     /// Runs until there can be no more reports.
     pub(crate) async fn run(mut self) {
-        let mut backoff = Backoff::new(self.options.backoff, self.options.jitter.clone());
-        while self.reports.changed().await.is_ok() {
-            while let Err(error) = self.send().await {
-                let wait = backoff.next_wait();
-                tracing::warn!(%error, ?wait, "the state could not be reported; trying again");
-                tokio::time::sleep(wait).await;
+        let mut telling = interval(KEYS_USED_INTERVAL);
+        telling.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                changed = self.reports.changed() => match changed {
+                    Ok(()) => self.report().await,
+                    Err(_) => return,
+                },
+                _ = telling.tick() => self.tell_keys_used().await,
             }
-            backoff.reset();
         }
     }
 
-    async fn send(&mut self) -> Result<(), ReportError> {
-        let Some(report) = self.reports.borrow_and_update().clone() else {
+    /// Sends the newest report, as often as it takes.
+    async fn report(&mut self) {
+        let mut backoff = Backoff::new(self.options.backoff, self.options.jitter.clone());
+        while let Err(error) = self.send_with(self.keys_used()).await {
+            let wait = backoff.next_wait();
+            tracing::warn!(%error, ?wait, "the state could not be reported; trying again");
+            sleep(wait).await;
+        }
+    }
+
+    async fn tell_keys_used(&mut self) {
+        if self.publisher.progress().standing().link != Link::Open {
+            return;
+        }
+        let uses = self.keys_used();
+        if uses.is_empty() {
+            return;
+        }
+        if let Err(error) = self.send_with(uses).await {
+            tracing::debug!(%error, "uses of keys were not told; they will be later");
+        }
+    }
+
+    fn keys_used(&self) -> Vec<KeyUse> {
+        self.target.take_keys_used(StatusReport::MAX_KEYS_USED)
+    }
+
+    async fn send_with(&mut self, uses: Vec<KeyUse>) -> Result<(), ReportError> {
+        let newest = self.reports.borrow_and_update().clone();
+        let Some(report) = newest else {
+            self.target.put_back_keys_used(uses);
             return Ok(());
         };
+        let sent = self.send(&StatusReport { keys_used: uses.clone(), ..report }).await;
+        if sent.is_err() {
+            self.target.put_back_keys_used(uses);
+        }
+        sent
+    }
+
+    async fn send(&self, report: &StatusReport) -> Result<(), ReportError> {
         let response = self
             .client
             .post(address(&self.options, STATUS_PATH))
             .header(AUTHORIZATION, self.options.token.header())
             .timeout(self.options.report_timeout)
-            .json(&report)
+            .json(report)
             .send()
             .await
             .map_err(ReportError::Transport)?;

@@ -66,6 +66,7 @@ impl<T: Target> Subscription<T> {
             options: options.clone(),
             reports: newest_report,
             publisher: publisher.clone(),
+            target: Arc::clone(&target),
         };
         tokio::select! {
             () = shutdown => {}

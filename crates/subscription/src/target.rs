@@ -1,6 +1,6 @@
 //! What a subscription feeds.
 
-use tenantry_distribution::{Refusal, Update};
+use tenantry_distribution::{KeyUse, Refusal, Update};
 
 /// The holder of the state that requests see.
 pub trait Target: Send + Sync {
@@ -17,4 +17,13 @@ pub trait Target: Send + Sync {
     /// It is called from the subscription's task only, one update at a time, and blocks that task: the
     /// subscription belongs on a runtime that serves no requests.
     fn apply(&self, update: &Update) -> Vec<Refusal>;
+
+    /// At most so many uses of API keys that the control plane was not told of yet. They are told, or
+    /// [put back](Self::put_back_keys_used).
+    fn take_keys_used(&self, _at_most: usize) -> Vec<KeyUse> {
+        Vec::new()
+    }
+
+    /// Takes back what could not be told.
+    fn put_back_keys_used(&self, _uses: Vec<KeyUse>) {}
 }

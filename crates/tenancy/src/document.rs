@@ -1,4 +1,4 @@
-//! Plans, features, upstreams and routes: documents under an identifier that the operator chose.
+//! Plans, groups, features, upstreams and routes: documents under an identifier that the operator chose.
 //!
 //! They differ in what they refer to and in what may refer to them; everything else is done once,
 //! here.
@@ -9,8 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tenantry_engine::CompiledTls;
 use tenantry_model::{
-    Feature, FeatureId, Plan, PlanId, Resource, ResourceKind, Route, RouteId, Target, TenantId,
-    Upstream, UpstreamId,
+    Feature, FeatureId, Group, GroupId, Plan, PlanId, Resource, ResourceKind, Route, RouteId,
+    Target, TenantId, Upstream, UpstreamId,
 };
 
 use crate::{
@@ -110,6 +110,22 @@ macro_rules! document {
 
 impl Document for Plan {
     document!(Plan, PlanId, "plan", Some("tenant"));
+
+    fn tenant(&self) -> Option<TenantId> {
+        None
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        Vec::new()
+    }
+
+    fn check_texts(&self) -> Result<(), Error> {
+        text::name("/name", &self.name)
+    }
+}
+
+impl Document for Group {
+    document!(Group, GroupId, "group", Some("tenant"));
 
     fn tenant(&self) -> Option<TenantId> {
         None

@@ -1,35 +1,31 @@
 //! API keys: the secret is returned once, and only its digest is stored.
 
-use std::{collections::BTreeSet, fmt};
+mod roll;
+mod used;
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_credentials::api_key::ApiKeySecret;
-use tenantry_model::{ApiKey, KeyId, ResourceKind, Scope, TenantId, Timestamp};
+use tenantry_model::{
+    ApiKey, KeyId, KeySpec, ResourceKind, TenantId, Timestamp, api_key::MAX_KEY_SCOPES,
+};
 
 use crate::{
     ApiKeyRecord, Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
     idempotency::Answer,
-    layout,
+    layout, merge,
     tenant::not_deleted,
     text,
 };
 
+pub use roll::KeyRoll;
+
 const KIND: ResourceKind = ResourceKind::ApiKey;
 /// `tnt_` and four of the 30 random characters, which leaves far too many to guess.
 const HINT_CHARACTERS: usize = 8;
-
-/// A key to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewKey {
-    /// What it is for.
-    pub name: String,
-    /// What it may do.
-    pub scopes: BTreeSet<Scope>,
-    /// From this instant on it is refused.
-    pub expires_at: Option<Timestamp>,
-}
 
 /// A key that was just made, with its secret.
 #[derive(Serialize, Deserialize)]
@@ -42,14 +38,23 @@ pub struct CreatedKey {
 }
 
 impl Answer for CreatedKey {
-    /// Without the digest as well, which is kept for as long as the key and no longer.
     fn kept(&self) -> Result<Value, serde_json::Error> {
-        let mut kept = serde_json::to_value(self)?;
-        if let Some(digest) = kept.pointer_mut("/record/resource/digest") {
-            *digest = "0".repeat(64).into();
-        }
-        Ok(kept)
+        Ok(without_digest(serde_json::to_value(self)?, "/record/resource/digest"))
     }
+}
+
+impl Answer for ApiKeyRecord {
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        Ok(without_digest(serde_json::to_value(self)?, "/resource/digest"))
+    }
+}
+
+/// A digest is kept for as long as its key and no longer.
+fn without_digest(mut kept: Value, pointer: &str) -> Value {
+    if let Some(digest) = kept.pointer_mut(pointer) {
+        *digest = "0".repeat(64).into();
+    }
+    kept
 }
 
 impl fmt::Debug for CreatedKey {
@@ -67,7 +72,7 @@ impl Tenancy {
         &self,
         caller: &Caller,
         tenant: &TenantRef,
-        key: NewKey,
+        key: KeySpec,
     ) -> Result<Versioned<CreatedKey>, Error> {
         self.run(caller, &Create { tenant, key }).await
     }
@@ -96,6 +101,39 @@ impl Tenancy {
     ) -> Result<Listing<ApiKeyRecord>, Error> {
         let owner = self.tenant(tenant).await?.value.resource.id;
         self.list_indexed(&layout::owned(Some(owner), KIND), &layout::records(KIND), request).await
+    }
+
+    /// Replaces all that may be written of a key.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also if it is another tenant's; [`Error::PreconditionFailed`],
+    /// [`Error::Invalid`]; [`Error::InvalidState`] if the tenant is deleted.
+    pub async fn replace_key(
+        &self,
+        caller: &Caller,
+        tenant: &TenantRef,
+        id: KeyId,
+        spec: &KeySpec,
+        precondition: &Precondition,
+    ) -> Result<Versioned<ApiKeyRecord>, Error> {
+        let change = |_: &KeySpec| Ok(spec.clone());
+        self.run(caller, &Change { tenant, id, precondition, change }).await
+    }
+
+    /// Changes a key by a merge patch (RFC 7396) of its [`KeySpec`].
+    ///
+    /// # Errors
+    /// As [`replace_key`](Self::replace_key).
+    pub async fn patch_key(
+        &self,
+        caller: &Caller,
+        tenant: &TenantRef,
+        id: KeyId,
+        patch: &Value,
+        precondition: &Precondition,
+    ) -> Result<Versioned<ApiKeyRecord>, Error> {
+        let change = |current: &KeySpec| merge::patched(current, patch);
+        self.run(caller, &Change { tenant, id, precondition, change }).await
     }
 
     /// Revokes a key for good.
@@ -132,38 +170,151 @@ impl Tenancy {
 
 struct Create<'a> {
     tenant: &'a TenantRef,
-    key: NewKey,
+    key: KeySpec,
 }
 
 impl Operation for Create<'_> {
     type Output = CreatedKey;
 
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<CreatedKey>, Error> {
-        let NewKey { name, scopes, expires_at } = self.key.clone();
         let now = tenancy.now();
-        text::name("/name", &name)?;
-        if expires_at.is_some_and(|expires_at| expires_at <= now) {
-            return Err(Error::invalid("/expires_at", "the key would have expired already"));
-        }
+        check(&self.key)?;
+        still_ahead(self.key.expires_at, now)?;
         let owner = tenancy.tenant(self.tenant).await?;
         not_deleted(&owner.value)?;
         let tenant = owner.value.resource.id;
-        let id = KeyId::from_parts(now.unix_ms(), tenancy.identifiers.random());
-        let secret = tenancy.secret();
-        let resource = ApiKey { id, tenant, digest: secret.digest(), scopes, expires_at };
-        let digest = layout::key_digest(&resource.digest);
-        let hint = secret.expose().chars().take(HINT_CHARACTERS).collect();
-        let record = ApiKeyRecord { resource, name, hint, created_at: now };
-        let (id, json) = (id.to_string(), encoded("key", &record)?);
-        let draft = Draft::new("key.create", (KIND, &id), Some(tenant), record).shown_after()?;
+        let made = made(tenancy, tenant, &self.key, None);
+        let id = made.record.resource.id.to_string();
+        let target = (KIND, id.as_str());
+        let draft = Draft::new("key.create", target, Some(tenant), made.record).shown_after()?;
+        let draft = with_rows(draft, |record| record)?;
         Ok(draft
-            .answering(|record| CreatedKey { record, secret: Some(secret) })
-            .unchanged(layout::record(ResourceKind::Tenant, tenant), owner.revision)
-            .absent(digest.clone())
-            .put(digest, id.clone().into_bytes())
-            .put(layout::record(KIND, &id), json)
-            .put(format!("{}{id}", layout::owned(Some(tenant), KIND)), Vec::new()))
+            .answering(|record| CreatedKey { record, secret: made.secret })
+            .unchanged(layout::record(ResourceKind::Tenant, tenant), owner.revision))
     }
+}
+
+/// A fresh key, not yet stored.
+fn made(
+    tenancy: &Tenancy,
+    tenant: TenantId,
+    spec: &KeySpec,
+    replaces: Option<KeyId>,
+) -> CreatedKey {
+    let now = tenancy.now();
+    let id = KeyId::from_parts(now.unix_ms(), tenancy.identifiers.random());
+    let secret = tenancy.secret();
+    let record = ApiKeyRecord {
+        resource: ApiKey {
+            id,
+            tenant,
+            digest: secret.digest(),
+            scopes: spec.scopes.clone(),
+            expires_at: spec.expires_at,
+            enabled: spec.enabled,
+            allowed_networks: spec.allowed_networks.clone(),
+            rate_limits: spec.rate_limits.clone(),
+        },
+        name: spec.name.clone(),
+        hint: secret.expose().chars().take(HINT_CHARACTERS).collect(),
+        replaces,
+        created_at: now,
+        updated_at: None,
+    };
+    CreatedKey { record, secret: Some(secret) }
+}
+
+/// The record of a fresh key and what finds it.
+fn with_rows<T>(
+    draft: Draft<T>,
+    record: impl FnOnce(&T) -> &ApiKeyRecord,
+) -> Result<Draft<T>, Error> {
+    let record = record(&draft.value);
+    let ApiKey { id, tenant, digest, .. } = &record.resource;
+    let (json, digest) = (encoded("key", record)?, layout::key_digest(digest));
+    let (id, owned) = (id.to_string(), layout::owned(Some(*tenant), KIND));
+    Ok(draft
+        .absent(digest.clone())
+        .put(digest, id.clone().into_bytes())
+        .put(layout::record(KIND, &id), json)
+        .put(format!("{owned}{id}"), Vec::new()))
+}
+
+/// What may be written of a key, as it is now.
+fn spec(record: &ApiKeyRecord) -> KeySpec {
+    let ApiKey { scopes, expires_at, enabled, allowed_networks, rate_limits, .. } =
+        record.resource.clone();
+    let name = record.name.clone();
+    KeySpec { name, scopes, expires_at, enabled, allowed_networks, rate_limits }
+}
+
+/// The rules that the model leaves open.
+fn check(spec: &KeySpec) -> Result<(), Error> {
+    text::name("/name", &spec.name)?;
+    if spec.scopes.len() > MAX_KEY_SCOPES {
+        let detail = format!("a key has at most {MAX_KEY_SCOPES} scopes");
+        return Err(Error::invalid("/scopes", detail));
+    }
+    Ok(())
+}
+
+fn still_ahead(expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
+    if expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(Error::invalid("/expires_at", "the key would have expired already"));
+    }
+    Ok(())
+}
+
+struct Change<'a, F> {
+    tenant: &'a TenantRef,
+    id: KeyId,
+    precondition: &'a Precondition,
+    change: F,
+}
+
+impl<F> Operation for Change<'_, F>
+where
+    F: Fn(&KeySpec) -> Result<KeySpec, Error> + Sync,
+{
+    type Output = ApiKeyRecord;
+
+    async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<ApiKeyRecord>, Error> {
+        let owner = tenancy.tenant(self.tenant).await?;
+        not_deleted(&owner.value)?;
+        let tenant = owner.value.resource.id;
+        let current = tenancy.key_of(tenant, self.id).await?;
+        self.precondition.check(current.revision)?;
+        let (old, now) = (spec(&current.value), tenancy.now());
+        let new = (self.change)(&old)?;
+        // A key that had more scopes before there was a bound can still be changed otherwise.
+        check(&KeySpec { scopes: changed(&old.scopes, &new.scopes), ..new.clone() })?;
+        if new.expires_at != old.expires_at {
+            still_ahead(new.expires_at, now)?;
+        }
+        let KeySpec { name, scopes, expires_at, enabled, allowed_networks, rate_limits } = new;
+        let resource = ApiKey {
+            scopes,
+            expires_at,
+            enabled,
+            allowed_networks,
+            rate_limits,
+            ..current.value.resource.clone()
+        };
+        let record =
+            ApiKeyRecord { resource, name, updated_at: Some(now), ..current.value.clone() };
+        let (id, key) = (self.id.to_string(), layout::record(KIND, self.id));
+        let json = encoded("key", &record)?;
+        Ok(Draft::new("key.update", (KIND, &id), Some(tenant), record)
+            .before(&current.value)?
+            .shown_after()?
+            .unchanged(layout::record(ResourceKind::Tenant, tenant), owner.revision)
+            .unchanged(key.clone(), current.revision)
+            .put(key, json))
+    }
+}
+
+fn changed<T: Clone + Default + PartialEq>(old: &T, new: &T) -> T {
+    if old == new { T::default() } else { new.clone() }
 }
 
 struct Revoke<'a> {
@@ -185,6 +336,7 @@ impl Operation for Revoke<'_> {
             .unchanged(key.clone(), current.revision)
             .delete(key)
             .delete(layout::key_digest(&current.value.resource.digest))
+            .delete(layout::used(self.id))
             .delete(format!("{}{id}", layout::owned(Some(owner), KIND))))
     }
 }

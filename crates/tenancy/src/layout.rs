@@ -7,6 +7,7 @@
 //! | `certname/{tenant}/{domain}` | the id of the certificate that names it (`-`: one of the platform) |
 //! | `certdefault` | the id of the default certificate |
 //! | `keydigest/{digest}` | the id of the API key that has it |
+//! | `used/{key}` | when an API key was last used, coarsely; outside the audit log and of no proxy's concern |
 //! | `ref/{kind}/{id}/{kind}/{id}` | empty; the second refers to the first, which cannot be removed |
 //! | `of/{tenant}/{kind}/{id}` | empty; the second belongs to the tenant (`-`: to all of them) |
 //! | `due/{time}/{kind}/{id}` | empty; at this time something is to be done |
@@ -37,7 +38,7 @@ mod access;
 
 use std::fmt::Display;
 
-use tenantry_model::{DomainPattern, KeyDigest, ResourceKind, Slug, TenantId, Timestamp};
+use tenantry_model::{DomainPattern, KeyDigest, KeyId, ResourceKind, Slug, TenantId, Timestamp};
 use ulid::Ulid;
 
 pub(crate) use access::*;
@@ -85,6 +86,13 @@ pub(crate) fn certificate_name(owner: Option<TenantId>, domain: &DomainPattern) 
 
 pub(crate) fn key_digest(digest: &KeyDigest) -> String {
     format!("keydigest/{digest}")
+}
+
+/// What the keys of all rows start with that say when keys were last used.
+pub const USED: &str = "used/";
+
+pub(crate) fn used(key: KeyId) -> String {
+    format!("{USED}{key}")
 }
 
 pub(crate) fn chain(sequence: u64) -> String {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_model::{
-    ApiKey, Certificate, Domain, DomainPattern, Issuer, KeySource, Tenant, TenantId, TenantProfile,
-    TenantSpec, TenantState, Timestamp,
+    ApiKey, Certificate, Domain, DomainPattern, Issuer, KeyId, KeySource, Tenant, TenantId,
+    TenantProfile, TenantSpec, TenantState, Timestamp,
 };
 use tenantry_store::Revision;
 
@@ -123,8 +123,14 @@ pub struct ApiKeyRecord {
     pub name: String,
     /// The first characters of the secret.
     pub hint: String,
+    /// The key that it was made to take the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<KeyId>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last changed, if it ever was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
 }
 
 /// A JWT issuer.

@@ -247,9 +247,7 @@ where
             .shown_after()?
             .unchanged(key.clone(), current.revision)
             .put(key, json);
-        if old.plan != new.plan {
-            draft = on_plan(tenancy, draft, &new).await?.delete(plan_reference(old));
-        }
+        draft = placed(tenancy, draft, Some(old), &new).await?;
         if old.slug != new.slug {
             draft = tenancy.named(draft, &new.slug, new.id).await?;
             draft = tenancy.freed(draft, &old.slug, new.id);
@@ -269,19 +267,49 @@ fn dues(record: &TenantRecord) -> Vec<Due> {
     retention.into_iter().chain(subscription::due(record)).collect()
 }
 
-/// Puts the tenant on its plan, which must be there and stay until the commit.
-async fn on_plan<T>(
+/// Puts the tenant on its plan and in its group, which must be there and stay until the commit.
+async fn placed<T>(
     tenancy: &Tenancy,
-    draft: Draft<T>,
-    tenant: &Tenant,
+    mut draft: Draft<T>,
+    old: Option<&Tenant>,
+    new: &Tenant,
 ) -> Result<Draft<T>, Error> {
-    let key = layout::record(ResourceKind::Plan, &tenant.plan);
-    let (_, row) = tenancy.store.get(key.as_bytes(), None).await?;
-    let missing = || Error::invalid("/plan", format!("there is no plan {}", tenant.plan));
-    let row = row.ok_or_else(missing)?;
-    Ok(draft.unchanged(key, row.mod_rev).put(plan_reference(tenant), Vec::new()))
+    let before = old.map(places).unwrap_or_default();
+    let after = places(new);
+    for place in after.iter().filter(|place| !before.contains(place)) {
+        let Place { kind, id } = place;
+        let key = layout::record(*kind, id);
+        let (_, row) = tenancy.store.get(key.as_bytes(), None).await?;
+        let missing = || Error::invalid(format!("/{kind}"), format!("there is no {kind} {id}"));
+        let row = row.ok_or_else(missing)?;
+        draft = draft.unchanged(key, row.mod_rev).put(place.reference(new.id), Vec::new());
+    }
+    let left = before.iter().filter(|place| !after.contains(place));
+    Ok(left.fold(draft, |draft, place| draft.delete(place.reference(new.id))))
 }
 
-fn plan_reference(tenant: &Tenant) -> String {
-    layout::reference(ResourceKind::Plan, &tenant.plan, ResourceKind::Tenant, tenant.id)
+/// Something that a tenant refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    kind: ResourceKind,
+    id: String,
+}
+
+impl Place {
+    fn reference(&self, tenant: TenantId) -> String {
+        layout::reference(self.kind, &self.id, ResourceKind::Tenant, tenant)
+    }
+}
+
+/// What the tenant refers to.
+fn places(tenant: &Tenant) -> Vec<Place> {
+    let plan = Place { kind: ResourceKind::Plan, id: tenant.plan.to_string() };
+    let group = tenant.group.as_ref();
+    let group = group.map(|group| Place { kind: ResourceKind::Group, id: group.to_string() });
+    [Some(plan), group].into_iter().flatten().collect()
+}
+
+/// The rows that say what the tenant refers to.
+fn references(tenant: &Tenant) -> Vec<String> {
+    places(tenant).iter().map(|place| place.reference(tenant.id)).collect()
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     AddDomain, ApiKeyBody, CreateApiKey, CreateIssuer, CreatedApiKey, DocumentBody, DomainBody,
-    IssuerBody, ListQuery, PageBody,
+    IssuerBody, ListQuery, PageBody, RollApiKey,
 };
 
 /// Plans, features, upstreams or routes. With `revision`, a change is made only if the document is
@@ -134,6 +134,36 @@ impl<'c> Collection<'c> {
         self.client.request(method, &self.item(id))
     }
 
+    async fn replace<T: DeserializeOwned>(
+        &self,
+        id: &str,
+        body: &impl Serialize,
+        revision: Option<u64>,
+    ) -> Result<T, ClientError> {
+        let request = self.client.request(Method::PUT, &self.item(id)).json(body);
+        self.client.send(if_revision(request, revision)).await
+    }
+
+    async fn patch<T: DeserializeOwned>(
+        &self,
+        id: &str,
+        patch: &Value,
+        revision: Option<u64>,
+    ) -> Result<T, ClientError> {
+        let request = merge_patch(self.client.request(Method::PATCH, &self.item(id)), patch);
+        self.client.send(if_revision(request, revision)).await
+    }
+
+    async fn act<T: DeserializeOwned>(
+        &self,
+        id: &str,
+        action: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let path = format!("{}/{action}", self.item(id));
+        self.client.send(self.client.request(Method::POST, &path).json(body)).await
+    }
+
     fn item(&self, id: &str) -> String {
         format!("{}/{}", self.path, segment(id))
     }
@@ -205,6 +235,40 @@ impl<'c> Domains<'c> {
 impl<'c> Keys<'c> {
     pub(super) fn new(client: &'c Client, tenant: &str) -> Self {
         Self(Collection::of_tenant(client, tenant, "keys"))
+    }
+
+    /// Replaces all that may be written of one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn replace(
+        &self,
+        id: &str,
+        key: &CreateApiKey,
+        revision: Option<u64>,
+    ) -> Result<ApiKeyBody, ClientError> {
+        self.0.replace(id, key, revision).await
+    }
+
+    /// Changes some fields of one, by a merge patch (RFC 7396).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn patch(
+        &self,
+        id: &str,
+        patch: &Value,
+        revision: Option<u64>,
+    ) -> Result<ApiKeyBody, ClientError> {
+        self.0.patch(id, patch, revision).await
+    }
+
+    /// Makes a new one that takes the place of an old one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn roll(&self, id: &str, roll: &RollApiKey) -> Result<CreatedApiKey, ClientError> {
+        self.0.act(id, "roll", roll).await
     }
 }
 

@@ -11,8 +11,8 @@ use super::{
     send::{if_revision, merge_patch, segment},
 };
 use crate::{
-    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, ListQuery, PageBody, PurgeTenant,
-    SuspendTenant, TenantBody, TenantQuery,
+    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody, EffectiveQuery,
+    ListQuery, PageBody, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
 };
 
 /// Tenants. Wherever a `tenant` is named, its id or its slug will do. With `if_revision`, a change is
@@ -91,6 +91,19 @@ impl<'c> Tenants<'c> {
     ) -> Result<TenantBody, ClientError> {
         let request = self.client.query(Method::DELETE, &path(tenant), query)?;
         self.client.send(if_revision(request, revision)).await
+    }
+
+    /// What holds for a tenant once default, plan, group and its own overrides are put together.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn effective(
+        &self,
+        tenant: &str,
+        query: &EffectiveQuery,
+    ) -> Result<EffectiveBody, ClientError> {
+        let path = format!("{}/effective", path(tenant));
+        self.client.send(self.client.query(Method::GET, &path, query)?).await
     }
 
     /// Serves a tenant that was still to be set up.

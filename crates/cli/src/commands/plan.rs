@@ -20,7 +20,7 @@ pub(crate) struct PlanFields {
     features: Vec<FeatureId>,
 }
 
-/// Limits of a plan, or a tenant's own in place of them.
+/// Limits of a plan, ceilings of a group, or a tenant's own in place of them.
 #[derive(Debug, Args)]
 pub(crate) struct LimitFlags {
     /// A rate limit NAME=QUOTA/WINDOW[:BURST], such as burst=100/1s:200; may be repeated
@@ -32,6 +32,15 @@ pub(crate) struct LimitFlags {
     /// The largest request body, in bytes
     #[arg(long, value_name = "BYTES")]
     request_body_bytes: Option<NonZeroU64>,
+    /// How many connections may carry requests at once
+    #[arg(long, value_name = "N")]
+    connections: Option<NonZeroU32>,
+    /// Bytes of request bodies a second; more are slowed down
+    #[arg(long, value_name = "BYTES")]
+    request_bytes_per_second: Option<NonZeroU64>,
+    /// Bytes of response bodies a second; more are slowed down
+    #[arg(long, value_name = "BYTES")]
+    response_bytes_per_second: Option<NonZeroU64>,
 }
 
 impl LimitFlags {
@@ -39,6 +48,9 @@ impl LimitFlags {
         body.set_within("limits", "requests", (!self.rates.is_empty()).then_some(&self.rates));
         body.set_within("limits", "concurrent_requests", self.concurrent_requests);
         body.set_within("limits", "request_body_bytes", self.request_body_bytes);
+        body.set_within("limits", "connections", self.connections);
+        body.set_within("limits", "request_bytes_per_second", self.request_bytes_per_second);
+        body.set_within("limits", "response_bytes_per_second", self.response_bytes_per_second);
     }
 }
 

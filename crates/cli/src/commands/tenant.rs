@@ -4,11 +4,11 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use tenantry_api::{DeleteTenantQuery, TenantQuery, tenant::InitialState};
 use tenantry_model::{
-    AuthRequirement, Color, DisplayName, DomainPattern, HttpsUrl, LogoUrl, PlanId, RegionId, Slug,
-    TenantState, access::AccessMode,
+    AuthRequirement, Color, DisplayName, DomainPattern, GroupId, HttpsUrl, LogoUrl, PlanId,
+    RegionId, Slug, TenantState, access::AccessMode,
 };
 
-use super::plan::LimitFlags;
+use super::{effective, plan::LimitFlags};
 use crate::{
     body::{Body, ChangeBody, NewBody},
     error::CliError,
@@ -66,6 +66,13 @@ pub(crate) enum TenantVerb {
     },
     /// Serve it again
     Resume { tenant: String },
+    /// Show the limits and features that hold for it
+    Effective {
+        tenant: String,
+        /// Name who said each of them: default, percentage, plan, group, tenant or kill switch
+        #[arg(long)]
+        explain: bool,
+    },
     /// Serve one that was made with --provisioning
     Activate { tenant: String },
     /// Remove it; it can be brought back with undelete until its retention ends
@@ -121,6 +128,12 @@ pub(crate) struct TenantFields {
     /// The plan it is on
     #[arg(long)]
     plan: Option<PlanId>,
+    /// The group that bounds its limits and features
+    #[arg(long)]
+    group: Option<GroupId>,
+    /// Take it out of its group
+    #[arg(long, conflicts_with = "group")]
+    no_group: bool,
     /// What its requests must prove: none, any, api_key or jwt
     #[arg(long, value_parser = value::word::<AuthRequirement>)]
     auth: Option<AuthRequirement>,
@@ -175,6 +188,8 @@ impl TenantFields {
     fn write(&self, body: &mut Body) {
         body.set("name", self.name.as_ref());
         body.set("plan", self.plan.as_ref());
+        body.set("group", self.group.as_ref());
+        body.set("group", self.no_group.then_some(Value::Null));
         body.set("auth", self.auth);
         body.set_within("access", "mode", self.access_mode());
         body.set_within("access", "allow", (!self.allow.is_empty()).then_some(&self.allow));
@@ -226,6 +241,9 @@ pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, 
         }
         TenantVerb::Suspend { tenant, reason } => {
             session.ask(tenants.suspend(tenant, reason)).await
+        }
+        TenantVerb::Effective { tenant, explain } => {
+            return effective::run(tenant, *explain, session).await;
         }
         TenantVerb::Resume { tenant } => session.ask(tenants.resume(tenant)).await,
         TenantVerb::Activate { tenant } => session.ask(tenants.activate(tenant)).await,

@@ -6,7 +6,8 @@ use tenantry_api::{
     IssuerBody, ProxyBody, TenantBody,
 };
 use tenantry_model::{
-    Feature, Limits, Plan, RegionId, Route, RouteMatch, RouteTenancy, Target, Upstream,
+    Feature, FeatureDefault, Group, Limits, Plan, RateLimit, RegionId, Route, RouteMatch,
+    RouteTenancy, Target, Upstream,
 };
 
 /// A row of a table.
@@ -60,14 +61,27 @@ impl Columns for DocumentBody<Plan> {
     }
 }
 
+impl Columns for DocumentBody<Group> {
+    const NAMES: &'static [&'static str] = &["ID", "NAME", "CEILINGS", "FEATURES OFF"];
+
+    fn cells(&self) -> Vec<String> {
+        let Group { id, name, limits: ceilings, features_off } = &self.resource;
+        vec![id.to_string(), name.clone(), limits(ceilings), list(features_off)]
+    }
+}
+
 impl Columns for DocumentBody<Feature> {
     const NAMES: &'static [&'static str] = &["ID", "DEFAULT", "KILLED", "DESCRIPTION"];
 
     fn cells(&self) -> Vec<String> {
         let Feature { id, description, default, killed } = &self.resource;
-        let default = if *default { "on" } else { "off" };
+        let default = match default {
+            FeatureDefault::On => "on".to_owned(),
+            FeatureDefault::Off => "off".to_owned(),
+            FeatureDefault::Percentage(percentage) => format!("{}%", percentage.get()),
+        };
         let killed = if *killed { "killed" } else { "" };
-        vec![id.to_string(), default.to_owned(), killed.to_owned(), description.clone()]
+        vec![id.to_string(), default, killed.to_owned(), description.clone()]
     }
 }
 
@@ -121,7 +135,8 @@ impl Columns for DomainBody {
 }
 
 impl Columns for ApiKeyBody {
-    const NAMES: &'static [&'static str] = &["ID", "NAME", "HINT", "SCOPES", "EXPIRES", "CREATED"];
+    const NAMES: &'static [&'static str] =
+        &["ID", "NAME", "HINT", "SCOPES", "STATE", "EXPIRES", "LAST USED", "CREATED"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -129,7 +144,9 @@ impl Columns for ApiKeyBody {
             self.name.clone(),
             format!("{}...", self.hint),
             list(&self.scopes),
+            if self.enabled { "on" } else { "off" }.to_owned(),
             self.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+            self.last_used_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
             self.created_at.to_string(),
         ]
     }
@@ -231,17 +248,24 @@ fn target(target: &Target) -> String {
 
 /// As the flag `--limit` spells them.
 fn limits(limits: &Limits) -> String {
-    let rates = limits.requests.as_slice().iter().map(|limit| {
-        let (name, quota) = (limit.name(), limit.quota());
-        format!("{name}={quota}/{}s:{}", limit.window_seconds(), limit.burst())
-    });
+    let rates = limits.requests.as_slice().iter();
+    let rates = rates.map(|limit| format!("{}={}", limit.name(), rate_limit(limit)));
     let concurrent = limits.concurrent_requests.iter().map(|n| format!("concurrent={n}"));
     let body = limits.request_body_bytes.iter().map(|n| format!("body={n}B"));
     list(rates.chain(concurrent).chain(body))
 }
 
+/// As the flag `--limit` spells it behind the name.
+pub(crate) fn rate_limit(limit: &RateLimit) -> String {
+    let per = match word(&limit.per()).as_str() {
+        "tenant" => String::new(),
+        per => format!("@{per}"),
+    };
+    format!("{}/{}s:{}{per}", limit.quota(), limit.window_seconds(), limit.burst())
+}
+
 /// A closed word as JSON spells it.
-fn word(word: &impl Serialize) -> String {
+pub(crate) fn word(word: &impl Serialize) -> String {
     super::value(word).as_str().unwrap_or_default().to_owned()
 }
 

@@ -5,7 +5,7 @@
 //! headers is *foreign*: the application's own business. It proves nothing, it is passed on, and
 //! where a credential is needed it counts as a wrong one.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use tenantry_credentials::{
     api_key,
@@ -18,7 +18,7 @@ use crate::{
     Reason, Table,
     facts::{RequestFacts, Single},
     issuer::CompiledIssuer,
-    tenant::{AccessVerdict, CompiledTenant},
+    tenant::{AccessVerdict, CompiledTenant, KeyRules},
     token_cache::{TenantName, VerifiedToken},
     trace::{Stage, Trace},
 };
@@ -34,7 +34,7 @@ const MAX_ISSUERS_TRIED: usize = 8;
 pub struct KeyIdentity {
     /// Which key.
     pub id: KeyId,
-    scopes: Option<Arc<BTreeSet<Scope>>>,
+    pub(super) rules: Option<Arc<KeyRules>>,
 }
 
 /// Who is calling, as far as it was proven.
@@ -51,10 +51,14 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// What the key may and may not do.
+    pub(super) fn key_rules(&self) -> Option<&Arc<KeyRules>> {
+        self.key.as_ref()?.rules.as_ref()
+    }
+
     /// Whether the key or the token has a scope.
     pub(crate) fn has_scope(&self, scope: &Scope) -> bool {
-        let key = self.key.as_ref().and_then(|key| key.scopes.as_ref());
-        key.is_some_and(|scopes| scopes.contains(scope))
+        self.key_rules().is_some_and(|rules| rules.scopes.contains(scope))
             || self.token.as_ref().is_some_and(|token| token.claims.scopes.contains(scope))
     }
 }
@@ -168,18 +172,21 @@ impl<'a, T: Trace> Authenticating<'a, '_, T> {
 
     fn credentials(&mut self, facts: &RequestFacts<'_>) -> Result<(), Denial> {
         if let Some(text) = text(facts.headers.api_key) {
-            self.caller.identity.api_key_is_ours = self.api_key(text)?;
+            self.caller.identity.api_key_is_ours = self.api_key(text, facts.client)?;
         }
         if let Some(bearer) = text(facts.headers.authorization).and_then(bearer) {
             let is_key = api_key::looks_like_api_key(bearer);
             self.caller.identity.authorization_is_ours =
-                if is_key { self.api_key(bearer)? } else { self.token(bearer)? };
+                if is_key { self.api_key(bearer, facts.client)? } else { self.token(bearer)? };
         }
         Ok(())
     }
 
     /// Whether the text is a key of ours; `false` if it is foreign.
-    fn api_key(&mut self, text: &str) -> Result<bool, Denial> {
+    ///
+    /// A key that is switched off is refused as if there were none, so that whoever holds it learns
+    /// nothing. Where a good key may be used from is told to its holder, who has proven to be that.
+    fn api_key(&mut self, text: &str, client: IpAddr) -> Result<bool, Denial> {
         if !api_key::looks_like_api_key(text) {
             self.caller.has_foreign = true;
             return Ok(false);
@@ -189,6 +196,10 @@ impl<'a, T: Trace> Authenticating<'a, '_, T> {
             .table
             .key(&presented.digest())
             .ok_or_else(|| Denial::new(Reason::CredentialInvalid))?;
+        if !key.enabled {
+            self.trace.note(Stage::Authenticate, format_args!("API key {} is off", key.id));
+            return Err(Denial::new(Reason::CredentialInvalid));
+        }
         if key.expires_at.is_some_and(|expires_at| expires_at <= self.now) {
             return Err(Denial::new(Reason::CredentialExpired));
         }
@@ -196,8 +207,13 @@ impl<'a, T: Trace> Authenticating<'a, '_, T> {
             self.table.tenant(key.tenant).ok_or_else(|| Denial::new(Reason::CredentialInvalid))?;
         self.trace
             .note(Stage::Authenticate, format_args!("API key {} is {}'s", key.id, tenant.slug));
+        if key.rules.as_ref().is_some_and(|rules| !rules.allows(client)) {
+            let what = format_args!("API key {} may not be used from {client}", key.id);
+            self.trace.note(Stage::Authenticate, what);
+            return Err(Denial::new(Reason::IpDenied));
+        }
         self.name(Some(tenant));
-        self.caller.identity.key = Some(KeyIdentity { id: key.id, scopes: key.scopes.clone() });
+        self.caller.identity.key = Some(KeyIdentity { id: key.id, rules: key.rules.clone() });
         Ok(true)
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tenantry_model::{LimitScope, RouteId};
 
-use super::Identity;
+use super::{Identity, KeyIdentity};
 use crate::{
     CompiledRateLimit, Table,
     limiter::{Bucket, Subject},
@@ -33,6 +33,31 @@ impl Caller<'_> {
             LimitScope::Key => self.of_key(table, name).unwrap_or_else(|| self.of_client(&hash)),
         };
         Bucket::Subject { subject, shared: hash(b"newcomers", b"") }
+    }
+
+    /// The state of one of the key's own limits. Whatever the limit is told apart by, it is the key's
+    /// alone. What a key has in all needs no place among newcomers: only good keys get as far as this.
+    pub(super) fn bucket_of_key(
+        &self,
+        table: &Table,
+        key: &KeyIdentity,
+        limit: &CompiledRateLimit,
+    ) -> Bucket {
+        let spec = limit.spec();
+        if !spec.counts(self.route) {
+            return Bucket::None;
+        }
+        let (name, id) = (spec.name().as_str().as_bytes(), key.id.to_u128().to_be_bytes());
+        let hash =
+            |kind: &[u8], subject: &[u8]| table.subject_hash(&[b"own", &id, name, kind, subject]);
+        let (subject, shared) = match spec.per() {
+            LimitScope::Tenant | LimitScope::Key => (hash(b"key", b""), hash(b"key", b"")),
+            LimitScope::Route => {
+                (hash(b"route", self.route.as_str().as_bytes()), hash(b"newcomers", b""))
+            }
+            LimitScope::Client => (self.of_client(&hash), hash(b"newcomers", b"")),
+        };
+        Bucket::Subject { subject, shared }
     }
 
     /// A key before a token: it names one caller for certain.

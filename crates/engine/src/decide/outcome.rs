@@ -1,15 +1,16 @@
 //! What becomes of a request.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{borrow::Cow, num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::Identity;
 use crate::{
     CompiledRateLimit, Reason,
     issuer::CompiledIssuer,
     limiter::{Level, Levels},
+    policy::Policy,
     route::CompiledRoute,
     runtime::InFlight,
-    tenant::{CompiledPlan, CompiledTenant, EffectiveLimits},
+    tenant::{CompiledTenant, KeyRules},
     upstream::CompiledUpstream,
 };
 
@@ -29,8 +30,8 @@ pub enum Decision {
 pub struct Admission {
     /// Whose request it is.
     pub tenant: Arc<CompiledTenant>,
-    /// The tenant's plan.
-    pub plan: Arc<CompiledPlan>,
+    /// What is enforced for the tenant.
+    pub policy: Arc<Policy>,
     /// Who is calling.
     pub identity: Identity,
     /// The place among the tenant's requests in progress; none in an explanation.
@@ -41,19 +42,19 @@ pub struct Admission {
 impl Admission {
     /// The tenant's rate limits and what is left of them.
     pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
-        limit_levels(&self.tenant, &self.plan, &self.levels)
+        limit_levels(&self.policy, self.identity.key_rules(), &self.levels)
     }
 
     /// How many connections may carry requests of the tenant.
     #[must_use]
     pub fn max_connections(&self) -> Option<NonZeroU32> {
-        EffectiveLimits::new(&self.tenant, &self.plan).connections()
+        self.policy.limits.connections
     }
 
     /// How long bytes of the request's body have to wait.
     #[must_use]
     pub fn receiving_delay(&self, bytes: usize, now: Duration) -> Duration {
-        let rate = EffectiveLimits::new(&self.tenant, &self.plan).request_bytes_per_second();
+        let rate = self.policy.limits.request_bytes_per_second;
         let delay = |rate| self.tenant.runtime.receiving_delay(bytes as u64, rate, now);
         rate.map(delay).unwrap_or_default()
     }
@@ -61,7 +62,7 @@ impl Admission {
     /// How long bytes of the answer's body have to wait.
     #[must_use]
     pub fn sending_delay(&self, bytes: usize, now: Duration) -> Duration {
-        let rate = EffectiveLimits::new(&self.tenant, &self.plan).response_bytes_per_second();
+        let rate = self.policy.limits.response_bytes_per_second;
         let delay = |rate| self.tenant.runtime.sending_delay(bytes as u64, rate, now);
         rate.map(delay).unwrap_or_default()
     }
@@ -129,7 +130,15 @@ pub struct Denial {
     /// worth deciding again: nothing was charged.
     pub keys_wanted: Option<Arc<CompiledIssuer>>,
     /// Boxed: denials are returned by value through every stage, and few are about limits.
-    pub(super) limited: Option<Box<(Arc<CompiledPlan>, Levels)>>,
+    pub(super) limited: Option<Box<LimitedBy>>,
+}
+
+/// What limited a request.
+#[derive(Debug)]
+pub(super) struct LimitedBy {
+    pub(super) policy: Arc<Policy>,
+    pub(super) key: Option<Arc<KeyRules>>,
+    pub(super) levels: Levels,
 }
 
 impl Denial {
@@ -150,8 +159,8 @@ impl Denial {
 
     /// The tenant's rate limits and what is left of them, if the denial is about them.
     pub fn limits(&self) -> impl Iterator<Item = LimitLevel<'_>> {
-        let limited = self.tenant.as_ref().zip(self.limited.as_deref());
-        limited.into_iter().flat_map(|(tenant, (plan, levels))| limit_levels(tenant, plan, levels))
+        let limited = self.limited.as_deref().into_iter();
+        limited.flat_map(|by| limit_levels(&by.policy, by.key.as_ref(), &by.levels))
     }
 }
 
@@ -162,13 +171,44 @@ pub struct LimitLevel<'a> {
     pub limit: &'a CompiledRateLimit,
     /// What is left.
     pub level: Level,
+    /// Whose limit it is.
+    pub owner: LimitOwner,
 }
 
+/// Whose limit a rate limit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitOwner {
+    /// The tenant's, by its plan or its own.
+    Tenant,
+    /// The API key's own.
+    Key,
+}
+
+impl<'a> LimitLevel<'a> {
+    /// What the limit is called where those of tenant and key stand side by side: a key's own is
+    /// called `key.` and its name.
+    #[must_use]
+    pub fn name(&self) -> Cow<'a, str> {
+        let name = self.limit.spec().name().as_str();
+        match self.owner {
+            LimitOwner::Tenant => Cow::Borrowed(name),
+            LimitOwner::Key => Cow::Owned(format!("key.{name}")),
+        }
+    }
+}
+
+/// The tenant's limits and then the key's own, each with its level.
 pub(super) fn limit_levels<'a>(
-    tenant: &'a CompiledTenant,
-    plan: &'a CompiledPlan,
+    policy: &'a Policy,
+    key: Option<&'a Arc<KeyRules>>,
     levels: &'a [Option<Level>],
 ) -> impl Iterator<Item = LimitLevel<'a>> {
-    let limits = EffectiveLimits::new(tenant, plan).requests();
-    limits.zip(levels).filter_map(|(limit, level)| Some(LimitLevel { limit, level: (*level)? }))
+    let of_tenant = policy.limits.requests.iter();
+    let of_key = key.into_iter().flat_map(|rules| &rules.limits);
+    let limits = of_tenant
+        .map(|limit| (limit, LimitOwner::Tenant))
+        .chain(of_key.map(|limit| (limit, LimitOwner::Key)));
+    limits
+        .zip(levels)
+        .filter_map(|((limit, owner), level)| Some(LimitLevel { limit, level: (*level)?, owner }))
 }

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, num::NonZeroU64, sync::Arc};
 
 use tenantry_credentials::jwt::Token;
-use tenantry_model::{RegionId, Target, route::Redirect};
+use tenantry_model::{RegionId, Sourced, Target, route::Redirect};
 
 use super::{
     Admission, Deciding, Decision, Denial, Forward, Redirection,
@@ -11,11 +11,13 @@ use super::{
 };
 use crate::{
     Reason,
+    feature::decided_by,
     guard::Guarded,
+    policy::Policy,
     rewrite::replace_matched,
     route::{CompiledRoute, Routes, Wanted},
     split::Draw,
-    tenant::{CompiledPlan, CompiledTenant},
+    tenant::CompiledTenant,
     trace::{Stage, Trace},
     upstream::CompiledUpstream,
 };
@@ -104,19 +106,20 @@ impl<'a, T: Trace> Deciding<'a, T> {
     pub(super) fn demands(
         &mut self,
         tenant: &Arc<CompiledTenant>,
-        plan: &CompiledPlan,
+        policy: &Policy,
         route: &CompiledRoute,
         caller: &Caller,
     ) -> Result<(), Denial> {
         caller.check(route.auth()).map_err(|reason| Denial::new(reason).of(tenant))?;
         for feature in route.require_features() {
-            let (on, decided_by) = self.table.features().is_on(tenant, plan, feature);
-            let state = if on { "on" } else { "off" };
+            let Sourced { value: is_on, source } =
+                self.table.features().is_on(tenant, policy, feature);
+            let state = if is_on { "on" } else { "off" };
             self.trace.note(
                 Stage::Features,
-                format_args!("{feature} is {state}, by {}", decided_by.as_str()),
+                format_args!("{feature} is {state}, by {}", decided_by(source)),
             );
-            if !on {
+            if !is_on {
                 return Err(Denial::new(Reason::FeatureDisabled).of(tenant));
             }
         }

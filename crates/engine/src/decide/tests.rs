@@ -1,5 +1,7 @@
+mod keys;
 mod matrix;
 mod platform;
+mod policies;
 mod routing;
 mod rules;
 mod tables;

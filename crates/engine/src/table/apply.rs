@@ -16,7 +16,8 @@ use tenantry_model::{
 use super::Table;
 use crate::{
     issuer::CompiledIssuer,
-    tenant::{CompiledKey, CompiledPlan, CompiledTenant},
+    policy::CompiledPlan,
+    tenant::{CompiledKey, CompiledTenant},
     upstream::{CompiledTls, CompiledUpstream},
 };
 
@@ -68,6 +69,7 @@ pub fn check(resource: &Resource) -> Result<(), String> {
         // The other kinds compile whenever they parse.
         Resource::Feature(_)
         | Resource::Plan(_)
+        | Resource::Group(_)
         | Resource::Tenant(_)
         | Resource::Route(_)
         | Resource::Domain(_)
@@ -159,6 +161,9 @@ impl Builder<'_> {
                 Arc::make_mut(&mut self.table.plans)
                     .insert(plan.id.clone(), Arc::new(CompiledPlan::new(plan)));
             }
+            Resource::Group(group) => {
+                Arc::make_mut(&mut self.table.groups).insert(group.id.clone(), Arc::new(group));
+            }
             Resource::Upstream(upstream) => self.put_upstream(upstream),
             Resource::Tenant(tenant) => self.put_tenant(tenant),
             Resource::Route(route) => self.put_route(*route),
@@ -183,6 +188,9 @@ impl Builder<'_> {
             }
             ResourceKind::Plan => {
                 Arc::make_mut(&mut self.table.plans).remove(id);
+            }
+            ResourceKind::Group => {
+                Arc::make_mut(&mut self.table.groups).remove(id);
             }
             ResourceKind::Upstream => {
                 Arc::make_mut(&mut self.table.upstreams).remove(id);
@@ -237,6 +245,11 @@ impl Builder<'_> {
         // One text for all tenants of a plan.
         if let Some((plan, _)) = self.table.plans.get_key_value(&tenant.plan) {
             tenant.plan = plan.clone();
+        }
+        if let Some(group) = &mut tenant.group
+            && let Some((known, _)) = self.table.groups.get_key_value(group)
+        {
+            *group = known.clone();
         }
         if let Some(known) = self.table.tenants.get(&tenant.id).cloned() {
             self.forget_slug(&known);
@@ -322,14 +335,8 @@ impl Builder<'_> {
     fn put_key(&mut self, api_key: ApiKey) {
         self.delete_key(Some(api_key.id));
         self.table.key_digests.insert(api_key.id, api_key.digest);
-        let scopes = (!api_key.scopes.is_empty()).then(|| Arc::new(api_key.scopes));
-        let key = CompiledKey {
-            id: api_key.id,
-            tenant: api_key.tenant,
-            expires_at: api_key.expires_at,
-            scopes,
-        };
-        self.table.keys.insert(api_key.digest, key);
+        let digest = api_key.digest;
+        self.table.keys.insert(digest, CompiledKey::new(api_key));
     }
 
     fn delete_key(&mut self, id: Option<KeyId>) {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::{AccessLogging, Tenant, TenantState};
 use crate::{
-    Access, AuthRequirement, Branding, CertificatePem, FeatureId, Limits, PlanId, RegionId, Slug,
-    TenantId,
+    Access, AuthRequirement, Branding, CertificatePem, FeatureId, GroupId, Limits, PlanId,
+    RegionId, Slug, TenantId,
 };
 
 /// What may be written of a tenant. What is not given has its default.
@@ -23,6 +23,9 @@ pub struct TenantSpec {
     pub name: String,
     /// The plan it is on; must exist.
     pub plan: PlanId,
+    /// The group it is in, which bounds what plan and overrides give; must exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
     /// What its requests must prove.
     #[serde(default)]
     pub auth: AuthRequirement,
@@ -80,6 +83,7 @@ impl TenantSpec {
             slug,
             name: name.into(),
             plan,
+            group: None,
             auth: AuthRequirement::default(),
             access: Access::default(),
             features: BTreeMap::new(),
@@ -102,6 +106,7 @@ impl TenantSpec {
             state: _,
             slug,
             plan,
+            group,
             auth,
             access,
             features,
@@ -116,6 +121,7 @@ impl TenantSpec {
             slug,
             name,
             plan,
+            group,
             auth,
             access,
             features,
@@ -137,6 +143,7 @@ impl TenantSpec {
             slug,
             name,
             plan,
+            group,
             auth,
             access,
             features,
@@ -154,6 +161,7 @@ impl TenantSpec {
             slug,
             state,
             plan,
+            group,
             auth,
             access,
             features,

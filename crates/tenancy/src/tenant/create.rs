@@ -2,7 +2,7 @@
 
 use tenantry_model::{Domain, ResourceKind, TenantId};
 
-use super::{NewTenant, check, on_plan};
+use super::{NewTenant, check, placed};
 use crate::{
     DomainRecord, Error, Tenancy, TenantRecord, domain,
     draft::{Draft, Operation, encoded},
@@ -39,7 +39,7 @@ impl Operation for Create {
         let resource = record.resource.clone();
         let target = (ResourceKind::Tenant, id.as_str());
         let draft = Draft::new("tenant.create", target, Some(tenant), record).shown_after()?;
-        let draft = on_plan(tenancy, draft, &resource)
+        let draft = placed(tenancy, draft, None, &resource)
             .await?
             .put(layout::record(ResourceKind::Tenant, tenant), json);
         let mut draft = tenancy.named(draft, &spec.slug, tenant).await?;

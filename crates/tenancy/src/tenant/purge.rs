@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tenantry_model::{ResourceKind, Route, TenantId, TenantState};
 use tenantry_store::{MAX_OPS, Row};
 
-use super::plan_reference;
+use super::references;
 use crate::{
     ApiKeyRecord, Caller, CertificateRecord, DeletionCertificate, Error, Listing, PageRequest,
     Precondition, Record, Tenancy, TenantRecord, TenantRef, Versioned, access, certificate,
@@ -235,9 +235,9 @@ impl Step {
             .unchanged(key.clone(), revision)
             .empty(layout::all_owned(self.id))
             .delete(key)
-            .delete(plan_reference(&record.resource))
             .put(layout::purged(self.id), stored)
             .not_due(&Due::new(purge.requested_at, DueKind::Purge, self.id));
+        let draft = references(&record.resource).into_iter().fold(draft, Draft::delete);
         Ok(tenancy.freed(draft, &record.resource.slug, self.id))
     }
 }
@@ -279,7 +279,9 @@ impl Tenancy {
         Ok(match kind {
             Some(ResourceKind::ApiKey) => {
                 let record: ApiKeyRecord = decoded(&row)?.value;
-                draft.delete(layout::key_digest(&record.resource.digest))
+                draft
+                    .delete(layout::key_digest(&record.resource.digest))
+                    .delete(layout::used(record.resource.id))
             }
             Some(ResourceKind::Certificate) => {
                 let record: CertificateRecord = decoded(&row)?.value;

@@ -1,13 +1,14 @@
 //! Named changes: made once, whoever asks how often.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::json;
+use tenantry_model::KeySpec;
 use tenantry_tenancy::{
-    Caller, Error, Idempotency, NewIssuer, NewKey, Precondition, Transition, idempotency::KEPT,
+    Caller, Error, Idempotency, NewIssuer, Precondition, Transition, idempotency::KEPT,
 };
 
-use crate::platform::{Platform, caller, named, new_tenant};
+use crate::platform::{Platform, caller, named, new_tenant, parsed};
 
 fn keyed(key: &str, request: &str) -> Caller {
     let idempotency = Idempotency::new("root", key, &[request.as_bytes()]);
@@ -111,7 +112,7 @@ async fn rows_hold_no_secrets_and_answer_without_them() {
     let tenancy = &platform.tenancy;
     platform.create_tenant("acme").await;
     let tenant = named("acme");
-    let new_key = || NewKey { name: "ci".to_owned(), scopes: BTreeSet::new(), expires_at: None };
+    let new_key = || parsed::<KeySpec>(json!({"name": "ci"}));
     let key = tenancy.create_key(&keyed("key", ""), &tenant, new_key()).await.unwrap();
     let again = tenancy.create_key(&keyed("key", ""), &tenant, new_key()).await.unwrap();
     assert_eq!(

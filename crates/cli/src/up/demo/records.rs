@@ -149,9 +149,7 @@ impl Records<'_> {
         for key in found.iter().filter(|key| key.name == KEY_NAME) {
             self.session.ask(keys.delete(&key.id.to_string())).await?;
         }
-        let wanted =
-            CreateApiKey { name: KEY_NAME.to_owned(), scopes: BTreeSet::new(), expires_at: None };
-        let created = self.session.ask(keys.create(&wanted)).await?;
+        let created = self.session.ask(keys.create(&CreateApiKey::named(KEY_NAME))).await?;
         Ok((created.secret.unwrap_or_default(), created.key.revision))
     }
 

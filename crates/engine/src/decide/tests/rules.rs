@@ -134,7 +134,7 @@ fn features_are_listed_as_they_are_decided() {
         panic!()
     };
     let admission = forward.admission.unwrap();
-    assert_eq!(table.features_of(&admission.tenant, &admission.plan), "a,d,e");
+    assert_eq!(table.features_of(&admission.tenant, &admission.policy), "a,d,e");
 }
 
 #[test]

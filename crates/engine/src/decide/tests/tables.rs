@@ -19,20 +19,31 @@ fn any_resource() -> impl Strategy<Value = Resource> {
     let region = || prop::sample::select(vec!["eu", "us"]);
     let flag = any::<bool>;
     prop_oneof![
-        (name(), flag(), flag()).prop_map(|(id, default, killed)| {
+        (name(), 0..4_u8, flag()).prop_map(|(id, default, killed)| {
+            let default = match default {
+                0 => json!(false),
+                1 => json!(true),
+                third => json!({"percentage": third * 25}),
+            };
             resource(ResourceKind::Feature, &json!({"id": id, "default": default, "killed": killed}))
         }),
         (name(), prop::collection::btree_set(name(), 0..3)).prop_map(|(id, features)| {
             resource(ResourceKind::Plan, &json!({"id": id, "name": id, "features": features}))
         }),
+        (name(), prop::collection::btree_set(name(), 0..2), 1_u32..9).prop_map(|(id, off, quota)| {
+            let limits = json!({"requests": [{"name": "a", "quota": quota, "window_seconds": 60}]});
+            resource(ResourceKind::Group, &json!({"id": id, "name": id, "features_off": off, "limits": limits}))
+        }),
         (name(), prop::option::of(region())).prop_map(|(id, region)| {
             resource(ResourceKind::Upstream, &json!({"id": id, "endpoints": [{"address": "127.0.0.1:1"}], "region": region}))
         }),
-        (slug(), slug(), name(), flag(), prop::option::of((name(), flag())), prop::option::of(region())).prop_map(|(owner, slug, plan, active, feature, region)| {
+        (slug(), slug(), name(), flag(), prop::option::of((name(), flag())), prop::option::of(region()), prop::option::of(name()), flag()).prop_map(|(owner, slug, plan, active, feature, region, group, limited)| {
+            let limits = if limited { json!({"requests": [{"name": "a", "quota": 5, "window_seconds": 60}]}) } else { json!({}) };
             let features: BTreeMap<_, _> = feature.into_iter().collect();
             let state = if active { "active" } else { "suspended" };
             resource(ResourceKind::Tenant, &json!({
                 "id": tenant_id(owner), "slug": slug, "state": state, "plan": plan, "auth": "none", "features": features, "region": region,
+                "group": group, "limits": limits,
             }))
         }),
         (name(), prop::option::of(slug()), name(), prop::option::of(name())).prop_map(|(id, owner, upstream, feature)| {
@@ -55,8 +66,13 @@ fn any_resource() -> impl Strategy<Value = Resource> {
             let host = if wildcard { format!("*.{name}.example") } else { format!("{name}.example") };
             resource(ResourceKind::Domain, &json!({"host": host, "tenant": tenant_id(owner)}))
         }),
-        (name(), slug(), name()).prop_map(|(id, owner, secret)| {
-            let mut json = key(secret, owner, &json!({}));
+        (name(), slug(), name(), flag(), flag(), flag()).prop_map(|(id, owner, secret, enabled, far, limited)| {
+            let networks = if far { "198.51.100.0/24" } else { "192.0.2.0/24" };
+            let limit = limited.then(|| json!({"name": "a", "quota": 5, "window_seconds": 60}));
+            let limits: Vec<_> = limit.into_iter().collect();
+            let mut json = key(secret, owner, &json!({
+                "enabled": enabled, "allowed_networks": [networks], "rate_limits": limits,
+            }));
             json["id"] = json!(KeyId::from_parts(1, u128::from(id.as_bytes()[1])));
             resource(ResourceKind::ApiKey, &json)
         }),

@@ -16,6 +16,7 @@ impl Builder<'_> {
         let _ = match resource.kind {
             ResourceKind::Feature => self.keep_feature(&resource.id),
             ResourceKind::Plan => self.keep_plan(&resource.id),
+            ResourceKind::Group => self.keep_group(&resource.id),
             ResourceKind::Upstream => self.keep_upstream(&resource.id),
             ResourceKind::Tenant => self.keep_tenant(&resource.id),
             ResourceKind::Route => self.keep_route(&resource.id),
@@ -36,6 +37,12 @@ impl Builder<'_> {
     fn keep_plan(&mut self, id: &str) -> Option<()> {
         let (id, plan) = self.previous.plans.get_key_value(id)?;
         Arc::make_mut(&mut self.table.plans).insert(id.clone(), Arc::clone(plan));
+        Some(())
+    }
+
+    fn keep_group(&mut self, id: &str) -> Option<()> {
+        let (id, group) = self.previous.groups.get_key_value(id)?;
+        Arc::make_mut(&mut self.table.groups).insert(id.clone(), Arc::clone(group));
         Some(())
     }
 
