@@ -13,6 +13,7 @@ pub mod audit;
 pub mod members;
 pub mod operators;
 pub mod proxies;
+pub mod quotas;
 pub mod roles;
 pub mod sessions;
 pub mod tokens;

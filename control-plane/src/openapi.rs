@@ -23,8 +23,8 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub use parameters::{
     CertificateName, DomainName, FeatureName, GroupName, IfMatch, IssuerName, KeyName, MemberName,
-    MergePatch, OperatorName, OperatorTokenName, PlanName, PurgedTenantName, RoleName, RouteName,
-    SharedIssuerName, TenantName, TenantTokenName, UpstreamName, UserName,
+    MergePatch, OperatorName, OperatorTokenName, PlanName, PurgedTenantName, QuotaName, RoleName,
+    RouteName, SharedIssuerName, TenantName, TenantTokenName, UpstreamName, UserName,
 };
 
 const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what they are built on.\n\n\
@@ -37,6 +37,7 @@ const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what the
 const TAGS: &[(&str, &str)] = &[
     ("tenants", "The customer organisations."),
     ("subscriptions", "What tenants have subscribed to, and until when."),
+    ("quotas", "How many of something tenants may have at once, and how many they have."),
     ("domains", "The host names that a tenant owns."),
     ("keys", "API keys of a tenant. A secret is shown once, when its key is made."),
     ("issuers", "JWT issuers that are trusted for one tenant, or for all."),

@@ -16,7 +16,8 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, distribution, documents, domains, health, issuers, keys,
-        members, operators, proxies, roles, sessions, subscriptions, tenants, tokens, users,
+        members, operators, proxies, quotas, roles, sessions, subscriptions, tenants, tokens,
+        users,
     },
     http::{cors, failure, guard, idempotency, request},
     metrics,
@@ -108,6 +109,11 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::settings))
         .routes(routes!(subscriptions::get, subscriptions::put, subscriptions::delete))
         .routes(routes!(subscriptions::renew))
+        .routes(routes!(quotas::list))
+        .routes(routes!(quotas::set))
+        .routes(routes!(quotas::reserve))
+        .routes(routes!(quotas::confirm))
+        .routes(routes!(quotas::release))
         .routes(routes!(subscriptions::past_due))
         .routes(routes!(subscriptions::cancel))
         .routes(routes!(tenants::list_purged))

@@ -82,6 +82,7 @@ impl From<Error> for Failure {
             }
             Error::NoMasterKey => Self::new(ProblemKind::NoMasterKey, detail),
             Error::IdTaken { .. } => Self::new(ProblemKind::IdTaken, detail).at("/id"),
+            Error::QuotaExceeded { .. } => Self::new(ProblemKind::QuotaExceeded, detail),
             Error::InUse { .. } => Self::new(ProblemKind::InUse, detail),
             Error::InvalidState { .. } => Self::new(ProblemKind::InvalidState, detail),
             Error::IdempotencyKeyReused => Self::new(ProblemKind::IdempotencyKeyReused, detail),

@@ -29,6 +29,8 @@ parameters! {
     TenantName: Path ("tenant", "The tenant's id or slug.");
     /// A tenant that is gone.
     PurgedTenantName: Path ("tenant", "The id that the tenant had.");
+    /// A quota of a tenant.
+    QuotaName: Path ("tenant", "The tenant's id or slug.") ("meter", "What is counted.");
     /// A domain of a tenant.
     DomainName: Path ("tenant", "The tenant's id or slug.") ("host", "The domain.");
     /// A key of a tenant.

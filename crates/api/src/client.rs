@@ -8,6 +8,7 @@ mod access;
 mod certificates;
 mod collections;
 mod people;
+mod quotas;
 mod send;
 mod subscriptions;
 mod tenants;
@@ -21,6 +22,7 @@ pub use access::{Operators, TenantTokens, Tokens};
 pub use certificates::Certificates;
 pub use collections::{Documents, Domains, Issuers, Keys};
 pub use people::{Members, Roles, Users};
+pub use quotas::Quotas;
 pub use send::Download;
 pub use subscriptions::Subscription;
 pub use tenants::Tenants;
@@ -168,6 +170,12 @@ impl Client {
     #[must_use]
     pub fn keys(&self, tenant: &str) -> Keys<'_> {
         Keys::new(self, tenant)
+    }
+
+    /// `/api/v1/tenants/{tenant}/quotas`; the tenant's id or slug.
+    #[must_use]
+    pub fn quotas(&self, tenant: &str) -> Quotas<'_> {
+        Quotas::new(self, tenant)
     }
 
     /// `/api/v1/tenants/{tenant}/subscription`; the tenant's id or slug.

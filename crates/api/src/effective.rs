@@ -7,8 +7,8 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use tenantry_model::{
-    EffectiveLimits, FeatureId, GroupId, LimitName, PlanId, RateLimit, Slug, Source, Sourced,
-    Tenant, TenantId,
+    EffectiveLimits, FeatureId, GroupId, LimitName, MeterName, PlanId, QuotaMax, RateLimit, Slug,
+    Source, Sourced, Tenant, TenantId,
 };
 
 /// `GET /api/v1/tenants/{tenant}/effective`.
@@ -76,6 +76,7 @@ pub struct LimitsInForce {
     pub request_bytes_per_second: Option<NonZeroU64>,
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 1))]
     pub response_bytes_per_second: Option<NonZeroU64>,
+    pub quotas: BTreeMap<MeterName, QuotaMax>,
 }
 
 /// Who said what holds.
@@ -99,6 +100,7 @@ pub struct LimitSources {
     pub connections: Source,
     pub request_bytes_per_second: Source,
     pub response_bytes_per_second: Source,
+    pub quotas: BTreeMap<MeterName, Source>,
 }
 
 impl EffectiveBody {
@@ -137,6 +139,7 @@ impl From<&EffectiveLimits> for LimitsInForce {
             connections: limits.connections.value,
             request_bytes_per_second: limits.request_bytes_per_second.value,
             response_bytes_per_second: limits.response_bytes_per_second.value,
+            quotas: limits.quotas.iter().map(|(meter, max)| (meter.clone(), max.value)).collect(),
         }
     }
 }
@@ -151,6 +154,7 @@ impl From<&EffectiveLimits> for LimitSources {
             connections: limits.connections.source,
             request_bytes_per_second: limits.request_bytes_per_second.source,
             response_bytes_per_second: limits.response_bytes_per_second.source,
+            quotas: limits.quotas.iter().map(|(meter, max)| (meter.clone(), max.source)).collect(),
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod certificate;
 pub mod domain;
 pub mod effective;
 pub mod issuer;
+pub mod quota;
 pub mod subscription;
 
 pub mod member;
@@ -48,6 +49,9 @@ pub use operator::{CreateOperator, LogIn, OperatorBody, PrincipalBody, SessionBo
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use proxy::{ProxyBody, RefusedResource};
+pub use quota::{
+    ConfirmQuota, QuotaBody, QuotaChange, ReleaseQuota, ReservationBody, ReserveQuota, SetQuota,
+};
 pub use subscription::{CancelSubscription, PutSubscription, SubscriptionBody};
 pub use tenant::{
     CreateTenant, DeleteTenantQuery, DeletionCertificateBody, PurgeTenant, SuspendTenant,

@@ -126,6 +126,8 @@ problems! {
     CertificateTaken, "certificate-taken", 409, "There is a certificate for this";
     /// The identifier is in use.
     IdTaken, "id-taken", 409, "The identifier is taken";
+    /// There is no room under a quota.
+    QuotaExceeded, "quota-exceeded", 409, "Quota exceeded";
     /// Something refers to it.
     InUse, "in-use", 409, "It is in use";
     /// The tenant's state does not allow it.

@@ -8,7 +8,7 @@ use crate::{
     commands::{
         audit::AuditVerb, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
         feature::FeatureFields, group::GroupFields, issuer::IssuerVerb, key::KeyVerb,
-        plan::PlanFields, proxy::ProxyVerb, raw::RawRequest, route::RouteFields,
+        plan::PlanFields, proxy::ProxyVerb, quota::QuotaVerb, raw::RawRequest, route::RouteFields,
         subscription::SubscriptionVerb, tenant::TenantVerb, upstream::UpstreamFields,
     },
     explain::Explain,
@@ -105,6 +105,9 @@ pub(crate) enum ApiCommand {
     /// Which requests go to which upstream
     #[command(subcommand)]
     Route(Verb<RouteFields>),
+    /// How many of something a tenant may have at once, and how many it has
+    #[command(subcommand)]
+    Quota(QuotaVerb),
     /// What a tenant has subscribed to, and until when
     #[command(subcommand)]
     Subscription(SubscriptionVerb),

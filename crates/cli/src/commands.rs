@@ -13,6 +13,7 @@ pub(crate) mod certificate;
 pub(crate) mod domain;
 pub(crate) mod issuer;
 pub(crate) mod key;
+pub(crate) mod quota;
 pub(crate) mod subscription;
 pub(crate) mod tenant;
 
@@ -36,6 +37,7 @@ pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answe
             document::run("upstream", verb, client.upstreams(), session).await
         }
         ApiCommand::Route(verb) => document::run("route", verb, client.routes(), session).await,
+        ApiCommand::Quota(verb) => quota::run(verb, session).await,
         ApiCommand::Subscription(verb) => subscription::run(verb, session).await,
         ApiCommand::Domain(verb) => domain::run(verb, session).await,
         ApiCommand::Key(verb) => key::run(verb, session).await,

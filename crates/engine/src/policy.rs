@@ -38,6 +38,8 @@ impl CompiledLimits {
             connections,
             request_bytes_per_second,
             response_bytes_per_second,
+            // Room is given by the control plane: proxies do not count what there is.
+            quotas: _,
         } = limits;
         let compiled = |limit: &tenantry_model::Sourced<_>| CompiledRateLimit::new(&limit.value);
         Self {

@@ -17,8 +17,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Feature, FeatureDefault, FeatureId, Group, LimitName, Limits, Plan, RateLimit, Tenant,
-    TenantId, group::LIMIT_PREFIX,
+    Feature, FeatureDefault, FeatureId, Group, LimitName, Limits, MeterName, Plan, QuotaMax,
+    RateLimit, Tenant, TenantId, group::LIMIT_PREFIX,
 };
 
 /// Who said so.
@@ -62,6 +62,7 @@ pub struct EffectiveLimits {
     pub connections: SourcedLimit<NonZeroU32>,
     pub request_bytes_per_second: SourcedLimit<NonZeroU64>,
     pub response_bytes_per_second: SourcedLimit<NonZeroU64>,
+    pub quotas: BTreeMap<MeterName, Sourced<QuotaMax>>,
 }
 
 impl EffectiveLimits {
@@ -78,6 +79,7 @@ impl EffectiveLimits {
             connections,
             request_bytes_per_second,
             response_bytes_per_second,
+            quotas: _,
         } = plan;
         Self {
             requests: requests(plan, group, tenant),
@@ -102,8 +104,24 @@ impl EffectiveLimits {
                 group.response_bytes_per_second,
                 tenant.response_bytes_per_second,
             ),
+            quotas: quotas(plan, group, tenant),
         }
     }
+}
+
+fn quotas(
+    plan: &Limits,
+    group: &Limits,
+    tenant: &Limits,
+) -> BTreeMap<MeterName, Sourced<QuotaMax>> {
+    let all = [plan, group, tenant].into_iter().flat_map(|limits| limits.quotas.iter());
+    let meters: BTreeSet<&MeterName> = all.map(|(meter, _)| meter).collect();
+    let held = meters.into_iter().filter_map(|meter| {
+        let of = |limits: &Limits| limits.quotas.get(meter);
+        let Sourced { value, source } = least(of(plan), of(group), of(tenant));
+        Some((meter.clone(), Sourced { value: value?, source }))
+    });
+    held.collect()
 }
 
 fn least<T: Ord>(plan: Option<T>, group: Option<T>, tenant: Option<T>) -> SourcedLimit<T> {

@@ -115,6 +115,10 @@ prefixed_id!(
     UserId, "usr_", "user id"
 );
 prefixed_id!(
+    /// A reservation's identifier: `rsv_` and a ULID.
+    ReservationId, "rsv_", "reservation id"
+);
+prefixed_id!(
     /// An invitation's identifier: `inv_` and a ULID. It is not the secret and may be shown.
     InvitationId, "inv_", "invitation id"
 );

@@ -34,6 +34,7 @@ pub mod feature;
 pub mod group;
 pub mod issuer;
 pub mod plan;
+pub mod quota;
 pub mod resource;
 pub mod route;
 pub mod subscription;
@@ -53,16 +54,19 @@ pub use feature::{Feature, FeatureDefault};
 pub use group::Group;
 pub use host::{DomainPattern, Host};
 pub use id::{
-    CertificateId, InvitationId, IssuerId, KeyId, OperatorId, SessionId, TenantId, TokenId, UserId,
+    CertificateId, InvitationId, IssuerId, KeyId, OperatorId, ReservationId, SessionId, TenantId,
+    TokenId, UserId,
 };
 pub use invalid::Invalid;
 pub use issuer::{Algorithm, Issuer, KeySource};
 pub use limits::{LimitScope, Limits, RateLimit, RateLimits};
 pub use name::{
-    FeatureId, GroupId, LimitName, PlanId, RegionId, RoleId, RouteId, Scope, Slug, UpstreamId,
+    FeatureId, GroupId, LimitName, MeterName, PlanId, RegionId, RoleId, RouteId, Scope, Slug,
+    UpstreamId,
 };
 pub use permission::{OperatorRole, Permission, Permissions, TenantRole};
 pub use plan::Plan;
+pub use quota::QuotaMax;
 pub use resource::{Resource, ResourceKind, ResourceRef};
 pub use revision::Revision;
 pub use route::{ExactPath, Method, PathPrefix, Route, RouteMatch, RouteTenancy, Target};

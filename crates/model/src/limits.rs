@@ -1,14 +1,14 @@
 //! Rate limits and other bounds, as written: the specification, not the state of a limiter.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     num::{NonZeroU32, NonZeroU64},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, LimitName, RouteId};
+use crate::{Invalid, LimitName, MeterName, QuotaMax, RouteId};
 
 /// The most rate limits one plan or tenant may have: all are checked on each request.
 pub const MAX_RATE_LIMITS: usize = 8;
@@ -261,6 +261,48 @@ pub struct Limits {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_bytes_per_second: Option<NonZeroU64>,
+    /// How many of something the tenant may have at once, by what is counted; at most 100.
+    #[serde(default, skip_serializing_if = "Quotas::is_empty")]
+    pub quotas: Quotas,
+}
+
+/// The most quotas one plan, group or tenant may have.
+pub const MAX_QUOTAS: usize = 100;
+
+/// Quotas, by what they count.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<MeterName, QuotaMax>")]
+pub struct Quotas(BTreeMap<MeterName, QuotaMax>);
+
+impl Quotas {
+    /// Each quota, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&MeterName, QuotaMax)> {
+        self.0.iter().map(|(meter, max)| (meter, *max))
+    }
+
+    /// The quota of a meter.
+    #[must_use]
+    pub fn get(&self, meter: &MeterName) -> Option<QuotaMax> {
+        self.0.get(meter).copied()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl TryFrom<BTreeMap<MeterName, QuotaMax>> for Quotas {
+    type Error = Invalid;
+
+    fn try_from(quotas: BTreeMap<MeterName, QuotaMax>) -> Result<Self, Invalid> {
+        if quotas.len() > MAX_QUOTAS {
+            return Err(Invalid::new("list of quotas", "", "at most 100 quotas fit"));
+        }
+        Ok(Self(quotas))
+    }
 }
 
 impl Limits {

@@ -97,6 +97,10 @@ name!(
     LimitName, "limit name", b"-_.", "use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or digit first and last"
 );
 name!(
+    /// What is counted, such as `devices`.
+    MeterName, "meter name", b"-_", "use 1 to 63 of a-z, 0-9, `-` and `_`, with a letter or digit first and last"
+);
+name!(
     /// What a credential is allowed to do, such as `reports:read`.
     Scope, "scope", b"-_.:", "use 1 to 63 of a-z, 0-9, `-`, `_`, `.` and `:`, with a letter or digit first and last"
 );

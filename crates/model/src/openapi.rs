@@ -116,3 +116,13 @@ pub(crate) fn feature_default() -> RefOr<Schema> {
         .description(Some("For no tenant, for all, or for so many of a hundred."))
         .into()
 }
+
+/// A number, or the word for none.
+pub(crate) fn quota_max() -> RefOr<Schema> {
+    let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["unlimited"]));
+    OneOfBuilder::new()
+        .item(integer(1, u64::MAX))
+        .item(word)
+        .description(Some("How many there may be at once."))
+        .into()
+}

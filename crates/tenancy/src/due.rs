@@ -47,6 +47,8 @@ kinds! {
     Subscription = "subscription",
     /// A named change is forgotten.
     Idempotency = "idempotency",
+    /// A lease of room ends.
+    Lease = "lease",
     /// A session ends.
     Session = "session",
 }
@@ -153,6 +155,7 @@ impl Tenancy {
             DueKind::Idempotency => self.forget_named(&caller, due).await,
             DueKind::Subscription => self.end_period(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Session => self.sweep_session(&caller, due.id()?, due).await,
+            DueKind::Lease => self.end_lease(&caller, due.id()?, due).await,
             DueKind::Retention => self.end_retention(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Purge => self.go_on_purging(&caller, due.id::<TenantId>()?).await.map(drop),
         }

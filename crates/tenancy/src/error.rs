@@ -67,6 +67,16 @@ pub enum Error {
         /// What refers to it.
         user: &'static str,
     },
+    /// There is no room.
+    #[error("{current} of at most {max} {meter} are taken, and there is no room for as many more")]
+    QuotaExceeded {
+        /// Of what.
+        meter: String,
+        /// How many there may be.
+        max: u64,
+        /// How many there are.
+        current: u64,
+    },
     /// The tenant's state does not allow it.
     #[error("the tenant is {}: {rule}", .state.as_str())]
     InvalidState {

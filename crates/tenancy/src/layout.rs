@@ -10,6 +10,8 @@
 //! | `used/{key}` | when an API key was last used, coarsely; outside the audit log and of no proxy's concern |
 //! | `ref/{kind}/{id}/{kind}/{id}` | empty; the second refers to the first, which cannot be removed |
 //! | `of/{tenant}/{kind}/{id}` | empty; the second belongs to the tenant (`-`: to all of them) |
+//! | `count/{tenant}.{meter}` | how much of a meter is taken |
+//! | `reservation/{id}` | room that was given for a while |
 //! | `due/{time}/{kind}/{id}` | empty; at this time something is to be done |
 //! | `idempotency/{digest}` | what a change was answered that a client had named |
 //! | `purged/{tenant}` | what is left of a purged tenant |
@@ -38,13 +40,19 @@ mod access;
 
 use std::fmt::Display;
 
-use tenantry_model::{DomainPattern, KeyDigest, KeyId, ResourceKind, Slug, TenantId, Timestamp};
+use tenantry_model::{
+    DomainPattern, KeyDigest, KeyId, MeterName, ReservationId, ResourceKind, Slug, TenantId,
+    Timestamp,
+};
 use ulid::Ulid;
 
 pub(crate) use access::*;
 
 /// All audit entries.
 pub(crate) const AUDIT: &str = "audit/";
+
+/// Everything that is counted.
+pub(crate) const COUNTS: &str = "count/";
 
 /// All links of the chain over the audit entries.
 pub(crate) const CHAIN: &str = "chain/";
@@ -93,6 +101,14 @@ pub const USED: &str = "used/";
 
 pub(crate) fn used(key: KeyId) -> String {
     format!("{USED}{key}")
+}
+
+pub(crate) fn count(tenant: TenantId, meter: &MeterName) -> String {
+    format!("{COUNTS}{tenant}.{meter}")
+}
+
+pub(crate) fn reservation(id: ReservationId) -> String {
+    format!("reservation/{id}")
 }
 
 pub(crate) fn chain(sequence: u64) -> String {

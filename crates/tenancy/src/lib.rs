@@ -41,6 +41,7 @@ pub mod issuer;
 pub mod key;
 pub mod listing;
 pub mod merge;
+pub mod quota;
 pub mod tenant;
 
 pub mod denial;
@@ -58,6 +59,7 @@ pub mod idempotency;
 mod settings;
 mod tenancy;
 mod text;
+mod turns;
 mod upstream;
 
 pub use audit::{AuditEntry, AuditFilter};
@@ -75,6 +77,7 @@ pub use listing::{Listing, PageRequest};
 pub use member::{Joining, MemberRecord};
 pub use operator::{OperatorRecord, OperatorSpec};
 pub use principal::{Credential, Principal};
+pub use quota::{Count, QuotaAction, QuotaOutcome, QuotaState, Reservation};
 pub use record::{
     ApiKeyRecord, CertificateRecord, DeletionCertificate, DomainRecord, IssuerRecord, Record,
     TenantRecord, Versioned,

@@ -17,6 +17,7 @@ use crate::{
     layout,
     settings::Settings,
     tenant::is_reserved,
+    turns::Turns,
 };
 
 /// How often an operation is decided anew because what it had read was changed by others.
@@ -29,6 +30,7 @@ pub struct Tenancy {
     pub(crate) master_keys: MasterKeys,
     pub(crate) terms: Terms,
     pub(crate) settings: Settings,
+    pub(crate) turns: Turns,
     clock: Arc<dyn Clock>,
 }
 
@@ -47,6 +49,7 @@ impl Tenancy {
             master_keys,
             terms: Terms::default(),
             settings: Settings::new(),
+            turns: Turns::new(),
             clock,
         }
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tenantry_api::{
     ApiKeyBody, AuditEntryBody, CertificateBody, DeletionCertificateBody, DocumentBody, DomainBody,
-    IssuerBody, ProxyBody, TenantBody,
+    IssuerBody, ProxyBody, QuotaBody, TenantBody,
 };
 use tenantry_model::{
     Feature, FeatureDefault, Group, Limits, Plan, RateLimit, RegionId, Route, RouteMatch,
@@ -48,6 +48,22 @@ impl Columns for DeletionCertificateBody {
             self.deleted_at.to_string(),
             self.purged_at.to_string(),
             list(self.removed.iter().map(|(kind, count)| format!("{kind}={count}"))),
+        ]
+    }
+}
+
+impl Columns for QuotaBody {
+    const NAMES: &'static [&'static str] =
+        &["METER", "CURRENT", "LEASED", "MAX", "PERCENT", "CAN ADD"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.meter.to_string(),
+            self.current.to_string(),
+            self.leased.to_string(),
+            self.max.map_or_else(|| "unlimited".to_owned(), |max| max.to_string()),
+            self.percentage.map_or_else(String::new, |percent| percent.to_string()),
+            if self.can_add { "yes" } else { "no" }.to_owned(),
         ]
     }
 }

@@ -9,6 +9,7 @@ mod life;
 mod life_model;
 mod people;
 mod platform;
+mod quotas;
 mod races;
 mod rows;
 mod subscriptions;
