@@ -8,7 +8,7 @@ use crate::{
     commands::{
         audit::AuditVerb, certificate::CertificateVerb, document::Verb, domain::DomainVerb,
         feature::FeatureFields, group::GroupFields, issuer::IssuerVerb, key::KeyVerb,
-        plan::PlanFields, proxy::ProxyVerb, quota::QuotaVerb, route::RouteFields,
+        plan::PlanFields, proxy::ProxyVerb, quota::QuotaVerb, raw::RawRequest, route::RouteFields,
         subscription::SubscriptionVerb, tenant::TenantVerb, upstream::UpstreamFields,
     },
     explain::Explain,
@@ -50,6 +50,10 @@ pub(crate) struct Connection {
         default_value = "./tenantry-data"
     )]
     pub(crate) data_dir: PathBuf,
+
+    /// A name for this change: given again within a day, the same command does not do it twice
+    #[arg(long, global = true, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
 }
 
 /// How answers are printed.
@@ -119,6 +123,8 @@ pub(crate) enum ApiCommand {
     /// TLS certificates, of a tenant or of the platform
     #[command(subcommand)]
     Certificate(CertificateVerb),
+    /// Any request, for what has no command yet
+    Api(RawRequest),
     /// Proxies, and what each enforces
     #[command(subcommand)]
     Proxy(ProxyVerb),

@@ -19,6 +19,7 @@ pub(crate) mod tenant;
 
 pub(crate) mod audit;
 pub(crate) mod proxy;
+pub(crate) mod raw;
 
 use crate::{args::ApiCommand, error::CliError, output::Answer, session::Session};
 
@@ -43,6 +44,7 @@ pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answe
         ApiCommand::Certificate(verb) => certificate::run(verb, session).await,
         ApiCommand::Issuer(verb) => issuer::run(verb, session).await,
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
+        ApiCommand::Api(request) => raw::run(request, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,
     }
 }

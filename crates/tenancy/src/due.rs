@@ -45,6 +45,8 @@ kinds! {
     Slug = "slug",
     /// A period of a tenant's subscription ends, or its grace.
     Subscription = "subscription",
+    /// A named change is forgotten.
+    Idempotency = "idempotency",
     /// A lease of room ends.
     Lease = "lease",
     /// A session ends.
@@ -150,6 +152,7 @@ impl Tenancy {
         let caller = Caller::system();
         match due.kind {
             DueKind::Slug => self.end_reservation(&caller, due.id()?, due).await,
+            DueKind::Idempotency => self.forget_named(&caller, due).await,
             DueKind::Subscription => self.end_period(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Session => self.sweep_session(&caller, due.id()?, due).await,
             DueKind::Lease => self.end_lease(&caller, due.id()?, due).await,

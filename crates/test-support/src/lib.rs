@@ -8,6 +8,7 @@
 )]
 
 mod certificates;
+mod contract;
 mod eventually;
 mod origin;
 mod platform;
@@ -18,6 +19,7 @@ mod server;
 mod tls;
 
 pub use certificates::{Authority, Issued};
+pub use contract::{Contract, api_client};
 pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
 pub use platform::{Platform, json};

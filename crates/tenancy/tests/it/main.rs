@@ -3,6 +3,7 @@
 
 mod chain;
 mod groups;
+mod idempotency;
 mod keys;
 mod life;
 mod life_model;
