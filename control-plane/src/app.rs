@@ -4,13 +4,13 @@ use std::{
     fs::{self, DirBuilder},
     io,
     net::SocketAddr,
+    num::NonZeroU32,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use axum::serve::ListenerExt as _;
 use tenantry_store::{OpenError, OpenOptions, SledStore, Store, StoreId};
 use tenantry_tenancy::{Clock, Tenancy};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -23,13 +23,18 @@ use crate::{
     distributor::{self, Distributor, Nodes},
     http::{
         attempts::Attempts,
+        body::BodyTimeout,
+        cors::Origin,
         denials::{self, Denials},
+        idempotency::InProgress,
+        rate::{Rate, RateLimiter},
     },
     master_key,
     metrics::Metrics,
     notary,
     passwords::Passwords,
     reconciler, router,
+    serve::serve,
     token::Token,
 };
 
@@ -45,6 +50,10 @@ pub struct App {
     pub(crate) root_token: Token,
     pub(crate) node_token: Token,
     pub(crate) heartbeat: Duration,
+    pub(crate) in_progress: Arc<InProgress>,
+    pub(crate) rate_limiter: RateLimiter,
+    pub(crate) body_timeout: BodyTimeout,
+    pub(crate) cors_origins: Vec<Origin>,
     pub(crate) passwords: Passwords,
     pub(crate) attempts: Attempts,
     pub(crate) denials: Denials,
@@ -124,6 +133,7 @@ impl App {
         clock: Arc<dyn Clock>,
         random: Random,
     ) -> Result<Running, StartError> {
+        let rate_limiter = rate_limiter(&bootstrap);
         let (data_dir, terms) = (bootstrap.data_dir.clone(), bootstrap.terms());
         create_private(&data_dir)?;
         let store = open(&data_dir, &bootstrap, &random).await?;
@@ -161,6 +171,10 @@ impl App {
             root_token: root_token.clone(),
             node_token: node_token.clone(),
             heartbeat,
+            in_progress: Arc::default(),
+            rate_limiter,
+            body_timeout: BodyTimeout(seconds(bootstrap.request_body_seconds)),
+            cors_origins: bootstrap.cors_origins,
             passwords: Passwords::new(),
             attempts: Attempts::default(),
             denials: Denials::default(),
@@ -174,6 +188,7 @@ impl App {
             u64::from(bootstrap.kept_revisions.get()),
             stopping.clone(),
         );
+        let head_timeout = seconds(bootstrap.request_head_seconds);
         let tasks = vec![
             tokio::spawn(follower),
             tokio::spawn(compaction),
@@ -181,8 +196,8 @@ impl App {
             tokio::spawn(denials::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(notary::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(reconciler::run(Arc::clone(&app), stopping.clone())),
-            serve(api, router::api(Arc::clone(&app)), stopping.clone()),
-            serve(distribution, router::distribution(app), stopping),
+            serve(api, router::api(Arc::clone(&app)), head_timeout, stopping.clone()),
+            serve(distribution, router::distribution(app), head_timeout, stopping),
         ];
         addresses
             .write(&data_dir)
@@ -276,26 +291,17 @@ fn bound(
     listener.local_addr().map_err(|source| StartError::Listen { what, address, source })
 }
 
-fn serve(
-    listener: TcpListener,
-    router: axum::Router,
-    mut stopping: watch::Receiver<bool>,
-) -> JoinHandle<()> {
-    // A delta is a few small writes. Held back until the one before is acknowledged, as TCP does by
-    // itself, each would reach the proxies some 40 ms late.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move {
-        let stopped = async move {
-            // An error means that whoever would say so is gone, which says the same.
-            let _ = stopping.wait_for(|stop| *stop).await;
-        };
-        if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "a listener failed");
-        }
-    })
+fn seconds(seconds: NonZeroU32) -> Duration {
+    Duration::from_secs(u64::from(seconds.get()))
+}
+
+fn rate_limiter(bootstrap: &Bootstrap) -> RateLimiter {
+    let rate = |per_second: NonZeroU32, burst: NonZeroU32| Rate {
+        per_second: per_second.get(),
+        burst: burst.get(),
+    };
+    RateLimiter::new(
+        rate(bootstrap.api_requests_per_second, bootstrap.api_requests_burst),
+        rate(bootstrap.anonymous_requests_per_second, bootstrap.anonymous_requests_burst),
+    )
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_telemetry::LogFormat;
 use tenantry_tenancy::{SessionLife, Terms};
 
-use crate::{courier::MailUrl, master_key::MasterKeyText, token::Token};
+use crate::{courier::MailUrl, http::cors::Origin, master_key::MasterKeyText, token::Token};
 
 const DEFAULTS: &str = include_str!("../../config/control-plane.toml");
 const PREFIX: &str = "TENANTRY_";
@@ -33,7 +33,7 @@ const TEXTS: [&str; 12] = [
     "mail_from",
     "invitation_url",
 ];
-const NUMBERS: [&str; 9] = [
+const NUMBERS: [&str; 15] = [
     "heartbeat_seconds",
     "shutdown_seconds",
     "store_cache_mib",
@@ -43,7 +43,15 @@ const NUMBERS: [&str; 9] = [
     "invitation_days",
     "retention_days",
     "slug_reserved_days",
+    "api_requests_per_second",
+    "api_requests_burst",
+    "anonymous_requests_per_second",
+    "anonymous_requests_burst",
+    "request_head_seconds",
+    "request_body_seconds",
 ];
+/// Given as text with commas.
+const LISTS: [&str; 1] = ["cors_origins"];
 
 /// How this process is to run. See `config/control-plane.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,6 +73,20 @@ pub struct Bootstrap {
     pub shutdown_seconds: NonZeroU32,
     /// Memory for pages of the store.
     pub store_cache_mib: NonZeroU32,
+    /// How often a principal may ask.
+    pub api_requests_per_second: NonZeroU32,
+    /// How many requests of a principal may come at once.
+    pub api_requests_burst: NonZeroU32,
+    /// How often an address may ask without a valid token.
+    pub anonymous_requests_per_second: NonZeroU32,
+    /// How many requests of an address may come at once without a valid token.
+    pub anonymous_requests_burst: NonZeroU32,
+    /// How long the head of a request may take to arrive.
+    pub request_head_seconds: NonZeroU32,
+    /// How long the body of a request may take to arrive.
+    pub request_body_seconds: NonZeroU32,
+    /// Whose pages may use the API.
+    pub cors_origins: Vec<Origin>,
     /// How many of the newest revisions a proxy can resume from.
     pub kept_revisions: NonZeroU32,
     /// For how many days an invitation can be accepted.
@@ -162,6 +184,9 @@ impl Bootstrap {
             };
             if TEXTS.contains(&field.as_str()) {
                 figment = figment.merge(Serialized::default(&field, value));
+            } else if LISTS.contains(&field.as_str()) {
+                let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+                figment = figment.merge(Serialized::default(&field, parts.collect::<Vec<_>>()));
             } else if NUMBERS.contains(&field.as_str()) {
                 let number: u32 = value.parse().map_err(|_| {
                     Box::new(figment::Error::from(format!("{variable} is not a number: {value:?}")))

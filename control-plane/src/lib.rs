@@ -28,6 +28,7 @@ pub mod notary;
 pub mod reconciler;
 
 mod addresses;
+mod serve;
 
 pub use app::{App, Running, StartError};
 pub use bootstrap::{Arguments, Bootstrap};

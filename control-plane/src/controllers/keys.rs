@@ -167,7 +167,7 @@ fn created(created: Versioned<CreatedKey>) -> Single<CreatedApiKey> {
     let Versioned { value: CreatedKey { record, secret }, revision } = created;
     let key = body(Versioned { value: record, revision }, None);
     let location = format!("/api/v1/tenants/{}/keys/{}", key.tenant, key.id);
-    let created = CreatedApiKey { key, secret: secret.expose().to_owned() };
+    let created = CreatedApiKey { key, secret: secret.map(|secret| secret.expose().to_owned()) };
     Single::created(location, revision.as_u64(), created)
 }
 

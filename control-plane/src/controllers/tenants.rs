@@ -6,18 +6,18 @@ use axum::{extract::State, response::IntoResponse};
 use serde_json::{Map, Value};
 use tenantry_api::{
     CreateTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody, EffectiveQuery,
-    ListQuery, PageBody, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
+    ListQuery, PageBody, ProblemKind, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
 };
 use tenantry_model::TenantSpec;
 use tenantry_tenancy::{
     Caller, DeletionCertificate, Effective, Error, NewTenant, PageRequest, TenantFilter,
-    TenantRecord, Transition, Versioned,
+    TenantRecord, Transition, Versioned, merge,
 };
 
 use crate::{
     app::App,
     http::{
-        body::{Json, Names, Parameters, misplaced},
+        body::{Json, Names, Parameters, misplaced, without_bookkeeping},
         conditions::Conditions,
         failure::Failure,
         request::Asking,
@@ -103,7 +103,8 @@ pub async fn effective(
 
 /// Replaces what may be written of a tenant.
 ///
-/// What is not given falls back to its default.
+/// What is not given falls back to its default. What is read can be sent back as it is: the times and the
+/// revision are passed over, and what cannot be written must be what it was.
 #[utoipa::path(
     put, path = "/api/v1/tenants/{tenant}", operation_id = "replaceTenant", tag = "tenants",
     params(TenantName, IfMatch), request_body = TenantSpec,
@@ -115,10 +116,32 @@ pub async fn replace(
     Asking(caller): Asking,
     Names(tenant): Names<String>,
     conditions: Conditions,
-    Json(spec): Json<TenantSpec>,
+    Json(mut document): Json<Map<String, Value>>,
 ) -> Answer {
-    let precondition = &conditions.precondition;
-    changed(app.tenancy.replace_tenant(&caller, &tenant.parse()?, &spec, precondition).await?)
+    let (tenant, precondition) = (tenant.parse()?, &conditions.precondition);
+    without_bookkeeping(&mut document);
+    let unwritable = unwritable(&mut document);
+    if !unwritable.is_empty() {
+        let current = serde_json::to_value(body(app.tenancy.tenant(&tenant).await?));
+        let current = current.unwrap_or_default();
+        if let Some((name, _)) =
+            unwritable.iter().find(|(name, value)| current.get(name) != Some(value))
+        {
+            let detail =
+                "this is not written: leave it out, or as it is; states have actions of their own";
+            return Err(Failure::new(ProblemKind::Invalid, detail).at(format!("/{name}")));
+        }
+    }
+    let spec: TenantSpec = merge::parse(Value::Object(document))?;
+    changed(app.tenancy.replace_tenant(&caller, &tenant, &spec, precondition).await?)
+}
+
+/// Takes out what is shown of a tenant and cannot be written.
+fn unwritable(document: &mut Map<String, Value>) -> Vec<(&'static str, Value)> {
+    ["id", "state", "suspended_reason", "deleted_at", "purge_at"]
+        .into_iter()
+        .filter_map(|name| document.remove(name).map(|value| (name, value)))
+        .collect()
 }
 
 /// Changes some fields of a tenant.

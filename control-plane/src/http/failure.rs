@@ -86,6 +86,7 @@ impl From<Error> for Failure {
             Error::QuotaExceeded { .. } => Self::new(ProblemKind::QuotaExceeded, detail),
             Error::InUse { .. } => Self::new(ProblemKind::InUse, detail),
             Error::InvalidState { .. } => Self::new(ProblemKind::InvalidState, detail),
+            Error::IdempotencyKeyReused => Self::new(ProblemKind::IdempotencyKeyReused, detail),
             Error::PreconditionFailed { .. } => Self::new(ProblemKind::PreconditionFailed, detail),
             Error::Invalid { pointer, .. } => Self::new(ProblemKind::Invalid, detail).at(pointer),
             Error::InvalidQuery { parameter, .. } => {

@@ -36,7 +36,7 @@ pub mod client;
 pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey, RollApiKey};
 pub use audit::{AuditEntryBody, AuditQuery, AuditVerification, VerifyAuditQuery};
 pub use certificate::{CertificateBody, CertificateQuery, CreateCertificate, ReplaceCertificate};
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Exchange, Witness};
 pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
 pub use effective::{EffectiveBody, EffectiveQuery, LimitSources, LimitsInForce, Sources};

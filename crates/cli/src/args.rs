@@ -19,6 +19,7 @@ use crate::{
         plan::PlanFields,
         proxy::ProxyVerb,
         quota::QuotaVerb,
+        raw::RawRequest,
         route::RouteFields,
         subscription::SubscriptionVerb,
         tenant::TenantVerb,
@@ -64,6 +65,10 @@ pub(crate) struct Connection {
         default_value = "./tenantry-data"
     )]
     pub(crate) data_dir: PathBuf,
+
+    /// A name for this change: given again within a day, the same command does not do it twice
+    #[arg(long, global = true, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
 }
 
 /// How answers are printed.
@@ -157,6 +162,8 @@ pub(crate) enum ApiCommand {
     Logout,
     /// Show who --token is, and what it may do
     Whoami,
+    /// Any request, for what has no command yet
+    Api(RawRequest),
     /// Proxies, and what each enforces
     #[command(subcommand)]
     Proxy(ProxyVerb),

@@ -23,6 +23,7 @@ pub(crate) mod token;
 
 pub(crate) mod audit;
 pub(crate) mod proxy;
+pub(crate) mod raw;
 
 use crate::{args::ApiCommand, error::CliError, output::Answer, session::Session};
 
@@ -59,6 +60,7 @@ pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answe
         }
         ApiCommand::Whoami => session.ask(client.me()).await.map(Answer::item),
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
+        ApiCommand::Api(request) => raw::run(request, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,
     }
 }

@@ -37,7 +37,11 @@ impl Session {
             Some(token) => token.clone(),
             None => root_token(&connection.data_dir)?,
         };
-        Self::to(api.unwrap_or_else(|| DEFAULT_API.to_owned()), token.trim())
+        let mut session = Self::to(api.unwrap_or_else(|| DEFAULT_API.to_owned()), token.trim())?;
+        if let Some(key) = &connection.idempotency_key {
+            session.client = session.client.keyed(key);
+        }
+        Ok(session)
     }
 
     /// Finds the API only, for what proves itself otherwise.

@@ -8,7 +8,7 @@ use tenantry_model::Timestamp;
 use tenantry_store::Revision;
 use ulid::Ulid;
 
-use crate::{Error, Principal, SessionLife};
+use crate::{Error, Idempotency, Principal, SessionLife};
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
@@ -25,12 +25,19 @@ pub struct Caller {
     pub request_id: String,
     /// Where the request came from.
     pub source_address: Option<IpAddr>,
+    /// The name that the caller has given to the change, if it has one.
+    pub idempotency: Option<Idempotency>,
 }
 
 impl Caller {
     /// The platform itself, when it does what is due.
     pub(crate) fn system() -> Self {
-        Self { principal: Principal::System, request_id: String::new(), source_address: None }
+        Self {
+            principal: Principal::System,
+            request_id: String::new(),
+            source_address: None,
+            idempotency: None,
+        }
     }
 }
 

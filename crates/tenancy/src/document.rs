@@ -16,6 +16,7 @@ use tenantry_model::{
 use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Record, Tenancy, Versioned,
     draft::{Draft, Operation, encoded},
+    idempotency::Answer,
     layout, merge,
     tenancy::decoded,
     text,
@@ -306,6 +307,12 @@ impl Tenancy {
     ) -> Result<(), Error> {
         let operation = Delete::<D> { id: id.clone(), precondition };
         self.run(caller, &operation).await.map(drop)
+    }
+}
+
+impl<D: Document> Answer for Record<D> {
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(Self { resource: self.resource.clone().without_secrets(), ..*self })
     }
 }
 

@@ -45,6 +45,8 @@ kinds! {
     Slug = "slug",
     /// A period of a tenant's subscription ends, or its grace.
     Subscription = "subscription",
+    /// A named change is forgotten.
+    Idempotency = "idempotency",
     /// A lease of room ends.
     Lease = "lease",
     /// A session ends.
@@ -152,6 +154,7 @@ impl Tenancy {
         let caller = Caller::system();
         match due.kind {
             DueKind::Slug => self.end_reservation(&caller, due.id()?, due).await,
+            DueKind::Idempotency => self.forget_named(&caller, due).await,
             DueKind::Subscription => self.end_period(&caller, due.id::<TenantId>()?, due).await,
             DueKind::Invitation => self.end_invitation(&caller, due.id()?, due).await,
             DueKind::Session => self.sweep_session(&caller, due.id()?, due).await,

@@ -88,6 +88,12 @@ pub enum Error {
         /// What would be allowed.
         rule: &'static str,
     },
+    /// A change of this name was another one.
+    #[error(
+        "this Idempotency-Key was sent with another request; take a new one for each change, and send \
+         the very same request again under its own"
+    )]
+    IdempotencyKeyReused,
     /// It is not at the revision that was asked for.
     #[error("it is at revision {revision} now; read it again and decide anew")]
     PreconditionFailed {

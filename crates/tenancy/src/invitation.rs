@@ -5,6 +5,7 @@
 //! sent, see [`mail`](crate::mail)).
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tenantry_credentials::access_token::AccessSecret;
 use tenantry_model::{
     Email, InvitationId, KeyDigest, ResourceKind, RoleId, TenantId, Timestamp, UserId,
@@ -15,6 +16,7 @@ use crate::{
     TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
     due::{Due, DueKind},
+    idempotency::Answer,
     layout,
     mail::Letter,
     tenant::not_deleted,
@@ -59,6 +61,17 @@ pub struct InvitationRecord {
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
+}
+
+impl Answer for InvitationRecord {
+    /// Without the digest, which is kept for as long as the invitation and no longer.
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        let mut kept = serde_json::to_value(self)?;
+        if let Some(digest) = kept.get_mut("digest") {
+            *digest = "0".repeat(64).into();
+        }
+        Ok(kept)
+    }
 }
 
 /// Who is invited to be what.

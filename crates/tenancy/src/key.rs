@@ -5,6 +5,7 @@ mod used;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_credentials::api_key::ApiKeySecret;
 use tenantry_model::{
@@ -14,6 +15,7 @@ use tenantry_model::{
 use crate::{
     ApiKeyRecord, Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
+    idempotency::Answer,
     layout, merge,
     tenant::not_deleted,
     text,
@@ -26,11 +28,33 @@ const KIND: ResourceKind = ResourceKind::ApiKey;
 const HINT_CHARACTERS: usize = 8;
 
 /// A key that was just made, with its secret.
+#[derive(Serialize, Deserialize)]
 pub struct CreatedKey {
     /// What is stored.
     pub record: ApiKeyRecord,
-    /// What is not.
-    pub secret: ApiKeySecret,
+    /// What is not; none where the request was sent before, and was answered with the secret then.
+    #[serde(skip)]
+    pub secret: Option<ApiKeySecret>,
+}
+
+impl Answer for CreatedKey {
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        Ok(without_digest(serde_json::to_value(self)?, "/record/resource/digest"))
+    }
+}
+
+impl Answer for ApiKeyRecord {
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        Ok(without_digest(serde_json::to_value(self)?, "/resource/digest"))
+    }
+}
+
+/// A digest is kept for as long as its key and no longer.
+fn without_digest(mut kept: Value, pointer: &str) -> Value {
+    if let Some(digest) = kept.pointer_mut(pointer) {
+        *digest = "0".repeat(64).into();
+    }
+    kept
 }
 
 impl fmt::Debug for CreatedKey {
@@ -197,7 +221,7 @@ fn made(
         created_at: now,
         updated_at: None,
     };
-    CreatedKey { record, secret }
+    CreatedKey { record, secret: Some(secret) }
 }
 
 /// The record of a fresh key and what finds it.

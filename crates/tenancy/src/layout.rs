@@ -13,6 +13,7 @@
 //! | `count/{tenant}.{meter}` | how much of a meter is taken |
 //! | `reservation/{id}` | room that was given for a while |
 //! | `due/{time}/{kind}/{id}` | empty; at this time something is to be done |
+//! | `idempotency/{digest}` | what a change was answered that a client had named |
 //! | `purged/{tenant}` | what is left of a purged tenant |
 //! | `audit/{order}` | an audit entry; the order is inverted, so the newest comes first |
 //! | `chain/{sequence}` | the link of the hash chain to one audit entry |
@@ -124,6 +125,16 @@ pub(crate) fn due(at: Timestamp, kind: &str, id: &str) -> String {
 }
 
 /// What is left of a purged tenant.
+/// What a named change was answered.
+pub(crate) fn idempotency(name: &str) -> String {
+    format!("idempotency/{name}")
+}
+
+/// That a named change concerned a tenant; it goes with the tenant.
+pub(crate) fn idempotency_of(tenant: TenantId, name: &str) -> String {
+    format!("{}idempotency/{name}", all_owned(tenant))
+}
+
 pub(crate) fn purged(tenant: TenantId) -> String {
     format!("{PURGED}{tenant}")
 }

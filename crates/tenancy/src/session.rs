@@ -10,6 +10,7 @@ use tenantry_credentials::{access_token::AccessSecret, password::PasswordHash};
 use tenantry_model::{Email, KeyDigest, OperatorId, Permissions, SessionId, Timestamp};
 use tenantry_store::Batch;
 
+use crate::idempotency::Answer;
 use crate::{
     Caller, Credential, Error, Principal, Tenancy, Versioned,
     draft::{Draft, Operation, encoded},
@@ -54,12 +55,16 @@ pub struct SessionRecord {
 }
 
 /// A session that was just made, with its secret.
+#[derive(Serialize, Deserialize)]
 pub struct CreatedSession {
     /// What is stored.
     pub record: SessionRecord,
-    /// What is not.
-    pub secret: AccessSecret,
+    /// What is not; none where the request was sent before, and was answered with the secret then.
+    #[serde(skip)]
+    pub secret: Option<AccessSecret>,
 }
+
+impl Answer for CreatedSession {}
 
 impl fmt::Debug for CreatedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -211,7 +216,7 @@ impl Operation for Create<'_> {
         let holder = layout::operator(self.operator);
         Ok(Draft::about("session.create", holder.clone(), None, record)
             .shown_after()?
-            .answering(|record| CreatedSession { record, secret })
+            .answering(|record| CreatedSession { record, secret: Some(secret) })
             .unchanged(holder, operator.revision)
             .absent(key.clone())
             .due(&Due::new(ends_at, DueKind::Session, secret_digest))

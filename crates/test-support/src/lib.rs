@@ -8,6 +8,7 @@
 )]
 
 mod certificates;
+mod contract;
 mod eventually;
 mod origin;
 mod platform;
@@ -19,6 +20,7 @@ mod smtp;
 mod tls;
 
 pub use certificates::{Authority, Issued};
+pub use contract::{Contract, api_client};
 pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
 pub use platform::{Platform, json};

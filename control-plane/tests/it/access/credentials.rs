@@ -119,7 +119,7 @@ async fn nobody_gives_what_they_do_not_have() {
         .create(&serde_json::from_value(narrow).unwrap())
         .await
         .unwrap();
-    let narrow = &narrow.secret;
+    let narrow = narrow.secret.as_deref().unwrap();
     let operator = r#"{"name":"Eve","email":"eve@example.com","roles":["owner"]}"#;
     let made = server.send_as(narrow, "POST /api/v1/operators", "", operator).await;
     assert_eq!(made.status, 403, "{}", made.body);

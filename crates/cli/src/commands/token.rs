@@ -94,7 +94,12 @@ pub(super) async fn run(verb: &TokenVerb, session: &Session) -> Result<Answer, C
                     session.ask(client.tenant_tokens(tenant).create(&body)).await?
                 }
             };
-            Ok(Answer::Secret { item: value(&created), secret: created.secret })
+            let item = value(&created);
+            // Without one, the command was given before, under the same idempotency key.
+            Ok(match created.secret {
+                Some(secret) => Answer::Secret { item, secret },
+                None => Answer::Item(item),
+            })
         }
         TokenVerb::List { holder, listing } => match holder.either() {
             Ok(operator) => {

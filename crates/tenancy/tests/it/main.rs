@@ -3,6 +3,7 @@
 
 mod chain;
 mod groups;
+mod idempotency;
 mod invitations;
 mod keys;
 mod life;

@@ -54,7 +54,12 @@ pub(crate) struct Platform {
 }
 
 pub(crate) fn caller() -> Caller {
-    Caller { principal: Principal::Root, request_id: "test".to_owned(), source_address: None }
+    Caller {
+        principal: Principal::Root,
+        request_id: "test".to_owned(),
+        source_address: None,
+        idempotency: None,
+    }
 }
 
 pub(crate) fn parsed<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> T {

@@ -1,6 +1,6 @@
 //! What is written, and that it is written whole.
 
-use tenantry_tenancy::{Error, PageRequest, TenantFilter};
+use tenantry_tenancy::{Caller, Error, Idempotency, PageRequest, TenantFilter};
 
 use crate::platform::{Platform, caller, named, new_tenant};
 
@@ -31,7 +31,9 @@ async fn the_most_domains_fit_one_commit() {
     let many = platform.tenancy.create_tenant(&caller(), new_tenant("many", &hosts)).await;
     assert!(matches!(many, Err(Error::Invalid { pointer, .. }) if pointer == "/domains"));
     hosts.pop();
-    platform.tenancy.create_tenant(&caller(), new_tenant("many", &hosts)).await.unwrap();
+    let idempotency = Some(Idempotency::new("root", "many", &[]));
+    let caller = Caller { idempotency, ..caller() };
+    platform.tenancy.create_tenant(&caller, new_tenant("many", &hosts)).await.unwrap();
 }
 
 #[tokio::test]
