@@ -128,6 +128,8 @@ async fn rows_hold_no_secrets_and_answer_without_them() {
         tenant_claim: None,
         jwks: Some(json!({"keys": [{"kty": "oct", "alg": "HS256", "k": shared}]})),
         jwks_url: None,
+        scope_claim: None,
+        roles_claim: None,
     };
     let issuer =
         tenancy.create_issuer(&keyed("issuer", ""), Some(&tenant), new_issuer()).await.unwrap();
