@@ -14,8 +14,13 @@ pub(crate) struct RawRequest {
     /// The path behind /api/v1, with its query, such as /tenants?limit=10
     pub(crate) path: String,
     /// The body, as JSON
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = json)]
     pub(crate) body: Option<Value>,
+}
+
+/// Not left to clap, which would take any text for a JSON string.
+fn json(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 pub(super) async fn run(request: &RawRequest, session: &Session) -> Result<Answer, CliError> {
