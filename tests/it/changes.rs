@@ -189,7 +189,7 @@ async fn a_hundred_changes_under_load_fail_no_request() {
                 let tenant: CreateTenant = body(json!({
                     "slug": format!("t{number}"), "name": "T", "plan": "pro", "domains": [format!("t{number}.example")],
                 }));
-                api.tenants().create(&tenant).await.unwrap().revision
+                api.tenants().create(&tenant).await.unwrap().tenant.revision
             }
             1 => {
                 api.tenants()

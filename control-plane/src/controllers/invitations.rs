@@ -141,7 +141,7 @@ fn parsed(id: &str) -> Result<InvitationId, Error> {
     id.parse().map_err(|_| Error::not_found("invitation", id))
 }
 
-fn body(record: Versioned<InvitationRecord>) -> InvitationBody {
+pub(super) fn body(record: Versioned<InvitationRecord>) -> InvitationBody {
     let InvitationRecord {
         id,
         tenant,

@@ -122,7 +122,7 @@ impl Server {
             "pro".parse().unwrap(),
         ));
         tenant.start.domains = domains.iter().map(|host| host.parse().unwrap()).collect();
-        self.client.tenants().create(&tenant).await.unwrap().revision
+        self.client.tenants().create(&tenant).await.unwrap().tenant.revision
     }
 
     /// One request with the root token and a JSON body.

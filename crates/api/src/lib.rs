@@ -56,7 +56,7 @@ pub use quota::{
 };
 pub use subscription::{CancelSubscription, PutSubscription, SubscriptionBody};
 pub use tenant::{
-    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, PurgeTenant, SuspendTenant,
-    TenantBody, TenantQuery, TenantStart,
+    CreateTenant, CreatedTenant, DeleteTenantQuery, DeletionCertificateBody, FirstAdmin,
+    PurgeTenant, SuspendTenant, TenantBody, TenantQuery, TenantStart,
 };
 pub use token::{CreateTenantToken, CreateToken, CreatedToken, TokenBody};

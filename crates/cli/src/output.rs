@@ -20,6 +20,8 @@ pub(crate) enum Answer {
     Item(Value),
     /// A thing that holds what is shown this once.
     Secret { item: Value, secret: String },
+    /// Something new, and what to do with it.
+    Onboarded { item: Value, secret: Option<String>, next: Vec<String> },
     /// It was done, and there is nothing to show.
     Done(String),
     /// A text for people, and the same for programs.
@@ -63,8 +65,16 @@ impl Answer {
             Self::Item(item) => details(item),
             Self::Secret { item, secret } => format!(
                 "{}\n\nSecret, shown only this once:\n\n  {secret}\n",
-                details(&without_secret(item))
+                details(&without_members(item, &["secret"]))
             ),
+            Self::Onboarded { item, secret, next } => {
+                let secret = secret.as_ref().map(|secret| {
+                    format!("\n\nSecret of the key, shown only this once:\n\n  {secret}")
+                });
+                let shown = details(&without_members(item, &["key"]));
+                let next = next.join("\n  ");
+                format!("{shown}{}\n\nNext:\n\n  {next}", secret.unwrap_or_default())
+            }
             Self::Done(text) | Self::Text { text, .. } => text.clone(),
             Self::Nothing => String::new(),
         }
@@ -73,7 +83,9 @@ impl Answer {
     fn json(&self) -> Value {
         match self {
             Self::List { items, .. } => items.clone(),
-            Self::Item(item) | Self::Secret { item, .. } => item.clone(),
+            Self::Item(item) | Self::Secret { item, .. } | Self::Onboarded { item, .. } => {
+                item.clone()
+            }
             Self::Done(text) => json!({"done": text}),
             Self::Text { json, .. } => json.clone(),
             Self::Nothing => Value::Null,
@@ -99,10 +111,10 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}")
 }
 
-fn without_secret(item: &Value) -> Value {
+fn without_members(item: &Value, names: &[&str]) -> Value {
     let mut item = item.clone();
     if let Value::Object(fields) = &mut item {
-        fields.remove("secret");
+        fields.retain(|name, _| !names.contains(&name.as_str()));
     }
     item
 }

@@ -50,7 +50,7 @@ impl Answer for ApiKeyRecord {
 }
 
 /// A digest is kept for as long as its key and no longer.
-fn without_digest(mut kept: Value, pointer: &str) -> Value {
+pub(crate) fn without_digest(mut kept: Value, pointer: &str) -> Value {
     if let Some(digest) = kept.pointer_mut(pointer) {
         *digest = "0".repeat(64).into();
     }
@@ -186,8 +186,8 @@ impl Operation for Create<'_> {
         let made = made(tenancy, tenant, &self.key, None);
         let id = made.record.resource.id.to_string();
         let target = (KIND, id.as_str());
-        let draft = Draft::new("key.create", target, Some(tenant), made.record).shown_after()?;
-        let draft = with_rows(draft, |record| record)?;
+        let draft = Draft::new("key.create", target, Some(tenant), made.record.clone());
+        let draft = with_rows(draft.shown_after()?, &made.record)?;
         Ok(draft
             .answering(|record| CreatedKey { record, secret: made.secret })
             .unchanged(layout::record(ResourceKind::Tenant, tenant), owner.revision))
@@ -225,11 +225,25 @@ fn made(
 }
 
 /// The record of a fresh key and what finds it.
-fn with_rows<T>(
+/// Adds to the draft that makes a tenant that its first key is made, too. The audit entry is the tenant's.
+pub(crate) fn first<T>(
+    tenancy: &Tenancy,
     draft: Draft<T>,
-    record: impl FnOnce(&T) -> &ApiKeyRecord,
-) -> Result<Draft<T>, Error> {
-    let record = record(&draft.value);
+    tenant: TenantId,
+    spec: &KeySpec,
+) -> Result<(Draft<T>, CreatedKey), Error> {
+    let placed = |error| match error {
+        Error::Invalid { pointer, detail } => Error::invalid(format!("/key{pointer}"), detail),
+        other => other,
+    };
+    check(spec).map_err(placed)?;
+    still_ahead(spec.expires_at, tenancy.now()).map_err(placed)?;
+    let made = made(tenancy, tenant, spec, None);
+    let draft = with_rows(draft, &made.record)?;
+    Ok((draft, made))
+}
+
+fn with_rows<T>(draft: Draft<T>, record: &ApiKeyRecord) -> Result<Draft<T>, Error> {
     let ApiKey { id, tenant, digest, .. } = &record.resource;
     let (json, digest) = (encoded("key", record)?, layout::key_digest(digest));
     let (id, owned) = (id.to_string(), layout::owned(Some(*tenant), KIND));

@@ -90,6 +90,6 @@ pub use role::{RoleRecord, RoleSpec};
 pub use session::{CreatedSession, SessionLife, SessionRecord};
 pub use tenancy::Tenancy;
 pub use tenant::subscription::{Subscription, SubscriptionAction, SubscriptionSpec};
-pub use tenant::{NewTenant, TenantFilter, TenantRef, Transition};
+pub use tenant::{CreatedTenant, NewTenant, TenantFilter, TenantRef, Transition};
 pub use token::{CreatedToken, NewToken, TenantGrant, TokenHolder, TokenRecord};
 pub use user::{UserRecord, UserSpec};

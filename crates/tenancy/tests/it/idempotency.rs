@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tenantry_model::KeySpec;
 use tenantry_tenancy::{
-    Caller, Error, Idempotency, NewIssuer, Precondition, Transition, idempotency::KEPT,
+    Caller, Error, Idempotency, NewIssuer, Precondition, Transition, Versioned, idempotency::KEPT,
 };
 
 use crate::platform::{Platform, caller, named, new_tenant, parsed};
@@ -29,7 +29,8 @@ async fn of_twenty_at_once_one_has_an_effect() {
             tokio::spawn(async move {
                 let caller = keyed("one", "create acme");
                 let made = tenancy.create_tenant(&caller, new_tenant("acme", &["a.b"])).await;
-                (made.unwrap(), is_replayed(&caller))
+                let Versioned { value, revision } = made.unwrap();
+                (Versioned { value: value.record, revision }, is_replayed(&caller))
             })
         })
         .collect();

@@ -72,6 +72,8 @@ pub(crate) fn new_tenant(slug: &str, domains: &[&str]) -> NewTenant {
         spec,
         domains: domains.iter().map(|host| host.parse().unwrap()).collect(),
         state: TenantState::Active,
+        key: None,
+        invitation: None,
     }
 }
 
@@ -115,7 +117,8 @@ impl Platform {
     }
 
     pub(crate) async fn create_tenant(&self, slug: &str) -> Versioned<TenantRecord> {
-        self.tenancy.create_tenant(&caller(), new_tenant(slug, &[])).await.unwrap()
+        let made = self.tenancy.create_tenant(&caller(), new_tenant(slug, &[])).await.unwrap();
+        Versioned { value: made.value.record, revision: made.revision }
     }
 
     /// The newest first.
