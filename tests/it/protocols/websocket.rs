@@ -9,6 +9,7 @@ use tokio_tungstenite::{
     tungstenite::{
         Error, Message,
         client::IntoClientRequest as _,
+        error::ProtocolError,
         handshake::server::{Request, Response},
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
@@ -58,11 +59,22 @@ pub(super) async fn try_open(edge: &Edge, over: Over, path: &str) -> Result<Sock
     Ok(socket)
 }
 
-/// Opens one, and is greeted.
+/// Opens one, and is greeted. Pingora now and then ends a socket whose server switches protocols before
+/// the proxy has looked at the end of the request (ARCHITECTURE.md, known limits); as clients do, it is
+/// then opened anew. Once greeted, nothing may end it.
 pub(super) async fn open(edge: &Edge, over: Over, path: &str) -> Socket {
-    let mut socket = try_open(edge, over, path).await.unwrap();
-    assert_eq!(next(&mut socket).await, Message::text("hello"));
-    socket
+    for _ in 0..5 {
+        let mut socket = try_open(edge, over, path).await.unwrap();
+        match tokio::time::timeout(DEADLINE, socket.next()).await.unwrap() {
+            Some(Ok(greeting)) => {
+                assert_eq!(greeting, Message::text("hello"));
+                return socket;
+            }
+            Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("no socket was greeted");
 }
 
 pub(super) async fn next(socket: &mut Socket) -> Message {
