@@ -20,5 +20,6 @@ pub mod tokens;
 pub mod users;
 
 pub mod description;
+pub mod desired;
 pub mod distribution;
 pub mod health;

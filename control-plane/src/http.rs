@@ -9,3 +9,4 @@ pub mod guard;
 pub mod request;
 pub mod response;
 mod unique;
+pub mod yaml;

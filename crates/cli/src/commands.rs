@@ -18,12 +18,22 @@ pub(crate) mod subscription;
 pub(crate) mod tenant;
 
 pub(crate) mod audit;
+pub(crate) mod desired;
 pub(crate) mod proxy;
 
-use crate::{args::ApiCommand, error::CliError, output::Answer, session::Session};
+use crate::{
+    args::{ApiCommand, Format},
+    error::CliError,
+    output::Answer,
+    session::Session,
+};
 
 /// Does what was asked.
-pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answer, CliError> {
+pub(crate) async fn run(
+    command: &ApiCommand,
+    output: Format,
+    session: &Session,
+) -> Result<Answer, CliError> {
     let client = &session.client;
     match command {
         ApiCommand::Tenant(verb) => tenant::run(verb, session).await,
@@ -43,6 +53,9 @@ pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answe
         ApiCommand::Certificate(verb) => certificate::run(verb, session).await,
         ApiCommand::Issuer(verb) => issuer::run(verb, session).await,
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
+        ApiCommand::Export(export) => desired::export(export, output, session).await,
+        ApiCommand::Diff(diff) => desired::diff(diff, session).await,
+        ApiCommand::Apply(apply) => desired::apply(apply, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,
     }
 }

@@ -25,11 +25,11 @@ const MAX_ATTEMPTS: usize = 16;
 /// Every operation of the platform. The other modules of this crate add them, each for its kind.
 pub struct Tenancy {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) identifiers: Identifiers,
-    pub(crate) master_keys: MasterKeys,
+    pub(crate) identifiers: Arc<Identifiers>,
+    pub(crate) master_keys: Arc<MasterKeys>,
     pub(crate) terms: Terms,
-    pub(crate) settings: Settings,
-    pub(crate) turns: Turns,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) turns: Arc<Turns>,
     clock: Arc<dyn Clock>,
 }
 
@@ -41,14 +41,15 @@ impl Tenancy {
         clock: Arc<dyn Clock>,
         random: Box<dyn CryptoRng + Send>,
     ) -> Self {
-        let (identifiers, master_keys) = (Identifiers::new(random), MasterKeys::none());
+        let (identifiers, master_keys) =
+            (Arc::new(Identifiers::new(random)), Arc::new(MasterKeys::none()));
         Self {
             store,
             identifiers,
             master_keys,
             terms: Terms::default(),
-            settings: Settings::new(),
-            turns: Turns::new(),
+            settings: Arc::new(Settings::new()),
+            turns: Arc::new(Turns::new()),
             clock,
         }
     }
@@ -62,7 +63,20 @@ impl Tenancy {
     /// With master keys to seal secrets under. Without any, secrets that must be sealed are refused.
     #[must_use]
     pub fn with_master_keys(self, master_keys: MasterKeys) -> Self {
-        Self { master_keys, ..self }
+        Self { master_keys: Arc::new(master_keys), ..self }
+    }
+
+    /// The same on another store.
+    pub(crate) fn on(&self, store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            identifiers: Arc::clone(&self.identifiers),
+            master_keys: Arc::clone(&self.master_keys),
+            terms: self.terms,
+            settings: Arc::clone(&self.settings),
+            turns: Arc::clone(&self.turns),
+            clock: Arc::clone(&self.clock),
+        }
     }
 
     /// The settings that tenants can have: the JSON Schema of each key.
