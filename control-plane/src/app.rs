@@ -4,13 +4,13 @@ use std::{
     fs::{self, DirBuilder},
     io,
     net::SocketAddr,
+    num::NonZeroU32,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use axum::serve::ListenerExt as _;
 use tenantry_store::{OpenError, OpenOptions, SledStore, Store, StoreId};
 use tenantry_tenancy::{Clock, Tenancy};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -19,16 +19,22 @@ use crate::{
     Bootstrap, Random,
     addresses::Addresses,
     compaction,
+    courier::{self, Courier},
     distributor::{self, Distributor, Nodes},
     http::{
         attempts::Attempts,
+        body::BodyTimeout,
+        cors::Origin,
         denials::{self, Denials},
+        idempotency::InProgress,
+        rate::{Rate, RateLimiter},
     },
     master_key,
     metrics::Metrics,
     notary,
     passwords::Passwords,
     reconciler, router,
+    serve::serve,
     token::Token,
 };
 
@@ -44,9 +50,14 @@ pub struct App {
     pub(crate) root_token: Token,
     pub(crate) node_token: Token,
     pub(crate) heartbeat: Duration,
+    pub(crate) in_progress: Arc<InProgress>,
+    pub(crate) rate_limiter: RateLimiter,
+    pub(crate) body_timeout: BodyTimeout,
+    pub(crate) cors_origins: Vec<Origin>,
     pub(crate) passwords: Passwords,
     pub(crate) attempts: Attempts,
     pub(crate) denials: Denials,
+    pub(crate) courier: Courier,
     /// Becomes true when the process is to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -78,6 +89,9 @@ pub enum StartError {
         /// What is wrong with it.
         source: io::Error,
     },
+    /// The way that mail is to be sent cannot be used.
+    #[error("cannot send mail: {0}")]
+    Mail(String),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -119,6 +133,7 @@ impl App {
         clock: Arc<dyn Clock>,
         random: Random,
     ) -> Result<Running, StartError> {
+        let rate_limiter = rate_limiter(&bootstrap);
         let (data_dir, terms) = (bootstrap.data_dir.clone(), bootstrap.terms());
         create_private(&data_dir)?;
         let store = open(&data_dir, &bootstrap, &random).await?;
@@ -129,6 +144,9 @@ impl App {
             bootstrap.master_key_file.as_deref(),
         )
         .map_err(|source| StartError::MasterKey { file: bootstrap.master_key_file, source })?;
+        let courier =
+            Courier::new(&bootstrap.mail_url, &bootstrap.mail_from, data_dir.join("mail"))
+                .map_err(StartError::Mail)?;
         let api = listen("API", bootstrap.api_addr).await?;
         let distribution = listen("distribution", bootstrap.distribution_addr).await?;
         let addresses = Addresses {
@@ -142,7 +160,8 @@ impl App {
         let app = Arc::new(Self {
             tenancy: Tenancy::new(Arc::clone(&shared), Arc::clone(&clock), random.fork())
                 .with_master_keys(master_keys)
-                .with_terms(terms),
+                .with_terms(terms)
+                .with_invitation_url(bootstrap.invitation_url),
             store: Arc::clone(&shared),
             distributor: Arc::new(Distributor::new()),
             nodes: Arc::new(Nodes::new()),
@@ -152,9 +171,14 @@ impl App {
             root_token: root_token.clone(),
             node_token: node_token.clone(),
             heartbeat,
+            in_progress: Arc::default(),
+            rate_limiter,
+            body_timeout: BodyTimeout(seconds(bootstrap.request_body_seconds)),
+            cors_origins: bootstrap.cors_origins,
             passwords: Passwords::new(),
             attempts: Attempts::default(),
             denials: Denials::default(),
+            courier,
             stopping: stopping.clone(),
         });
         let follower =
@@ -164,14 +188,16 @@ impl App {
             u64::from(bootstrap.kept_revisions.get()),
             stopping.clone(),
         );
+        let head_timeout = seconds(bootstrap.request_head_seconds);
         let tasks = vec![
             tokio::spawn(follower),
             tokio::spawn(compaction),
+            tokio::spawn(courier::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(denials::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(notary::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(reconciler::run(Arc::clone(&app), stopping.clone())),
-            serve(api, router::api(Arc::clone(&app)), stopping.clone()),
-            serve(distribution, router::distribution(app), stopping),
+            serve(api, router::api(Arc::clone(&app)), head_timeout, stopping.clone()),
+            serve(distribution, router::distribution(app), head_timeout, stopping),
         ];
         addresses
             .write(&data_dir)
@@ -265,26 +291,17 @@ fn bound(
     listener.local_addr().map_err(|source| StartError::Listen { what, address, source })
 }
 
-fn serve(
-    listener: TcpListener,
-    router: axum::Router,
-    mut stopping: watch::Receiver<bool>,
-) -> JoinHandle<()> {
-    // A delta is a few small writes. Held back until the one before is acknowledged, as TCP does by
-    // itself, each would reach the proxies some 40 ms late.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move {
-        let stopped = async move {
-            // An error means that whoever would say so is gone, which says the same.
-            let _ = stopping.wait_for(|stop| *stop).await;
-        };
-        if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "a listener failed");
-        }
-    })
+fn seconds(seconds: NonZeroU32) -> Duration {
+    Duration::from_secs(u64::from(seconds.get()))
+}
+
+fn rate_limiter(bootstrap: &Bootstrap) -> RateLimiter {
+    let rate = |per_second: NonZeroU32, burst: NonZeroU32| Rate {
+        per_second: per_second.get(),
+        burst: burst.get(),
+    };
+    RateLimiter::new(
+        rate(bootstrap.api_requests_per_second, bootstrap.api_requests_burst),
+        rate(bootstrap.anonymous_requests_per_second, bootstrap.anonymous_requests_burst),
+    )
 }

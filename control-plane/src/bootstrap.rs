@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use tenantry_telemetry::LogFormat;
 use tenantry_tenancy::{SessionLife, Terms};
 
-use crate::{master_key::MasterKeyText, token::Token};
+use crate::{courier::MailUrl, http::cors::Origin, master_key::MasterKeyText, token::Token};
 
 const DEFAULTS: &str = include_str!("../../config/control-plane.toml");
 const PREFIX: &str = "TENANTRY_";
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 12] = [
     "data_dir",
     "api_addr",
     "distribution_addr",
@@ -29,17 +29,29 @@ const TEXTS: [&str; 9] = [
     "node_token",
     "master_key",
     "master_key_file",
+    "mail_url",
+    "mail_from",
+    "invitation_url",
 ];
-const NUMBERS: [&str; 8] = [
+const NUMBERS: [&str; 15] = [
     "heartbeat_seconds",
     "shutdown_seconds",
     "store_cache_mib",
     "kept_revisions",
     "session_idle_minutes",
     "session_hours",
+    "invitation_days",
     "retention_days",
     "slug_reserved_days",
+    "api_requests_per_second",
+    "api_requests_burst",
+    "anonymous_requests_per_second",
+    "anonymous_requests_burst",
+    "request_head_seconds",
+    "request_body_seconds",
 ];
+/// Given as text with commas.
+const LISTS: [&str; 1] = ["cors_origins"];
 
 /// How this process is to run. See `config/control-plane.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,8 +73,30 @@ pub struct Bootstrap {
     pub shutdown_seconds: NonZeroU32,
     /// Memory for pages of the store.
     pub store_cache_mib: NonZeroU32,
+    /// How often a principal may ask.
+    pub api_requests_per_second: NonZeroU32,
+    /// How many requests of a principal may come at once.
+    pub api_requests_burst: NonZeroU32,
+    /// How often an address may ask without a valid token.
+    pub anonymous_requests_per_second: NonZeroU32,
+    /// How many requests of an address may come at once without a valid token.
+    pub anonymous_requests_burst: NonZeroU32,
+    /// How long the head of a request may take to arrive.
+    pub request_head_seconds: NonZeroU32,
+    /// How long the body of a request may take to arrive.
+    pub request_body_seconds: NonZeroU32,
+    /// Whose pages may use the API.
+    pub cors_origins: Vec<Origin>,
     /// How many of the newest revisions a proxy can resume from.
     pub kept_revisions: NonZeroU32,
+    /// For how many days an invitation can be accepted.
+    pub invitation_days: NonZeroU32,
+    /// Where mail goes.
+    pub mail_url: MailUrl,
+    /// Who it comes from.
+    pub mail_from: String,
+    /// Where a letter of invitation leads.
+    pub invitation_url: String,
     /// After how long without use a session ends.
     pub session_idle_minutes: NonZeroU32,
     /// After how long a session ends.
@@ -128,6 +162,7 @@ impl Bootstrap {
             retention: days(self.retention_days),
             slug_reserve: days(self.slug_reserved_days),
             sessions: self.session_life(),
+            invitations: Duration::from_secs(u64::from(self.invitation_days.get()) * 86_400),
         }
     }
 
@@ -149,6 +184,9 @@ impl Bootstrap {
             };
             if TEXTS.contains(&field.as_str()) {
                 figment = figment.merge(Serialized::default(&field, value));
+            } else if LISTS.contains(&field.as_str()) {
+                let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+                figment = figment.merge(Serialized::default(&field, parts.collect::<Vec<_>>()));
             } else if NUMBERS.contains(&field.as_str()) {
                 let number: u32 = value.parse().map_err(|_| {
                     Box::new(figment::Error::from(format!("{variable} is not a number: {value:?}")))

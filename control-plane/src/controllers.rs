@@ -10,6 +10,7 @@ pub mod issuers;
 pub mod keys;
 
 pub mod audit;
+pub mod invitations;
 pub mod members;
 pub mod operators;
 pub mod proxies;

@@ -3,9 +3,12 @@
 pub mod attempts;
 pub mod body;
 pub mod conditions;
+pub mod cors;
 pub mod denials;
 pub mod failure;
 pub mod guard;
+pub mod idempotency;
+pub mod rate;
 pub mod request;
 pub mod response;
 mod unique;

@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod bootstrap;
+pub mod courier;
 pub mod master_key;
 pub mod passwords;
 pub mod random;
@@ -27,6 +28,7 @@ pub mod notary;
 pub mod reconciler;
 
 mod addresses;
+mod serve;
 
 pub use app::{App, Running, StartError};
 pub use bootstrap::{Arguments, Bootstrap};

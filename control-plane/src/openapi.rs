@@ -22,9 +22,10 @@ use tenantry_model::Permissions;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub use parameters::{
-    CertificateName, DomainName, FeatureName, GroupName, IfMatch, IssuerName, KeyName, MemberName,
-    MergePatch, OperatorName, OperatorTokenName, PlanName, PurgedTenantName, QuotaName, RoleName,
-    RouteName, SharedIssuerName, TenantName, TenantTokenName, UpstreamName, UserName,
+    CertificateName, DomainName, FeatureName, GroupName, IfMatch, InvitationName, IssuerName,
+    KeyName, MemberName, MergePatch, OperatorName, OperatorTokenName, PlanName, PurgedTenantName,
+    QuotaName, RoleName, RouteName, SharedIssuerName, TenantName, TenantTokenName, UpstreamName,
+    UserName,
 };
 
 const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what they are built on.\n\n\
@@ -47,7 +48,7 @@ const TAGS: &[(&str, &str)] = &[
     ("upstreams", "Named groups of servers."),
     ("routes", "Which requests go to which upstream."),
     ("certificates", "What proxies prove themselves with."),
-    ("members", "Who may act for a tenant: members, roles, access tokens."),
+    ("members", "Who may act for a tenant: members, roles, invitations, access tokens."),
     ("users", "People, in as many tenants as they like."),
     ("operators", "Who runs the platform, and access tokens for it."),
     ("sessions", "How an operator logs in, and who asks."),

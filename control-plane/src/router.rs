@@ -16,10 +16,10 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, desired, distribution, documents, domains, health,
-        issuers, keys, members, operators, proxies, quotas, roles, sessions, subscriptions,
-        tenants, tokens, users,
+        invitations, issuers, keys, members, operators, proxies, quotas, roles, sessions,
+        subscriptions, tenants, tokens, users,
     },
-    http::{failure, guard, request},
+    http::{cors, failure, guard, idempotency, request},
     metrics,
     openapi::{self, Document},
 };
@@ -35,12 +35,19 @@ const MAX_REPORT_BYTES: usize = 4 << 20;
 pub fn api(app: Arc<App>) -> Router {
     let (router, collected) = operations().split_for_parts();
     let document = Arc::new(Document::of(collected));
-    let router =
-        router.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).layer(Extension(Arc::clone(&document)));
-    surrounded(router, Arc::clone(&app))
+    let router = router
+        .layer(from_fn_with_state(Arc::clone(&app), idempotency::named))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(Extension(app.body_timeout))
+        .layer(Extension(Arc::clone(&document)));
+    let router = surrounded(router, Arc::clone(&app))
         .layer(from_fn_with_state((Arc::clone(&app), document), guard::guard))
-        .layer(from_fn_with_state(Arc::clone(&app), request::identify))
-        .with_state(app)
+        .layer(from_fn_with_state(Arc::clone(&app), request::identify));
+    let router = match app.cors_origins.as_slice() {
+        [] => router,
+        origins => router.layer(cors::allowing(origins)),
+    };
+    router.with_state(app)
 }
 
 /// The OpenAPI document of the API.
@@ -132,6 +139,10 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tokens::get_of_tenant, tokens::delete_of_tenant))
         .routes(routes!(members::list, members::create))
         .routes(routes!(members::get, members::change, members::delete))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::get, invitations::delete))
+        .routes(routes!(invitations::resend))
+        .routes(routes!(invitations::accept))
         .routes(routes!(roles::list, roles::create))
         .routes(routes!(roles::get, roles::replace, roles::delete))
         .routes(routes!(users::list, users::create))
@@ -163,7 +174,8 @@ pub fn distribution(app: Arc<App>) -> Router {
     let router = Router::new()
         .route(STREAM_PATH, get(distribution::stream))
         .route(STATUS_PATH, post(distribution::status))
-        .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES));
+        .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES))
+        .layer(Extension(app.body_timeout));
     surrounded(router, Arc::clone(&app))
         .layer(from_fn_with_state(Arc::clone(&app), guard::node))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))

@@ -74,7 +74,7 @@ async fn a_roll_out_is_the_same_everywhere_and_killed_for_all() {
             "slug": format!("t{number}"), "name": "T", "plan": "pro", "auth": "none",
             "domains": [format!("t{number}.example")],
         });
-        last = api.tenants().create(&body::<CreateTenant>(tenant)).await.unwrap().revision;
+        last = api.tenants().create(&body::<CreateTenant>(tenant)).await.unwrap().tenant.revision;
     }
     platform.enforced(last).await;
     let mut before = Vec::new();

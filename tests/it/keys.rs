@@ -23,8 +23,8 @@ async fn networks_switch_and_limits_of_a_key() {
     let ask = async |secret: &str, client: &str| {
         platform.get("acme.example", "/").key(secret).header(from, client).send().await
     };
-    assert_eq!(ask(&near.secret, "192.0.2.7").await.status, 200);
-    let refused = ask(&near.secret, "192.0.3.7").await;
+    assert_eq!(ask(near.secret.as_deref().unwrap(), "192.0.2.7").await.status, 200);
+    let refused = ask(near.secret.as_deref().unwrap(), "192.0.3.7").await;
     assert_eq!((refused.status, refused.problem().as_str()), (403, "ip-denied"));
     assert_eq!(ask(&plain, "192.0.3.7").await.status, 200);
 
@@ -34,17 +34,20 @@ async fn networks_switch_and_limits_of_a_key() {
         platform.enforced(changed.revision).await;
     };
     change(json!({"allowed_networks": null, "enabled": false})).await;
-    assert_eq!(ask(&near.secret, "192.0.3.7").await.problem(), "credential-invalid");
+    assert_eq!(
+        ask(near.secret.as_deref().unwrap(), "192.0.3.7").await.problem(),
+        "credential-invalid"
+    );
     let limit = json!({"name": "own", "quota": 2, "window_seconds": 3600});
     change(json!({"enabled": true, "rate_limits": [limit]})).await;
-    let first = ask(&near.secret, "192.0.3.7").await;
+    let first = ask(near.secret.as_deref().unwrap(), "192.0.3.7").await;
     assert_eq!(first.status, 200);
     assert_eq!(first.headers["ratelimit-policy"], "\"key.own\";q=2;w=3600");
     assert!(first.headers["ratelimit"].to_str().unwrap().starts_with("\"key.own\";r=1;"));
     // Another snapshot gives nothing back.
     change(json!({"name": "renamed"})).await;
-    assert_eq!(ask(&near.secret, "192.0.3.7").await.status, 200);
-    let limited = ask(&near.secret, "192.0.3.7").await;
+    assert_eq!(ask(near.secret.as_deref().unwrap(), "192.0.3.7").await.status, 200);
+    let limited = ask(near.secret.as_deref().unwrap(), "192.0.3.7").await;
     assert_eq!((limited.status, limited.problem().as_str()), (429, "rate-limited"));
     assert!(limited.headers.contains_key("retry-after"));
     assert_eq!(ask(&plain, "192.0.3.7").await.status, 200, "the limit is the key's alone");
@@ -62,8 +65,9 @@ async fn a_rolled_key_ends_when_it_was_said() {
         assert_eq!(rolled.key.replaces, Some(key.key.id));
         rolled
     };
-    let ask =
-        async |key: &CreatedApiKey| platform.get("acme.example", "/").key(&key.secret).send().await;
+    let ask = async |key: &CreatedApiKey| {
+        platform.get("acme.example", "/").key(key.secret.as_deref().unwrap()).send().await
+    };
     let first = key(&platform, json!({})).await;
     let second = roll(&first, 0).await;
     assert_eq!(ask(&first).await.problem(), "credential-invalid");
@@ -88,7 +92,10 @@ async fn the_last_use_is_told_once_and_moves_nothing() {
     assert_eq!(get(&used).await.last_used_at, None);
     let enforced = platform.metric("tenantry_snapshot_revision").await;
     for _ in 0..20 {
-        assert_eq!(platform.get("acme.example", "/").key(&used.secret).status().await, 200);
+        assert_eq!(
+            platform.get("acme.example", "/").key(used.secret.as_deref().unwrap()).status().await,
+            200
+        );
     }
     let noted = eventually("the use is told", async || get(&used).await.last_used_at).await;
     assert_eq!(noted.unix_ms() % 60_000, 0, "to the minute");
@@ -98,8 +105,14 @@ async fn the_last_use_is_told_once_and_moves_nothing() {
     assert_eq!(platform.metric("tenantry_snapshot_revision").await, enforced);
     api.keys("acme").delete(&used.key.id.to_string()).await.unwrap();
     let next = key(&platform, json!({})).await;
-    assert_eq!(platform.get("acme.example", "/").key(&next.secret).status().await, 200);
-    assert_eq!(platform.get("acme.example", "/").key(&used.secret).status().await, 401);
+    assert_eq!(
+        platform.get("acme.example", "/").key(next.secret.as_deref().unwrap()).status().await,
+        200
+    );
+    assert_eq!(
+        platform.get("acme.example", "/").key(used.secret.as_deref().unwrap()).status().await,
+        401
+    );
     let audit = api.audit(&body(json!({}))).await.unwrap();
     assert!(audit.items.iter().all(|entry| !entry.action.contains("use")), "{audit:?}");
 }

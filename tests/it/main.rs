@@ -16,6 +16,7 @@ mod durability;
 mod error_pages;
 mod front_door;
 mod groups;
+mod idempotency;
 mod identity;
 mod keys;
 mod keys_by_url;

@@ -53,6 +53,7 @@ const ONLY_IN: &[(&str, &str)] = &[
     ("governor", "tenantry-engine"),
     ("ring", "tenantry-credentials"),
     ("argon2", "tenantry-credentials"),
+    ("lettre", "tenantry-control-plane"),
     ("tokio-rustls", "tenantry-proxy"),
     ("opentelemetry", "tenantry-proxy"),
     ("clap_complete", "tenantry-cli"),

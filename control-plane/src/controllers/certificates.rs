@@ -28,7 +28,7 @@ type Answer = Result<Single<CertificateBody>, Failure>;
 /// Stores a certificate, of a tenant or of the platform.
 #[utoipa::path(
     post, path = "/api/v1/certificates", operation_id = "createCertificate", tag = "certificates",
-    request_body = CreateCertificate, responses((status = 201, body = CertificateBody)),
+    request_body = CreateCertificate, responses((status = 201, body = CertificateBody), (status = 404, description = "")),
     security(("bearer" = ["gateway:write"])),
 )]
 pub async fn create(
@@ -48,7 +48,7 @@ pub async fn create(
 /// Certificates, in the order in which they were made.
 #[utoipa::path(
     get, path = "/api/v1/certificates", operation_id = "listCertificates", tag = "certificates",
-    params(CertificateQuery), responses((status = 200, body = PageBody<CertificateBody>)),
+    params(CertificateQuery), responses((status = 200, body = PageBody<CertificateBody>), (status = 404, description = "")),
     security(("bearer" = ["gateway:read"])),
 )]
 pub async fn list(

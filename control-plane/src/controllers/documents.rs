@@ -11,7 +11,7 @@ use tenantry_tenancy::{Document, Error, PageRequest, Record, Versioned, merge};
 use crate::{
     app::App,
     http::{
-        body::{Json, Names, Parameters},
+        body::{Json, Names, Parameters, without_bookkeeping},
         conditions::Conditions,
         failure::Failure,
         request::Asking,
@@ -93,6 +93,7 @@ macro_rules! documents {
                 #[utoipa::path(
                     put, path = concat!($path, "/{id}"), operation_id = $replace, tag = $tag,
                     summary = concat!("Replaces ", $noun, "."),
+                    description = "What is read can be sent back as it is; the times and the revision are passed over.",
                     params($name, IfMatch), request_body = $type,
                     responses((status = 200, body = DocumentBody<$type>)),
                     security(("bearer" = [$writes])),
@@ -214,6 +215,7 @@ async fn replace<D: Shown>(
 ) -> Answer<D> {
     let id = parsed::<D>(&id)?;
     if let Some(members) = document.as_object_mut() {
+        without_bookkeeping(members);
         members.entry("id").or_insert_with(|| id.to_string().into());
     }
     let document: D = merge::parse(document)?;

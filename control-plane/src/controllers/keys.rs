@@ -164,11 +164,16 @@ fn parsed(id: &str) -> Result<KeyId, Error> {
 }
 
 fn created(created: Versioned<CreatedKey>) -> Single<CreatedApiKey> {
+    let created = shown_once(created);
+    let location = format!("/api/v1/tenants/{}/keys/{}", created.key.tenant, created.key.id);
+    Single::created(location, created.key.revision, created)
+}
+
+/// The key with its secret, which nothing else answers with.
+pub(super) fn shown_once(created: Versioned<CreatedKey>) -> CreatedApiKey {
     let Versioned { value: CreatedKey { record, secret }, revision } = created;
     let key = body(Versioned { value: record, revision }, None);
-    let location = format!("/api/v1/tenants/{}/keys/{}", key.tenant, key.id);
-    let created = CreatedApiKey { key, secret: secret.expose().to_owned() };
-    Single::created(location, revision.as_u64(), created)
+    CreatedApiKey { key, secret: secret.map(|secret| secret.expose().to_owned()) }
 }
 
 async fn shown(app: &App, record: Versioned<ApiKeyRecord>) -> Result<Single<ApiKeyBody>, Failure> {

@@ -42,7 +42,7 @@ pub async fn list(
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/quotas/{meter}/reserve", operation_id = "reserveQuota",
     tag = "quotas", params(QuotaName), request_body = ReserveQuota,
-    responses((status = 200, body = QuotaChange)), security(("bearer" = ["tenants:write"])),
+    responses((status = 200, body = QuotaChange)), security(("bearer" = ["quotas:write"])),
 )]
 pub async fn reserve(
     State(app): State<Arc<App>>,
@@ -59,7 +59,7 @@ pub async fn reserve(
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/quotas/{meter}/confirm", operation_id = "confirmQuota",
     tag = "quotas", params(QuotaName), request_body = ConfirmQuota,
-    responses((status = 200, body = QuotaChange)), security(("bearer" = ["tenants:write"])),
+    responses((status = 200, body = QuotaChange)), security(("bearer" = ["quotas:write"])),
 )]
 pub async fn confirm(
     State(app): State<Arc<App>>,
@@ -75,7 +75,7 @@ pub async fn confirm(
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/quotas/{meter}/release", operation_id = "releaseQuota",
     tag = "quotas", params(QuotaName), request_body = ReleaseQuota,
-    responses((status = 200, body = QuotaChange)), security(("bearer" = ["tenants:write"])),
+    responses((status = 200, body = QuotaChange)), security(("bearer" = ["quotas:write"])),
 )]
 pub async fn release(
     State(app): State<Arc<App>>,
@@ -98,7 +98,7 @@ pub async fn release(
 #[utoipa::path(
     put, path = "/api/v1/tenants/{tenant}/quotas/{meter}", operation_id = "setQuota",
     tag = "quotas", params(QuotaName), request_body = SetQuota,
-    responses((status = 200, body = QuotaChange)), security(("bearer" = ["tenants:write"])),
+    responses((status = 200, body = QuotaChange)), security(("bearer" = ["quotas:write"])),
 )]
 pub async fn set(
     State(app): State<Arc<App>>,

@@ -55,7 +55,8 @@ pub async fn create(
     app.attempts.succeeded(&email, from);
     let CreatedSession { record, secret } = created.value;
     let SessionRecord { id, operator, created_at, expires_at, .. } = record;
-    let secret = secret.expose().to_owned();
+    // Nobody can name a log-in, so there is always one.
+    let secret = secret.map(|secret| secret.expose().to_owned()).unwrap_or_default();
     let body = SessionBody { id, operator, created_at, expires_at, secret };
     let location = "/api/v1/sessions/current".to_owned();
     Ok(Single::created(location, created.revision.as_u64(), body))
@@ -64,7 +65,7 @@ pub async fn create(
 /// The session that is presented ends.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/current", operation_id = "logOut", tag = "sessions",
-    responses((status = 204)),
+    responses((status = 204), (status = 404, description = "")),
     security(("bearer" = [])),
 )]
 pub async fn end(

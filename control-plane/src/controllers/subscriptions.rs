@@ -42,7 +42,7 @@ pub async fn get(
     put, path = "/api/v1/tenants/{tenant}/subscription", operation_id = "putSubscription",
     tag = "subscriptions", params(TenantName, IfMatch), request_body = PutSubscription,
     responses((status = 200, body = SubscriptionBody)),
-    security(("bearer" = ["tenants:write"])),
+    security(("bearer" = ["subscriptions:write"])),
 )]
 pub async fn put(
     State(app): State<Arc<App>>,
@@ -63,7 +63,7 @@ pub async fn put(
 #[utoipa::path(
     delete, path = "/api/v1/tenants/{tenant}/subscription", operation_id = "deleteSubscription",
     tag = "subscriptions", params(TenantName, IfMatch), responses((status = 204)),
-    security(("bearer" = ["tenants:write"])),
+    security(("bearer" = ["subscriptions:write"])),
 )]
 pub async fn delete(
     State(app): State<Arc<App>>,
@@ -83,7 +83,7 @@ pub async fn delete(
     post, path = "/api/v1/tenants/{tenant}/subscription/renew", operation_id = "renewSubscription",
     tag = "subscriptions", params(TenantName, IfMatch),
     responses((status = 200, body = SubscriptionBody)),
-    security(("bearer" = ["tenants:write"])),
+    security(("bearer" = ["subscriptions:write"])),
 )]
 pub async fn renew(
     State(app): State<Arc<App>>,
@@ -99,7 +99,7 @@ pub async fn renew(
     post, path = "/api/v1/tenants/{tenant}/subscription/past-due",
     operation_id = "markSubscriptionPastDue", tag = "subscriptions", params(TenantName, IfMatch),
     responses((status = 200, body = SubscriptionBody)),
-    security(("bearer" = ["tenants:write"])),
+    security(("bearer" = ["subscriptions:write"])),
 )]
 pub async fn past_due(
     State(app): State<Arc<App>>,
@@ -115,7 +115,7 @@ pub async fn past_due(
     post, path = "/api/v1/tenants/{tenant}/subscription/cancel",
     operation_id = "cancelSubscription", tag = "subscriptions", params(TenantName, IfMatch),
     request_body = CancelSubscription, responses((status = 200, body = SubscriptionBody)),
-    security(("bearer" = ["tenants:write"])),
+    security(("bearer" = ["subscriptions:write"])),
 )]
 pub async fn cancel(
     State(app): State<Arc<App>>,

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use axum::{extract::State, response::IntoResponse};
 use serde_json::{Map, Value};
 use tenantry_api::{
-    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody, EffectiveQuery,
-    ListQuery, PageBody, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
+    CreateTenant, CreatedTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody,
+    EffectiveQuery, FirstAdmin, ListQuery, PageBody, ProblemKind, PurgeTenant, SuspendTenant,
+    TenantBody, TenantQuery,
 };
 use tenantry_model::TenantSpec;
 use tenantry_tenancy::{
-    Caller, DeletionCertificate, Effective, Error, NewTenant, PageRequest, TenantFilter,
-    TenantRecord, Transition, Versioned,
+    Caller, DeletionCertificate, Effective, Error, NewInvitation, NewTenant, PageRequest,
+    TenantFilter, TenantRecord, Transition, Versioned, merge,
 };
 
 use crate::{
     app::App,
+    controllers::{invitations, keys},
     http::{
-        body::{Json, Names, Parameters, misplaced},
+        body::{Json, Names, Parameters, misplaced, without_bookkeeping},
         conditions::Conditions,
         failure::Failure,
         request::Asking,
@@ -26,25 +28,48 @@ use crate::{
     openapi::{IfMatch, MergePatch, PurgedTenantName, TenantName},
 };
 
+/// What who is invited first becomes, unless it is said.
+const FIRST_ROLE: &str = "owner";
+
 type Answer = Result<Single<TenantBody>, Failure>;
 
 /// Makes a tenant, with what it starts with, in one commit.
 #[utoipa::path(
     post, path = "/api/v1/tenants", operation_id = "createTenant", tag = "tenants",
-    request_body = CreateTenant, responses((status = 201, body = TenantBody)),
+    request_body = CreateTenant, responses((status = 201, body = CreatedTenant)),
     security(("bearer" = ["tenants:write"])),
 )]
 pub async fn create(
     State(app): State<Arc<App>>,
     Asking(caller): Asking,
     Json(document): Json<Map<String, Value>>,
-) -> Answer {
+) -> Result<Single<CreatedTenant>, Failure> {
     let CreateTenant { spec, start } = CreateTenant::parse(document).map_err(misplaced)?;
-    let state = start.state.unwrap_or_default().into();
-    let tenant = NewTenant { spec, domains: start.domains, state };
-    let created = body(app.tenancy.create_tenant(&caller, tenant).await?);
-    let location = format!("/api/v1/tenants/{}", created.id);
-    Ok(Single::created(location, created.revision, created))
+    let invitation = start.admin.map(first_admin).transpose()?;
+    let tenant = NewTenant {
+        spec,
+        domains: start.domains,
+        state: start.state.unwrap_or_default().into(),
+        key: start.key,
+        invitation,
+    };
+    let Versioned { value, revision } = app.tenancy.create_tenant(&caller, tenant).await?;
+    let versioned = |value| Versioned { value, revision };
+    let created = CreatedTenant {
+        tenant: body(Versioned { value: value.record, revision }),
+        key: value.key.map(|key| keys::shown_once(Versioned { value: key, revision })),
+        invitation: value.invitation.map(versioned).map(invitations::body),
+    };
+    let location = format!("/api/v1/tenants/{}", created.tenant.id);
+    Ok(Single::created(location, revision.as_u64(), created))
+}
+
+fn first_admin(admin: FirstAdmin) -> Result<NewInvitation, Error> {
+    let role = match admin.role {
+        Some(role) => role,
+        None => merge::parse(FIRST_ROLE.into())?,
+    };
+    Ok(NewInvitation { email: admin.email, role })
 }
 
 /// Tenants, in the order in which they were made.
@@ -103,7 +128,8 @@ pub async fn effective(
 
 /// Replaces what may be written of a tenant.
 ///
-/// What is not given falls back to its default.
+/// What is not given falls back to its default. What is read can be sent back as it is: the times and the
+/// revision are passed over, and what cannot be written must be what it was.
 #[utoipa::path(
     put, path = "/api/v1/tenants/{tenant}", operation_id = "replaceTenant", tag = "tenants",
     params(TenantName, IfMatch), request_body = TenantSpec,
@@ -115,10 +141,32 @@ pub async fn replace(
     Asking(caller): Asking,
     Names(tenant): Names<String>,
     conditions: Conditions,
-    Json(spec): Json<TenantSpec>,
+    Json(mut document): Json<Map<String, Value>>,
 ) -> Answer {
-    let precondition = &conditions.precondition;
-    changed(app.tenancy.replace_tenant(&caller, &tenant.parse()?, &spec, precondition).await?)
+    let (tenant, precondition) = (tenant.parse()?, &conditions.precondition);
+    without_bookkeeping(&mut document);
+    let unwritable = unwritable(&mut document);
+    if !unwritable.is_empty() {
+        let current = serde_json::to_value(body(app.tenancy.tenant(&tenant).await?));
+        let current = current.unwrap_or_default();
+        if let Some((name, _)) =
+            unwritable.iter().find(|(name, value)| current.get(name) != Some(value))
+        {
+            let detail =
+                "this is not written: leave it out, or as it is; states have actions of their own";
+            return Err(Failure::new(ProblemKind::Invalid, detail).at(format!("/{name}")));
+        }
+    }
+    let spec: TenantSpec = merge::parse(Value::Object(document))?;
+    changed(app.tenancy.replace_tenant(&caller, &tenant, &spec, precondition).await?)
+}
+
+/// Takes out what is shown of a tenant and cannot be written.
+fn unwritable(document: &mut Map<String, Value>) -> Vec<(&'static str, Value)> {
+    ["id", "state", "suspended_reason", "deleted_at", "purge_at"]
+        .into_iter()
+        .filter_map(|name| document.remove(name).map(|value| (name, value)))
+        .collect()
 }
 
 /// Changes some fields of a tenant.

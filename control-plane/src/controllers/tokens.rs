@@ -218,7 +218,7 @@ fn created(under: &str, made: Versioned<token::CreatedToken>) -> Single<CreatedT
     let Versioned { value: token::CreatedToken { record, secret }, revision } = made;
     let token = unused(Versioned { value: record, revision });
     let location = format!("/api/v1/{under}/tokens/{}", token.id);
-    let created = CreatedToken { token, secret: secret.expose().to_owned() };
+    let created = CreatedToken { token, secret: secret.map(|secret| secret.expose().to_owned()) };
     Single::created(location, revision.as_u64(), created)
 }
 

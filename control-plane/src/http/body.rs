@@ -1,15 +1,17 @@
 //! What a request says: its body, its query, the names in its path. Whatever is wrong with it becomes
 //! a problem that names the place.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, header, request::Parts},
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::error::Category;
+use serde_json::{Map, Value, error::Category};
 use tenantry_api::ProblemKind;
-use tenantry_tenancy::merge::pointer;
+use tenantry_tenancy::merge::placed;
 
 use super::{failure::Failure, unique::UniqueMembers};
 
@@ -25,15 +27,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             let detail = "send the body as JSON, with `Content-Type: application/json`";
             return Err(Failure::new(ProblemKind::UnsupportedMediaType, detail));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Failure::new(ProblemKind::TooLarge, "the body is larger than this path takes")
-            } else {
-                Failure::new(ProblemKind::MalformedJson, "the body did not arrive whole")
-            }
-        })?;
-        parse(&bytes).map(Self)
+        parse(&whole(request, state).await?).map(Self)
     }
+}
+
+/// How long a body may take to arrive.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyTimeout(pub Duration);
+
+/// A whole body, within its bounds of size and time.
+pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Failure> {
+    let timeout = request.extensions().get::<BodyTimeout>().map_or(Duration::MAX, |it| it.0);
+    let bytes = tokio::time::timeout(timeout, Bytes::from_request(request, state)).await;
+    let bytes = bytes.map_err(|_| {
+        Failure::new(ProblemKind::RequestTimeout, "the body took too long to arrive")
+    })?;
+    bytes.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Failure::new(ProblemKind::TooLarge, "the body is larger than this path takes")
+        } else {
+            Failure::new(ProblemKind::MalformedJson, "the body did not arrive whole")
+        }
+    })
 }
 
 /// `application/json`, or a type that is JSON by its suffix, such as that of merge patches.
@@ -70,11 +85,19 @@ fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 /// For a document that breaks a rule somewhere.
 #[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
 pub fn misplaced(error: serde_path_to_error::Error<serde_json::Error>) -> Failure {
-    Failure::new(ProblemKind::Invalid, error.inner().to_string()).at(pointer(error.path()))
+    let (pointer, detail) = placed(error.path(), &error.inner().to_string());
+    Failure::new(ProblemKind::Invalid, detail).at(pointer)
 }
 
 fn malformed(error: &serde_json::Error) -> Failure {
     Failure::new(ProblemKind::MalformedJson, format!("the body is not JSON: {error}"))
+}
+
+/// Takes out what the platform keeps about a resource, so that what was read can be sent back as it is.
+pub fn without_bookkeeping(document: &mut Map<String, Value>) {
+    for member in ["created_at", "updated_at", "revision"] {
+        document.remove(member);
+    }
 }
 
 /// The parameters behind `?`.

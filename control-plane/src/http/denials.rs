@@ -80,6 +80,7 @@ pub async fn run(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
                 principal: Principal::Anonymous,
                 request_id: String::new(),
                 source_address: source,
+                idempotency: None,
             };
             let others = source.is_none().then(|| "all others".to_owned());
             let denial = Denial { method: None, path: None, status: None, count, source: others };

@@ -71,6 +71,7 @@ impl From<Error> for Failure {
         match error {
             Error::NotFound { .. } => Self::new(ProblemKind::NotFound, detail),
             Error::Forbidden(_) => Self::new(ProblemKind::Forbidden, detail),
+            Error::Gone(_) => Self::new(ProblemKind::Gone, detail),
             Error::LastOwner => Self::new(ProblemKind::LastOwner, detail),
             Error::EmailTaken(_) => Self::new(ProblemKind::EmailTaken, detail).at("/email"),
             Error::SlugTaken(_) => Self::new(ProblemKind::SlugTaken, detail).at("/slug"),
@@ -85,6 +86,7 @@ impl From<Error> for Failure {
             Error::QuotaExceeded { .. } => Self::new(ProblemKind::QuotaExceeded, detail),
             Error::InUse { .. } => Self::new(ProblemKind::InUse, detail),
             Error::InvalidState { .. } => Self::new(ProblemKind::InvalidState, detail),
+            Error::IdempotencyKeyReused => Self::new(ProblemKind::IdempotencyKeyReused, detail),
             Error::PreconditionFailed { .. } => Self::new(ProblemKind::PreconditionFailed, detail),
             Error::Invalid { pointer, .. } => Self::new(ProblemKind::Invalid, detail).at(pointer),
             Error::Faults(faults) => {

@@ -5,7 +5,10 @@
 //! belongs to a tenant is told of another one what it would be told of none: 404, in the same words,
 //! before anything else of the request is looked at.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts as _, MatchedPath, RawPathParams, Request, State},
@@ -18,7 +21,7 @@ use tenantry_credentials::access_token;
 use tenantry_model::TenantId;
 use tenantry_tenancy::{Denial, Error, Principal, TenantRef};
 
-use super::{failure::Failure, request::caller};
+use super::{failure::Failure, rate::Subject, request::caller};
 use crate::{
     app::App,
     openapi::{Document, Need},
@@ -40,15 +43,45 @@ pub async fn guard(
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    let answer = match admitted(&app, &document, &mut parts).await {
-        Ok(principal) => {
-            parts.extensions.insert(principal);
-            next.run(Request::from_parts(parts.clone(), body)).await
-        }
-        Err(failure) => failure.into_response(),
-    };
-    note(&app, &parts, answer.status()).await;
+    let admitted = admitted(&app, &document, &mut parts).await;
+    let (mut answer, is_denied, level) =
+        match app.rate_limiter.admit(subject(&parts), app.clock.now()) {
+            // What comes too fast is counted by the limiter.
+            Err((failure, level)) => (failure.into_response(), false, level),
+            Ok(level) => match admitted {
+                Ok(principal) => {
+                    parts.extensions.insert(principal.clone());
+                    let answer = next.run(Request::from_parts(parts.clone(), body)).await;
+                    let is_denied = is_denied(&principal, answer.status());
+                    (answer, is_denied, level)
+                }
+                Err(failure) => {
+                    let answer = failure.into_response();
+                    let status = answer.status();
+                    let is_denied =
+                        status.is_client_error() && status != StatusCode::METHOD_NOT_ALLOWED;
+                    (answer, is_denied, level)
+                }
+            },
+        };
+    level.show(&mut answer);
+    if is_denied {
+        note(&app, &parts, answer.status()).await;
+    }
     answer
+}
+
+/// Whether a handler has refused who asks, not only what was asked for.
+fn is_denied(principal: &Principal, status: StatusCode) -> bool {
+    match status {
+        StatusCode::FORBIDDEN => true,
+        // A password or a token in the body was wrong, or there were too many of them.
+        StatusCode::UNAUTHORIZED
+        | StatusCode::NOT_FOUND
+        | StatusCode::GONE
+        | StatusCode::TOO_MANY_REQUESTS => *principal == Principal::Anonymous,
+        _ => false,
+    }
 }
 
 /// Everything needs the node token.
@@ -57,6 +90,18 @@ pub async fn node(State(app): State<Arc<App>>, request: Request, next: Next) -> 
         next.run(request).await
     } else {
         unauthorized("send the node token as `Authorization: Bearer ...`").into_response()
+    }
+}
+
+/// Whose requests are counted together.
+fn subject(parts: &Parts) -> Subject {
+    match parts.extensions.get::<Principal>() {
+        None | Some(Principal::Anonymous) => {
+            let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+            Subject::address(from.map_or(Ipv4Addr::UNSPECIFIED.into(), |from| from.0.ip()))
+        }
+        Some(Principal::Operator { operator, .. }) => Subject::Principal(operator.to_string()),
+        Some(principal) => Subject::Principal(principal.to_string()),
     }
 }
 
@@ -159,14 +204,7 @@ fn no_such_method(method: &Method, allowed: Option<String>) -> Failure {
 async fn note(app: &App, parts: &Parts, status: StatusCode) {
     let principal = parts.extensions.get::<Principal>().unwrap_or(&Principal::Anonymous);
     let source = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
-    let is_known = *principal != Principal::Anonymous;
-    let is_denied = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
-        StatusCode::NOT_FOUND => principal.confinement().is_some() || !is_known,
-        StatusCode::GONE | StatusCode::TOO_MANY_REQUESTS => !is_known,
-        _ => false,
-    };
-    if !is_denied || !app.denials.is_shown(principal, source) {
+    if !app.denials.is_shown(principal, source) {
         return;
     }
     let denial = Denial {

@@ -74,5 +74,6 @@ pub(crate) fn caller(parts: &Parts) -> Caller {
         principal: principal.cloned().unwrap_or(Principal::Anonymous),
         request_id: id.map(RequestId::as_str).unwrap_or_default().to_owned(),
         source_address: from.map(|from| from.0.ip()),
+        idempotency: parts.extensions.get().cloned(),
     }
 }

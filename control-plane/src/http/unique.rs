@@ -51,7 +51,7 @@ impl<'de> Visitor<'de> for Walk {
         let mut names = HashSet::new();
         while let Some((name, _)) = object.next_entry::<String, UniqueMembers>()? {
             if let Some(twice) = names.replace(name) {
-                return Err(A::Error::custom(format!("the member {twice:?} stands twice")));
+                return Err(A::Error::custom(format!("the member `{twice}` stands twice")));
             }
         }
         Ok(UniqueMembers)

@@ -6,11 +6,12 @@ use tenantry_api::ProblemKind;
 use super::{member, schemas};
 
 /// The statuses that problems come with, and what each is called in the document.
-const PROBLEMS: [(u16, &str); 15] = [
+const PROBLEMS: [(u16, &str); 16] = [
     (400, "BadRequest"),
     (401, "Unauthorized"),
     (403, "Forbidden"),
     (404, "NotFound"),
+    (408, "RequestTimeout"),
     (409, "Conflict"),
     (410, "Gone"),
     (412, "PreconditionFailed"),
@@ -78,7 +79,7 @@ fn complete_operation(
     statuses.extend(is_named.then_some(404));
     statuses.extend(is_conditional.then_some(412));
     statuses.extend(has_body.then_some([413, 415]).into_iter().flatten());
-    statuses.extend(changes.then_some([409, 422, 507]).into_iter().flatten());
+    statuses.extend(changes.then_some([408, 409, 413, 422, 507]).into_iter().flatten());
     if let Some(responses) = member(operation, "responses") {
         // Those that a handler names beside are said in the same words.
         statuses.extend(responses.keys().filter_map(|status| status.parse::<u16>().ok()));

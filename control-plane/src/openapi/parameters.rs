@@ -61,6 +61,8 @@ parameters! {
     UserName: Path ("user", "The user's id.");
     /// A member of a tenant.
     MemberName: Path ("tenant", "The tenant's id or slug.") ("user", "The user's id.");
+    /// An invitation to a tenant.
+    InvitationName: Path ("tenant", "The tenant's id or slug.") ("id", "The invitation's id.");
     /// A role of a tenant.
     RoleName: Path ("tenant", "The tenant's id or slug.") ("role", "The role's name.");
     /// The condition of a change.

@@ -1,6 +1,7 @@
 //! Who may do what: the whole matrix, and what is said about it.
 
 mod credentials;
+mod letters;
 mod matrix;
 
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ impl Server {
         let id = self.client.operators().create(&operator).await.unwrap().id.to_string();
         let token: CreateToken = serde_json::from_value(json!({"name": "ci"})).unwrap();
         let token = self.client.operator_tokens(&id).create(&token).await.unwrap();
-        (id, token.secret)
+        (id, token.secret.unwrap())
     }
 
     /// A token of a tenant, with `{"role": ..}` or `{"scopes": [..]}`.
@@ -27,6 +28,6 @@ impl Server {
         token.role = grant.get("role").map(|role| serde_json::from_value(role.clone()).unwrap());
         token.scopes =
             grant.get("scopes").map(|scopes| serde_json::from_value(scopes.clone()).unwrap());
-        self.client.tenant_tokens(tenant).create(&token).await.unwrap().secret
+        self.client.tenant_tokens(tenant).create(&token).await.unwrap().secret.unwrap()
     }
 }

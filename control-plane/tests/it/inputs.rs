@@ -27,18 +27,23 @@ async fn every_bad_input_is_refused_with_its_place() {
         (TENANTS, tenant("") + "x", 400, "malformed-json", None),
         (TENANTS, "[".repeat(100_000), 400, "malformed-json", None),
         (TENANTS, r#"["b","B","pro"]"#.to_owned(), 422, "invalid", Some("")),
-        (TENANTS, r#"{"slug":"b"}"#.to_owned(), 422, "invalid", Some("")),
+        (TENANTS, r#"{"slug":"b"}"#.to_owned(), 422, "invalid", Some("/name")),
         (TENANTS, tenant(r#","acces":{}"#), 422, "invalid", Some("/acces")),
-        // serde does not say where the second one stands.
-        (TENANTS, tenant(r#","slug":"c""#), 422, "invalid", Some("")),
+        (TENANTS, tenant(r#","slug":"c""#), 422, "invalid", Some("/slug")),
         (
             "PATCH /api/v1/tenants/acme",
             r#"{"name":"A","name":"B"}"#.to_owned(),
             422,
             "invalid",
-            Some(""),
+            Some("/name"),
         ),
-        (TENANTS, tenant(r#","features":{"a":true,"a":false}"#), 422, "invalid", Some("/features")),
+        (
+            TENANTS,
+            tenant(r#","features":{"a":true,"a":false}"#),
+            422,
+            "invalid",
+            Some("/features/a"),
+        ),
         (TENANTS, tenant("").replace("\"b\"", "\"B\""), 422, "invalid", Some("/slug")),
         (TENANTS, tenant("").replace("pro", "none"), 422, "invalid", Some("/plan")),
         (TENANTS, tenant(r#","domains":["a.b","1.2.3.4"]"#), 422, "invalid", Some("/domains/1")),
@@ -56,6 +61,22 @@ async fn every_bad_input_is_refused_with_its_place() {
         (TENANTS, tenant("").replace("\"b\"", "\"acme\""), 409, "slug-taken", Some("/slug")),
         (TENANTS, tenant(foreign), 409, "domain-taken", Some("/domains/1")),
         (domains, r#"{"host":"acme.example.com"}"#.to_owned(), 409, "domain-taken", Some("/host")),
+        (domains, r#"{"host":"*.com"}"#.to_owned(), 422, "invalid", Some("/host")),
+        (TENANTS, tenant(r#","domains":["*.localhost"]"#), 422, "invalid", Some("/domains/0")),
+        (
+            "PUT /api/v1/tenants/acme",
+            r#"{"slug":"acme","name":"A","plan":"pro","state":"deleting"}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/state"),
+        ),
+        (
+            "PUT /api/v1/tenants/acme",
+            r#"{"slug":"acme"}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/name"),
+        ),
         (domains, r#"{"host":"a_b"}"#.to_owned(), 422, "invalid", Some("/host")),
         (
             keys,
@@ -176,7 +197,13 @@ async fn every_bad_input_is_refused_with_its_place() {
             Some("/id"),
         ),
         ("PATCH /api/v1/plans/pro", r#"{"id":"x"}"#.to_owned(), 422, "invalid", Some("/id")),
-        ("PATCH /api/v1/tenants/acme", r#"{"plan":null}"#.to_owned(), 422, "invalid", Some("")),
+        (
+            "PATCH /api/v1/tenants/acme",
+            r#"{"plan":null}"#.to_owned(),
+            422,
+            "invalid",
+            Some("/plan"),
+        ),
         ("GET /api/v1/tenants/nobody", String::new(), 404, "not-found", None),
         ("GET /api/v1/nothing", String::new(), 404, "not-found", None),
         ("GET /api/v1/tenants?limit=0", String::new(), 400, "invalid-query", Some("?limit")),
@@ -236,5 +263,38 @@ async fn tokens_methods_and_names_of_requests() {
         let returned = answer.header("x-request-id").unwrap();
         assert_eq!(returned == given, kept, "{returned}");
         assert!(!returned.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_can_be_sent_back() {
+    let server = Server::with_acme().await;
+    server.client.tenants().suspend("acme", "unpaid").await.unwrap();
+    for path in ["tenants/acme", "plans/pro"] {
+        let read = server.send(&format!("GET /api/v1/{path}"), "", "").await;
+        let written = server.send(&format!("PUT /api/v1/{path}"), "", &read.body).await;
+        assert_eq!(written.status, 200, "{}", written.body);
+        let (mut read, mut written) = (read.json(), written.json());
+        for member in ["updated_at", "revision"] {
+            read.as_object_mut().unwrap().remove(member);
+            written.as_object_mut().unwrap().remove(member);
+        }
+        assert_eq!(read, written);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_member_is_named_with_what_may_be_meant() {
+    let server = Server::with_acme().await;
+    for (body, detail) in [
+        (r#"{"id":"x","name":"X","limts":{}}"#, "there is no `limts` here; did you mean `limits`?"),
+        (
+            r#"{"id":"x","name":"X","colour":{}}"#,
+            "there is no `colour` here, only id, name, limits, features",
+        ),
+        (r#"{"id":"x"}"#, "this is missing"),
+    ] {
+        let answer = server.send("POST /api/v1/plans", "", body).await;
+        assert_eq!(answer.json()["detail"], detail, "{body}");
     }
 }

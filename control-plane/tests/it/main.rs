@@ -1,10 +1,13 @@
 //! The control plane over real HTTP, on ports of its own.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
 mod access;
 mod api;
+mod bounds;
 mod certificates;
 mod distribution;
+mod fuzz;
+mod idempotency;
 mod inputs;
 mod openapi;
 mod server;

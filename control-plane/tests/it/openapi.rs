@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tenantry_api::Exchange;
 use tenantry_control_plane::router;
+use tenantry_test_support::Contract;
 
 use crate::server::{Server, exchange};
 
@@ -163,5 +165,39 @@ async fn both_forms_are_served_to_everybody() {
     }
     for fetched in ["<script", "<link", "src=", "@import", "url(", "http://", "https://cdn"] {
         assert!(!page.body.contains(fetched), "the page holds {fetched}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_described_is_noticed() {
+    let server = Server::with_acme().await;
+    let answer = server.send("GET /api/v1/tenants/acme", "", "").await;
+    let headers = answer.head.lines().filter_map(|line| line.split_once(": "));
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let (headers, method) = (headers.collect(), "GET".parse().unwrap());
+    let check = |pointer: &str, value: Value| {
+        let mut document = document();
+        *document.pointer_mut(pointer).unwrap() = value;
+        Contract::new(document).check(&Exchange {
+            method: &method,
+            path: "/api/v1/tenants/acme",
+            status: 200,
+            headers: &headers,
+            body: answer.body.as_bytes(),
+        })
+    };
+    let tenant = "/components/schemas/TenantBody/properties";
+    let get = "/paths/~1api~1v1~1tenants~1{tenant}/get/responses";
+    assert_eq!(check("/info/title", "Same".into()), Ok(()));
+    for (pointer, value, said) in [
+        (format!("{tenant}/name"), json!({"type": "integer"}), "is not of type \"integer\""),
+        (format!("{tenant}/state"), json!({"enum": ["gone"]}), "\"gone\""),
+        (tenant.to_owned(), json!({}), "Additional properties"),
+        (get.to_owned(), json!({"404": {}}), "this status is not described"),
+        (format!("{get}/200/content"), json!({"text/plain": {}}), "is not described"),
+        ("/components/headers/ETag".to_owned(), json!({"schema": {"enum": ["x"]}}), "ETag"),
+    ] {
+        let said_of = check(&pointer, value).unwrap_err();
+        assert!(said_of.contains(said), "{pointer}: {said_of}");
     }
 }

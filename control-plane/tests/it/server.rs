@@ -4,10 +4,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
-use tenantry_api::{Client, CreateTenant};
+use tenantry_api::{Client, CreateTenant, Exchange};
 use tenantry_control_plane::{App, Arguments, Bootstrap, Random, Running};
 use tenantry_model::{Plan, TenantSpec, Timestamp};
 use tenantry_tenancy::Clock;
+use tenantry_test_support::{Contract, api_client};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -62,20 +63,41 @@ impl Server {
         arguments: Arguments,
         environment: &[(&str, &str)],
     ) -> Self {
-        let environment = environment.iter().chain(&[("TENANTRY_HEARTBEAT_SECONDS", "1")]);
+        // The clock stands still, so nothing that was spent is earned back.
+        let usual = [
+            ("TENANTRY_HEARTBEAT_SECONDS", "1"),
+            ("TENANTRY_API_REQUESTS_BURST", "1000000"),
+            ("TENANTRY_ANONYMOUS_REQUESTS_BURST", "1000000"),
+        ];
+        let environment = usual.iter().chain(environment);
         let environment =
             environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let bootstrap = Bootstrap::load(&arguments, environment).unwrap();
         let random = Random::new(StdRng::seed_from_u64(1));
         let running = App::start(bootstrap, Arc::new(FixedClock), random).await.unwrap();
         let base = format!("http://{}", running.api);
-        let client = Client::new(&base, running.root_token.expose()).unwrap();
+        let client = api_client(&base, running.root_token.expose());
         Self { running, client, directory }
+    }
+
+    /// With these settings.
+    pub(crate) async fn configured(environment: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments = arguments(&directory);
+        Self::start_with(directory, arguments, environment).await
     }
 
     /// With the plan `pro` and the tenant `acme`.
     pub(crate) async fn with_acme() -> Self {
         Self::start().await.and_acme().await
+    }
+
+    /// The same, and mail goes to a server.
+    pub(crate) async fn with_mail_to(url: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments = arguments(&directory);
+        let environment = [("TENANTRY_MASTER_KEY", MASTER_KEY), ("TENANTRY_MAIL_URL", url)];
+        Self::start_with(directory, arguments, &environment).await.and_acme().await
     }
 
     /// The same, and nothing to seal secrets with.
@@ -100,12 +122,22 @@ impl Server {
             "pro".parse().unwrap(),
         ));
         tenant.start.domains = domains.iter().map(|host| host.parse().unwrap()).collect();
-        self.client.tenants().create(&tenant).await.unwrap().revision
+        self.client.tenants().create(&tenant).await.unwrap().tenant.revision
     }
 
     /// One request with the root token and a JSON body.
     pub(crate) async fn send(&self, line: &str, headers: &str, body: &str) -> Answer {
-        self.send_as(self.running.root_token.expose(), line, headers, body).await
+        self.sending(line, headers, body).await
+    }
+
+    /// The same, to be done by another task.
+    pub(crate) fn sending(
+        &self,
+        line: &str,
+        headers: &str,
+        body: &str,
+    ) -> impl Future<Output = Answer> + Send + 'static {
+        self.sending_as(self.running.root_token.expose(), line, headers, body)
     }
 
     /// The same with another token.
@@ -116,9 +148,20 @@ impl Server {
         headers: &str,
         body: &str,
     ) -> Answer {
+        self.sending_as(token, line, headers, body).await
+    }
+
+    fn sending_as(
+        &self,
+        token: &str,
+        line: &str,
+        headers: &str,
+        body: &str,
+    ) -> impl Future<Output = Answer> + Send + 'static {
         let headers =
             format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n{headers}");
-        exchange(self.running.api, line, &headers, body).await
+        let (to, line, body) = (self.running.api, line.to_owned(), body.to_owned());
+        async move { exchange(to, &line, &headers, &body).await }
     }
 }
 
@@ -147,5 +190,38 @@ pub(crate) async fn exchange(to: SocketAddr, line: &str, headers: &str, body: &s
     let text = String::from_utf8(answer).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if is_chunked { joined(body) } else { body.to_owned() };
+    let answer = Answer { status, head: head.to_owned(), body };
+    witness(line, &answer);
+    answer
+}
+
+/// A body that came in chunks (RFC 9112, section 7.1).
+fn joined(mut chunks: &str) -> String {
+    let mut body = String::new();
+    while let Some((length, rest)) = chunks.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        let (chunk, rest) = rest.split_at(length);
+        body += chunk;
+        chunks = rest.strip_prefix("\r\n").unwrap_or_default();
+    }
+    body
+}
+
+/// What the API answers is what its description says.
+fn witness(line: &str, answer: &Answer) {
+    let (method, target) = line.split_once(' ').unwrap();
+    let headers = answer.head.lines().filter_map(|line| line.split_once(": "));
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let path = target.split('?').next().unwrap();
+    if !path.starts_with("/distribution/") {
+        Contract::committed().hold(&Exchange {
+            method: &method.parse().unwrap(),
+            path,
+            status: answer.status,
+            headers: &headers.collect(),
+            body: answer.body.as_bytes(),
+        });
+    }
 }

@@ -64,8 +64,10 @@ pub struct CreatedApiKey {
     /// The key.
     #[serde(flatten)]
     pub key: ApiKeyBody,
-    /// The secret. It is kept nowhere and cannot be shown again.
-    pub secret: String,
+    /// The secret. It is kept nowhere and cannot be shown again: it is `null` where the request had been
+    /// sent before under the same `Idempotency-Key`.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub secret: Option<String>,
 }
 
 impl fmt::Debug for CreatedApiKey {

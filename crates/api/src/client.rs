@@ -8,20 +8,22 @@ mod access;
 mod certificates;
 mod collections;
 mod desired;
+mod invitations;
 mod people;
 mod quotas;
 mod send;
 mod subscriptions;
 mod tenants;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use reqwest::Method;
+use reqwest::{Method, header::HeaderMap};
 use tenantry_model::{Feature, Group, Plan, Route, Upstream};
 
 pub use access::{Operators, TenantTokens, Tokens};
 pub use certificates::Certificates;
 pub use collections::{Documents, Domains, Issuers, Keys};
+pub use invitations::Invitations;
 pub use people::{Members, Roles, Users};
 pub use quotas::Quotas;
 pub use send::Download;
@@ -39,7 +41,28 @@ pub struct Client {
     /// Without a final slash.
     base: String,
     token: String,
+    idempotency_key: Option<String>,
+    witness: Option<Arc<Witness>>,
 }
+
+/// A request that was answered, as it was on the wire.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path, without the query.
+    pub path: &'a str,
+    /// The status of the answer.
+    pub status: u16,
+    /// The headers of the answer.
+    pub headers: &'a HeaderMap,
+    /// The body of the answer.
+    pub body: &'a [u8],
+}
+
+/// Sees every answer before the client reads it: for logs, and for tests that hold the answers against
+/// the API's description.
+pub type Witness = dyn Fn(&Exchange<'_>) + Send + Sync;
 
 /// Why there is no answer to use.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +109,22 @@ impl Client {
             http: send::http()?,
             base: base.trim_end_matches('/').to_owned(),
             token: token.into(),
+            idempotency_key: None,
+            witness: None,
         })
+    }
+
+    /// The same client with somebody who sees every answer.
+    #[must_use]
+    pub fn witnessed(self, witness: Arc<Witness>) -> Self {
+        Self { witness: Some(witness), ..self }
+    }
+
+    /// The same client, whose next change is named by this key: sent again under it, it is not made
+    /// again. Use it for one change and its repetitions.
+    #[must_use]
+    pub fn keyed(&self, idempotency_key: impl Into<String>) -> Self {
+        Self { idempotency_key: Some(idempotency_key.into()), ..self.clone() }
     }
 
     /// `/api/v1/tenants`.

@@ -22,6 +22,7 @@ pub mod issuer;
 pub mod quota;
 pub mod subscription;
 
+pub mod invitation;
 pub mod member;
 pub mod operator;
 pub mod token;
@@ -36,7 +37,7 @@ pub mod client;
 pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey, RollApiKey};
 pub use audit::{AuditEntryBody, AuditQuery, AuditVerification, VerifyAuditQuery};
 pub use certificate::{CertificateBody, CertificateQuery, CreateCertificate, ReplaceCertificate};
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Exchange, Witness};
 pub use desired::{
     AppliedBody, ApplyQuery, ChangeAction, ChangeBody, DesiredState, DiffBody, DiffQuery,
     ExportFormat, ExportQuery,
@@ -45,6 +46,7 @@ pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
 pub use effective::{EffectiveBody, EffectiveQuery, LimitSources, LimitsInForce, Sources};
 pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
+pub use invitation::{AcceptInvitation, CreateInvitation, InvitationBody};
 pub use issuer::{CreateIssuer, IssuerBody};
 pub use member::{
     AddMember, ChangeMember, CreateRole, CreateUser, MemberBody, ReplaceRole, RoleBody, UserBody,
@@ -59,7 +61,7 @@ pub use quota::{
 };
 pub use subscription::{CancelSubscription, PutSubscription, SubscriptionBody};
 pub use tenant::{
-    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, PurgeTenant, SuspendTenant,
-    TenantBody, TenantQuery, TenantStart,
+    CreateTenant, CreatedTenant, DeleteTenantQuery, DeletionCertificateBody, FirstAdmin,
+    PurgeTenant, SuspendTenant, TenantBody, TenantQuery, TenantStart,
 };
 pub use token::{CreateTenantToken, CreateToken, CreatedToken, TokenBody};

@@ -112,6 +112,8 @@ problems! {
     NotFound, "not-found", 404, "There is no such thing";
     /// The path exists, the method does not.
     MethodNotAllowed, "method-not-allowed", 405, "The method is not allowed here";
+    /// The request came too slowly.
+    RequestTimeout, "request-timeout", 408, "The request took too long to arrive";
     /// The slug belongs to a tenant.
     SlugTaken, "slug-taken", 409, "The slug is taken";
     /// The e-mail address belongs to somebody.
@@ -130,8 +132,12 @@ problems! {
     InUse, "in-use", 409, "It is in use";
     /// The tenant's state does not allow it.
     InvalidState, "invalid-state", 409, "The tenant's state does not allow this";
+    /// The same request is on its way already.
+    IdempotencyInProgress, "idempotency-in-progress", 409, "The same request is in progress";
     /// Others kept changing the same records.
     ConcurrentChange, "concurrent-change", 409, "It was changed at the same time";
+    /// It was there, and cannot be used any more.
+    Gone, "gone", 410, "It cannot be used any more";
     /// `If-Match` names another revision.
     PreconditionFailed, "precondition-failed", 412, "It has changed since";
     /// The body is too large.
@@ -140,6 +146,10 @@ problems! {
     UnsupportedMediaType, "unsupported-media-type", 415, "The body must be JSON";
     /// The body is JSON and breaks a rule.
     Invalid, "invalid", 422, "The request is not valid";
+    /// The name of another request.
+    IdempotencyKeyReused, "idempotency-key-reused", 422, "The Idempotency-Key is that of another request";
+    /// More requests than the caller may make.
+    RateLimited, "rate-limited", 429, "Too many requests";
     /// Too many attempts.
     TooManyAttempts, "too-many-attempts", 429, "Too many attempts";
     /// A fault of the control plane.

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
-use tenantry_model::{DomainPattern, PlanId, TenantId, TenantSpec, TenantState, Timestamp};
+use tenantry_model::{
+    DomainPattern, Email, KeySpec, PlanId, RoleId, TenantId, TenantSpec, TenantState, Timestamp,
+};
+
+use crate::{CreatedApiKey, InvitationBody};
 
 /// What a document was not, and where in it.
 pub type PlacedError = serde_path_to_error::Error<serde_json::Error>;
@@ -26,12 +30,45 @@ pub struct CreateTenant {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TenantStart {
-    /// The host names it owns from the start; at most 40.
+    /// The host names it owns from the start; at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<DomainPattern>,
     /// Whether it is served at once, or is still to be set up and then activated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<InitialState>,
+    /// A first API key; its secret is in the answer, and nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeySpec>,
+    /// Who is invited first, to run the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<FirstAdmin>,
+}
+
+/// Who is invited first.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstAdmin {
+    /// Who.
+    pub email: Email,
+    /// To be what; `owner`, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleId>,
+}
+
+/// A tenant that was just made, and what it was made with.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedTenant {
+    /// The tenant.
+    #[serde(flatten)]
+    pub tenant: TenantBody,
+    /// Its first key, if one was asked for. This answer is the only one that holds its secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<CreatedApiKey>,
+    /// Its first invitation, if one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<InvitationBody>,
 }
 
 /// A state that a tenant can be made in.
@@ -56,7 +93,7 @@ impl From<InitialState> for TenantState {
 }
 
 impl TenantStart {
-    const MEMBERS: [&str; 2] = ["domains", "state"];
+    const MEMBERS: [&str; 4] = ["domains", "state", "key", "admin"];
 }
 
 impl CreateTenant {

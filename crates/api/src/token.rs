@@ -83,8 +83,10 @@ pub struct CreatedToken {
     /// The token.
     #[serde(flatten)]
     pub token: TokenBody,
-    /// The secret. It is kept nowhere and cannot be shown again.
-    pub secret: String,
+    /// The secret. It is kept nowhere and cannot be shown again: it is `null` where the request had been
+    /// sent before under the same `Idempotency-Key`.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub secret: Option<String>,
 }
 
 impl fmt::Debug for CreatedToken {

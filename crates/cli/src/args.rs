@@ -15,12 +15,16 @@ use crate::{
         group::GroupFields,
         issuer::IssuerVerb,
         key::KeyVerb,
+        operator::{LogInArguments, OperatorVerb},
+        people::{InvitationVerb, MemberVerb, RoleVerb, UserVerb},
         plan::PlanFields,
         proxy::ProxyVerb,
         quota::QuotaVerb,
+        raw::RawRequest,
         route::RouteFields,
         subscription::SubscriptionVerb,
         tenant::TenantVerb,
+        token::TokenVerb,
         upstream::UpstreamFields,
     },
     explain::Explain,
@@ -49,7 +53,7 @@ pub(crate) struct Connection {
     #[arg(long, global = true, env = "TENANTRY_API", value_name = "URL", hide_env_values = true)]
     pub(crate) api: Option<String>,
 
-    /// The root token [default: the content of DATA_DIR/root-token]
+    /// The root token, an access token or a session [default: the content of DATA_DIR/root-token]
     #[arg(long, global = true, env = "TENANTRY_ROOT_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
 
@@ -62,6 +66,10 @@ pub(crate) struct Connection {
         default_value = "./tenantry-data"
     )]
     pub(crate) data_dir: PathBuf,
+
+    /// A name for this change: given again within a day, the same command does not do it twice
+    #[arg(long, global = true, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
 }
 
 /// How answers are printed.
@@ -133,6 +141,32 @@ pub(crate) enum ApiCommand {
     /// TLS certificates, of a tenant or of the platform
     #[command(subcommand)]
     Certificate(CertificateVerb),
+    /// People, in as many tenants as they like
+    #[command(subcommand)]
+    User(UserVerb),
+    /// Who belongs to a tenant, and as what
+    #[command(subcommand)]
+    Member(MemberVerb),
+    /// Roles that a tenant defines
+    #[command(subcommand)]
+    Role(RoleVerb),
+    /// Offers to become a member of a tenant
+    #[command(subcommand)]
+    Invitation(InvitationVerb),
+    /// Who runs the platform
+    #[command(subcommand)]
+    Operator(OperatorVerb),
+    /// Access tokens, of operators and of tenants
+    #[command(subcommand)]
+    Token(TokenVerb),
+    /// Log in as an operator; the password is read from standard input
+    Login(LogInArguments),
+    /// End the session that --token holds
+    Logout,
+    /// Show who --token is, and what it may do
+    Whoami,
+    /// Any request, for what has no command yet
+    Api(RawRequest),
     /// Proxies, and what each enforces
     #[command(subcommand)]
     Proxy(ProxyVerb),
@@ -149,6 +183,13 @@ pub(crate) enum ApiCommand {
     /// What was done, by whom, newest first
     #[command(subcommand)]
     Audit(AuditVerb),
+}
+
+impl ApiCommand {
+    /// Whether whoever asks must have a token; others prove themselves by what they send.
+    pub(crate) fn needs_token(&self) -> bool {
+        !matches!(self, Self::Login(_) | Self::Invitation(InvitationVerb::Accept { .. }))
+    }
 }
 
 #[cfg(test)]

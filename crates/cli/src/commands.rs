@@ -17,9 +17,14 @@ pub(crate) mod quota;
 pub(crate) mod subscription;
 pub(crate) mod tenant;
 
+pub(crate) mod operator;
+pub(crate) mod people;
+pub(crate) mod token;
+
 pub(crate) mod audit;
 pub(crate) mod desired;
 pub(crate) mod proxy;
+pub(crate) mod raw;
 
 use crate::{
     args::{ApiCommand, Format},
@@ -52,10 +57,23 @@ pub(crate) async fn run(
         ApiCommand::Key(verb) => key::run(verb, session).await,
         ApiCommand::Certificate(verb) => certificate::run(verb, session).await,
         ApiCommand::Issuer(verb) => issuer::run(verb, session).await,
+        ApiCommand::User(verb) => people::user(verb, session).await,
+        ApiCommand::Member(verb) => people::member(verb, session).await,
+        ApiCommand::Role(verb) => people::role(verb, session).await,
+        ApiCommand::Invitation(verb) => people::invitation(verb, session).await,
+        ApiCommand::Operator(verb) => operator::run(verb, session).await,
+        ApiCommand::Token(verb) => token::run(verb, session).await,
+        ApiCommand::Login(arguments) => operator::log_in(arguments, session).await,
+        ApiCommand::Logout => {
+            session.ask(client.log_out()).await?;
+            Ok(Answer::Done("the session has ended".to_owned()))
+        }
+        ApiCommand::Whoami => session.ask(client.me()).await.map(Answer::item),
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
         ApiCommand::Export(export) => desired::export(export, output, session).await,
         ApiCommand::Diff(diff) => desired::diff(diff, session).await,
         ApiCommand::Apply(apply) => desired::apply(apply, session).await,
+        ApiCommand::Api(request) => raw::run(request, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,
     }
 }

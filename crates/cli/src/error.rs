@@ -18,6 +18,8 @@ pub(crate) enum CliError {
         "the control plane at {api} did not take the token; give the right one with --token or TENANTRY_ROOT_TOKEN, or its data directory with --data-dir"
     )]
     WrongToken { api: String },
+    #[error("the address or the password is wrong")]
+    WrongPassword,
     #[error(
         "no control plane answers at {api}; start one with `tenantry up`, or name another with --api"
     )]
@@ -38,6 +40,8 @@ pub(crate) enum CliError {
     NoProxy { proxy_admin: String, source: HttpError },
     #[error("the proxy at {proxy_admin} refused to explain: {said}")]
     NotExplained { proxy_admin: String, said: String },
+    #[error("it is done (revision {revision}), but {}", waiting(.behind))]
+    NotEnforced { revision: u64, behind: Vec<String> },
     #[error("the output cannot be written")]
     Write(#[source] io::Error),
     #[error("the audit log was tampered with, or its store is damaged: {0}")]
@@ -78,6 +82,14 @@ impl CliError {
     /// Whether the API said that there is no such thing.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(problem) if problem.is(ProblemKind::NotFound))
+    }
+}
+
+/// Who has not enforced a change yet.
+fn waiting(behind: &[String]) -> String {
+    match behind {
+        [] => "no proxy is connected that could enforce it".to_owned(),
+        nodes => format!("not enforced yet by {}; see `tenantry proxy list`", nodes.join(", ")),
     }
 }
 

@@ -68,7 +68,10 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Explain(explain) => explain::run(explain, &cli.connection).await?,
         Command::Api(command) => {
-            let session = Session::open(&cli.connection)?;
+            let session = match command.needs_token() {
+                true => Session::open(&cli.connection)?,
+                false => Session::without_token(&cli.connection)?,
+            };
             commands::run(command, cli.output, &session).await?
         }
     };

@@ -20,6 +20,8 @@ pub(crate) enum Answer {
     Item(Value),
     /// A thing that holds what is shown this once.
     Secret { item: Value, secret: String },
+    /// Something new, and what to do with it.
+    Onboarded { item: Value, secret: Option<String>, next: Vec<String> },
     /// It was done, and there is nothing to show.
     Done(String),
     /// A text for people, and the same for programs.
@@ -66,8 +68,16 @@ impl Answer {
             Self::Item(item) => details(item),
             Self::Secret { item, secret } => format!(
                 "{}\n\nSecret, shown only this once:\n\n  {secret}\n",
-                details(&without_secret(item))
+                details(&without_members(item, &["secret"]))
             ),
+            Self::Onboarded { item, secret, next } => {
+                let secret = secret.as_ref().map(|secret| {
+                    format!("\n\nSecret of the key, shown only this once:\n\n  {secret}")
+                });
+                let shown = details(&without_members(item, &["key"]));
+                let next = next.join("\n  ");
+                format!("{shown}{}\n\nNext:\n\n  {next}", secret.unwrap_or_default())
+            }
             Self::Done(text) | Self::Text { text, .. } | Self::Differs { text, .. } => text.clone(),
             Self::Nothing => String::new(),
         }
@@ -76,7 +86,9 @@ impl Answer {
     fn json(&self) -> Value {
         match self {
             Self::List { items, .. } => items.clone(),
-            Self::Item(item) | Self::Secret { item, .. } => item.clone(),
+            Self::Item(item) | Self::Secret { item, .. } | Self::Onboarded { item, .. } => {
+                item.clone()
+            }
             Self::Done(text) => json!({"done": text}),
             Self::Text { json, .. } | Self::Differs { json, .. } => json.clone(),
             Self::Nothing => Value::Null,
@@ -108,10 +120,10 @@ fn yaml(value: &Value) -> String {
     yaml.trim_end_matches('\n').to_owned()
 }
 
-fn without_secret(item: &Value) -> Value {
+fn without_members(item: &Value, names: &[&str]) -> Value {
     let mut item = item.clone();
     if let Value::Object(fields) = &mut item {
-        fields.remove("secret");
+        fields.retain(|name, _| !names.contains(&name.as_str()));
     }
     item
 }

@@ -11,6 +11,7 @@ use crate::{args::Connection, error::CliError};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const DEFAULT_API: &str = "http://127.0.0.1:7070";
+const DEFAULT_PROXY: &str = "http://127.0.0.1:8080";
 const DEFAULT_PROXY_ADMIN: &str = "http://127.0.0.1:7080";
 
 /// The name of the file in the data directory with the root token.
@@ -23,6 +24,8 @@ pub(crate) const ADDRESSES: &str = "addresses.json";
 pub(crate) struct Session {
     pub(crate) client: Client,
     api: String,
+    /// Where clients reach the proxy, if that is known.
+    proxy: Option<String>,
 }
 
 impl Session {
@@ -37,16 +40,32 @@ impl Session {
             Some(token) => token.clone(),
             None => root_token(&connection.data_dir)?,
         };
-        Self::to(api.unwrap_or_else(|| DEFAULT_API.to_owned()), token.trim())
+        let mut session = Self::to(api.unwrap_or_else(|| DEFAULT_API.to_owned()), token.trim())?;
+        session.proxy = known(&connection.data_dir).proxy.map(with_scheme);
+        if let Some(key) = &connection.idempotency_key {
+            session.client = session.client.keyed(key);
+        }
+        Ok(session)
+    }
+
+    /// Finds the API only, for what proves itself otherwise.
+    pub(crate) fn without_token(connection: &Connection) -> Result<Self, CliError> {
+        let api = connection.api.clone().or_else(|| known(&connection.data_dir).api);
+        Self::to(api.unwrap_or_else(|| DEFAULT_API.to_owned()), "")
     }
 
     /// With an address and a token that are known.
     pub(crate) fn to(api: String, token: &str) -> Result<Self, CliError> {
         let api = with_scheme(api);
         match Client::new(&api, token) {
-            Ok(client) => Ok(Self { client, api }),
+            Ok(client) => Ok(Self { client, api, proxy: None }),
             Err(error) => Err(CliError::of_client(error, &api)),
         }
+    }
+
+    /// Where clients reach the proxy, as far as this machine knows.
+    pub(crate) fn proxy(&self) -> &str {
+        self.proxy.as_deref().unwrap_or(DEFAULT_PROXY)
     }
 
     /// Waits for an answer, not for ever.
@@ -85,6 +104,7 @@ pub(crate) fn root_token(data_dir: &Path) -> Result<String, CliError> {
 #[derive(Debug, Default, Deserialize)]
 struct Known {
     api: Option<String>,
+    proxy: Option<String>,
     proxy_admin: Option<String>,
 }
 

@@ -18,7 +18,15 @@ macro_rules! permissions {
         /// One thing that may be done.
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum Permission { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
+        pub enum Permission {
+            $(
+                $(#[$doc])*
+                #[serde(rename = $text)]
+                // The derived schema does not see a name that a macro hands on to serde.
+                #[cfg_attr(feature = "openapi", schema(rename = $text))]
+                $name,
+            )*
+        }
 
         impl Permission {
             /// Every permission.

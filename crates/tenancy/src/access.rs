@@ -3,7 +3,12 @@
 use tenantry_store::Row;
 
 use crate::{
-    Error, MemberRecord, TokenRecord, draft::Draft, layout, tenancy::decoded, token::removed_index,
+    Error, InvitationRecord, MemberRecord, TokenRecord,
+    draft::Draft,
+    due::{Due, DueKind},
+    layout,
+    tenancy::decoded,
+    token::removed_index,
 };
 
 /// Adds to a draft that the index rows of something go, whose record goes.
@@ -16,6 +21,15 @@ pub(crate) fn without<T>(draft: Draft<T>, kind: &str, row: &Row) -> Result<Draft
                 .delete(layout::member_of(user, tenant))
                 .delete(layout::owner(tenant, user))
                 .delete(layout::role_use(tenant, &role, "member", user))
+        }
+        "invitation" => {
+            let invitation = decoded::<InvitationRecord>(row)?.value;
+            let InvitationRecord { id, tenant, email, role, digest, expires_at, .. } = invitation;
+            draft
+                .delete(layout::invitation_digest(&digest))
+                .delete(layout::invitation_pending(tenant, &email))
+                .delete(layout::role_use(tenant, &role, "invitation", id))
+                .not_due(&Due::new(expires_at, DueKind::Invitation, id))
         }
         _ => draft,
     })

@@ -8,7 +8,7 @@ use tenantry_model::Timestamp;
 use tenantry_store::Revision;
 use ulid::Ulid;
 
-use crate::{Error, Principal, SessionLife};
+use crate::{Error, Idempotency, Principal, SessionLife};
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
@@ -25,12 +25,19 @@ pub struct Caller {
     pub request_id: String,
     /// Where the request came from.
     pub source_address: Option<IpAddr>,
+    /// The name that the caller has given to the change, if it has one.
+    pub idempotency: Option<Idempotency>,
 }
 
 impl Caller {
     /// The platform itself, when it does what is due.
     pub(crate) fn system() -> Self {
-        Self { principal: Principal::System, request_id: String::new(), source_address: None }
+        Self {
+            principal: Principal::System,
+            request_id: String::new(),
+            source_address: None,
+            idempotency: None,
+        }
     }
 }
 
@@ -67,13 +74,20 @@ pub struct Terms {
     pub slug_reserve: Duration,
     /// A session of an operator.
     pub sessions: SessionLife,
+    /// An invitation, before it must be sent anew.
+    pub invitations: Duration,
 }
 
 impl Default for Terms {
-    /// 30 days, and half a day for sessions.
+    /// 30 days, half a day for sessions, a week for invitations.
     fn default() -> Self {
         let days = Duration::from_secs(30 * 86_400);
-        Self { retention: days, slug_reserve: days, sessions: SessionLife::default() }
+        Self {
+            retention: days,
+            slug_reserve: days,
+            sessions: SessionLife::default(),
+            invitations: Duration::from_secs(7 * 86_400),
+        }
     }
 }
 

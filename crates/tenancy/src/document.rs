@@ -16,6 +16,7 @@ use tenantry_model::{
 use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Record, Tenancy, Versioned,
     draft::{Draft, Operation, encoded},
+    idempotency::Answer,
     layout, merge,
     tenancy::decoded,
     text,
@@ -324,6 +325,12 @@ impl Tenancy {
         let change = |current: &D| Ok(document.clone().with_secrets_of(current));
         let change = Change { id, precondition: &Precondition::None, change };
         Ok(change.draft(self).await?.answering(drop))
+    }
+}
+
+impl<D: Document> Answer for Record<D> {
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(Self { resource: self.resource.clone().without_secrets(), ..*self })
     }
 }
 

@@ -104,6 +104,11 @@ pub(crate) fn claimed<T>(
     pointer: String,
 ) -> Result<Draft<T>, Error> {
     let Domain { host, tenant } = &record.resource;
+    if matches!(host, DomainPattern::Wildcard(parent) if !parent.as_str().contains('.')) {
+        let detail =
+            "a wildcard stands before at least two labels: nobody owns all of a top-level domain";
+        return Err(Error::invalid(pointer, detail));
+    }
     let taken = Error::DomainTaken { host: host.to_string(), pointer };
     let json = encoded("domain", record)?;
     Ok(draft

@@ -7,7 +7,9 @@ use tenantry_model::{ResourceKind, TenantId};
 use tenantry_store::{Batch, Revision};
 
 use crate::{
-    Error, StoreFault, layout,
+    Error, StoreFault,
+    idempotency::Answer,
+    layout,
     record::{MAX_RECORD_BYTES, masked},
 };
 
@@ -20,6 +22,10 @@ pub(crate) struct Draft<T> {
     /// None for what only keeps the house: rows that say nothing anybody would ask about later.
     pub(crate) entry: Option<Entry>,
     pub(crate) value: T,
+    /// Whether this is all there is to do, or more commits follow before there is an answer.
+    pub(crate) is_last: bool,
+    /// Whether what it concerns is still there afterwards.
+    pub(crate) is_kept: bool,
     /// What a failed check of a key means, where it means more than "look again".
     taken: Vec<(Bytes, Error)>,
 }
@@ -35,7 +41,7 @@ pub(crate) struct Entry {
 
 /// Something that is decided from what the store holds, and decided again if that has changed.
 pub(crate) trait Operation: Sync {
-    type Output: Send;
+    type Output: Answer;
 
     /// What to commit, given what the store holds now.
     fn draft(
@@ -62,7 +68,7 @@ impl<T> Draft<T> {
         value: T,
     ) -> Self {
         let entry = Entry { action, target, tenant, before: Value::Null, after: Value::Null };
-        Self { batch: Batch::new(), entry: Some(entry), value, taken: Vec::new() }
+        Self { entry: Some(entry), ..Self::quiet(value) }
     }
 
     /// The audit entry is about this, which was not known before.
@@ -74,7 +80,18 @@ impl<T> Draft<T> {
 
     /// Without an audit entry.
     pub(crate) fn quiet(value: T) -> Self {
-        Self { batch: Batch::new(), entry: None, value, taken: Vec::new() }
+        let (batch, taken) = (Batch::new(), Vec::new());
+        Self { batch, entry: None, value, is_last: true, is_kept: true, taken }
+    }
+
+    /// More commits follow before there is an answer.
+    pub(crate) fn more_follows(self) -> Self {
+        Self { is_last: false, ..self }
+    }
+
+    /// Nothing stays of what it concerns.
+    pub(crate) fn leaving_nothing(self) -> Self {
+        Self { is_kept: false, ..self }
     }
 
     /// A row that was read, and must still be as it was.
@@ -91,8 +108,8 @@ impl<T> Draft<T> {
 
     /// The same draft with another answer.
     pub(crate) fn answering<U>(self, answer: impl FnOnce(T) -> U) -> Draft<U> {
-        let Self { batch, entry, value, taken } = self;
-        Draft { batch, entry, value: answer(value), taken }
+        let Self { batch, entry, value, is_last, is_kept, taken } = self;
+        Draft { batch, entry, value: answer(value), is_last, is_kept, taken }
     }
 
     /// A row that must not exist yet; if it does, this is the error.

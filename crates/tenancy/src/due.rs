@@ -45,10 +45,14 @@ kinds! {
     Slug = "slug",
     /// A period of a tenant's subscription ends, or its grace.
     Subscription = "subscription",
+    /// A named change is forgotten.
+    Idempotency = "idempotency",
     /// A lease of room ends.
     Lease = "lease",
     /// A session ends.
     Session = "session",
+    /// An invitation ends.
+    Invitation = "invitation",
 }
 
 /// One thing to do.
@@ -150,7 +154,9 @@ impl Tenancy {
         let caller = Caller::system();
         match due.kind {
             DueKind::Slug => self.end_reservation(&caller, due.id()?, due).await,
+            DueKind::Idempotency => self.forget_named(&caller, due).await,
             DueKind::Subscription => self.end_period(&caller, due.id::<TenantId>()?, due).await,
+            DueKind::Invitation => self.end_invitation(&caller, due.id()?, due).await,
             DueKind::Session => self.sweep_session(&caller, due.id()?, due).await,
             DueKind::Lease => self.end_lease(&caller, due.id()?, due).await,
             DueKind::Retention => self.end_retention(&caller, due.id::<TenantId>()?, due).await,

@@ -22,6 +22,9 @@ pub enum Error {
     /// Somebody has this e-mail address.
     #[error("the e-mail address {0} is taken")]
     EmailTaken(Email),
+    /// It was there, and cannot be used any more.
+    #[error("{0}")]
+    Gone(&'static str),
     /// Somebody must be left who may do everything in the tenant.
     #[error("this is the tenant's last owner; make another member an owner first")]
     LastOwner,
@@ -85,6 +88,12 @@ pub enum Error {
         /// What would be allowed.
         rule: &'static str,
     },
+    /// A change of this name was another one.
+    #[error(
+        "this Idempotency-Key was sent with another request; take a new one for each change, and send \
+         the very same request again under its own"
+    )]
+    IdempotencyKeyReused,
     /// It is not at the revision that was asked for.
     #[error("it is at revision {revision} now; read it again and decide anew")]
     PreconditionFailed {

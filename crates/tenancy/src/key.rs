@@ -5,6 +5,7 @@ mod used;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_credentials::api_key::ApiKeySecret;
 use tenantry_model::{
@@ -14,6 +15,7 @@ use tenantry_model::{
 use crate::{
     ApiKeyRecord, Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
+    idempotency::Answer,
     layout, merge,
     tenant::not_deleted,
     text,
@@ -26,11 +28,33 @@ const KIND: ResourceKind = ResourceKind::ApiKey;
 const HINT_CHARACTERS: usize = 8;
 
 /// A key that was just made, with its secret.
+#[derive(Serialize, Deserialize)]
 pub struct CreatedKey {
     /// What is stored.
     pub record: ApiKeyRecord,
-    /// What is not.
-    pub secret: ApiKeySecret,
+    /// What is not; none where the request was sent before, and was answered with the secret then.
+    #[serde(skip)]
+    pub secret: Option<ApiKeySecret>,
+}
+
+impl Answer for CreatedKey {
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        Ok(without_digest(serde_json::to_value(self)?, "/record/resource/digest"))
+    }
+}
+
+impl Answer for ApiKeyRecord {
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        Ok(without_digest(serde_json::to_value(self)?, "/resource/digest"))
+    }
+}
+
+/// A digest is kept for as long as its key and no longer.
+pub(crate) fn without_digest(mut kept: Value, pointer: &str) -> Value {
+    if let Some(digest) = kept.pointer_mut(pointer) {
+        *digest = "0".repeat(64).into();
+    }
+    kept
 }
 
 impl fmt::Debug for CreatedKey {
@@ -162,8 +186,8 @@ impl Operation for Create<'_> {
         let made = made(tenancy, tenant, &self.key, None);
         let id = made.record.resource.id.to_string();
         let target = (KIND, id.as_str());
-        let draft = Draft::new("key.create", target, Some(tenant), made.record).shown_after()?;
-        let draft = with_rows(draft, |record| record)?;
+        let draft = Draft::new("key.create", target, Some(tenant), made.record.clone());
+        let draft = with_rows(draft.shown_after()?, &made.record)?;
         Ok(draft
             .answering(|record| CreatedKey { record, secret: made.secret })
             .unchanged(layout::record(ResourceKind::Tenant, tenant), owner.revision))
@@ -197,15 +221,29 @@ fn made(
         created_at: now,
         updated_at: None,
     };
-    CreatedKey { record, secret }
+    CreatedKey { record, secret: Some(secret) }
 }
 
 /// The record of a fresh key and what finds it.
-fn with_rows<T>(
+/// Adds to the draft that makes a tenant that its first key is made, too. The audit entry is the tenant's.
+pub(crate) fn first<T>(
+    tenancy: &Tenancy,
     draft: Draft<T>,
-    record: impl FnOnce(&T) -> &ApiKeyRecord,
-) -> Result<Draft<T>, Error> {
-    let record = record(&draft.value);
+    tenant: TenantId,
+    spec: &KeySpec,
+) -> Result<(Draft<T>, CreatedKey), Error> {
+    let placed = |error| match error {
+        Error::Invalid { pointer, detail } => Error::invalid(format!("/key{pointer}"), detail),
+        other => other,
+    };
+    check(spec).map_err(placed)?;
+    still_ahead(spec.expires_at, tenancy.now()).map_err(placed)?;
+    let made = made(tenancy, tenant, spec, None);
+    let draft = with_rows(draft, &made.record)?;
+    Ok((draft, made))
+}
+
+fn with_rows<T>(draft: Draft<T>, record: &ApiKeyRecord) -> Result<Draft<T>, Error> {
     let ApiKey { id, tenant, digest, .. } = &record.resource;
     let (json, digest) = (encoded("key", record)?, layout::key_digest(digest));
     let (id, owned) = (id.to_string(), layout::owned(Some(*tenant), KIND));

@@ -13,6 +13,7 @@
 //! | `count/{tenant}.{meter}` | how much of a meter is taken |
 //! | `reservation/{id}` | room that was given for a while |
 //! | `due/{time}/{kind}/{id}` | empty; at this time something is to be done |
+//! | `idempotency/{digest}` | what a change was answered that a client had named |
 //! | `purged/{tenant}` | what is left of a purged tenant |
 //! | `audit/{order}` | an audit entry; the order is inverted, so the newest comes first |
 //! | `chain/{sequence}` | the link of the hash chain to one audit entry |
@@ -31,6 +32,10 @@
 //! | `memberof/{user}/{tenant}` | empty; the user belongs to the tenant |
 //! | `owner/{tenant}/{user}` | empty; the member is an owner |
 //! | `role/{tenant}/{role}` | a role that the tenant has defined |
+//! | `invitation/{id}` | an invitation, whatever has become of it |
+//! | `invitationdigest/{digest}` | the id of the invitation whose token has it |
+//! | `invitationpending/{tenant}/{email}` | the id of the invitation that is pending |
+//! | `mail/{unix_ms, 13 digits}/{id}` | a letter to be sent then; its text is sealed if there is a master key |
 //! | `roleuse/{tenant}/{role}/{kind}/{id}` | empty; the last has the role, which cannot be removed |
 //!
 //! Identifiers hold neither `/` nor a zero byte, so no key is the start of another by accident.
@@ -120,6 +125,16 @@ pub(crate) fn due(at: Timestamp, kind: &str, id: &str) -> String {
 }
 
 /// What is left of a purged tenant.
+/// What a named change was answered.
+pub(crate) fn idempotency(name: &str) -> String {
+    format!("idempotency/{name}")
+}
+
+/// That a named change concerned a tenant; it goes with the tenant.
+pub(crate) fn idempotency_of(tenant: TenantId, name: &str) -> String {
+    format!("{}idempotency/{name}", all_owned(tenant))
+}
+
 pub(crate) fn purged(tenant: TenantId) -> String {
     format!("{PURGED}{tenant}")
 }

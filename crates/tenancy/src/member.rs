@@ -9,6 +9,7 @@ use tenantry_model::{
     Email, ResourceKind, RoleId, TenantId, TenantRole, TenantState, Timestamp, UserId,
 };
 
+use crate::idempotency::Answer;
 use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRef, UserRecord, UserSpec,
     Versioned,
@@ -32,6 +33,8 @@ pub struct MemberRecord {
     /// When this was last written.
     pub updated_at: Timestamp,
 }
+
+impl Answer for MemberRecord {}
 
 /// Who is to become a member.
 #[derive(Debug, Clone, PartialEq, Eq)]

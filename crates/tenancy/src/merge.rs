@@ -21,8 +21,56 @@ pub(crate) fn patched<T: Serialize + DeserializeOwned>(
 /// # Errors
 /// [`Error::Invalid`].
 pub fn parse<T: DeserializeOwned>(document: Value) -> Result<T, Error> {
-    serde_path_to_error::deserialize(document)
-        .map_err(|error| Error::invalid(pointer(error.path()), error.inner().to_string()))
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let (pointer, detail) = placed(error.path(), &error.inner().to_string());
+        Error::invalid(pointer, detail)
+    })
+}
+
+/// Where a rule was broken and which, for whoever sent the document. A member that is missing or stands
+/// twice is named itself, not the object that it should be in; one that is not known gets a suggestion.
+#[must_use]
+pub fn placed(path: &Path, message: &str) -> (String, String) {
+    // What a parser of text adds about lines and columns helps nobody who did not write the text by hand.
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let place = pointer(path);
+    let quoted = |before: &str| message.strip_prefix(before)?.split('`').next();
+    if let Some(name) = quoted("missing field `") {
+        return (format!("{place}/{}", escaped(name)), "this is missing".to_owned());
+    }
+    if let Some(name) = quoted("the member `").filter(|_| message.ends_with("stands twice")) {
+        return (format!("{place}/{}", escaped(name)), message.to_owned());
+    }
+    if let Some(name) = quoted("unknown field `") {
+        let known: Vec<_> = message.split('`').skip(3).step_by(2).collect();
+        let detail = match known.iter().min_by_key(|known| distance(name, known)) {
+            Some(near) if distance(name, near) <= 2 => {
+                format!("there is no `{name}` here; did you mean `{near}`?")
+            }
+            _ => format!("there is no `{name}` here, only {}", known.join(", ")),
+        };
+        return (place, detail);
+    }
+    (place, message.to_owned())
+}
+
+/// How many letters must be added, taken away or changed to make one word of another.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<_> = other.chars().take(64).collect();
+    let mut row: Vec<_> = (0..=other.len()).collect();
+    for (index, letter) in one.chars().take(64).enumerate() {
+        let mut diagonal = index;
+        let mut left = index + 1;
+        let mut next = vec![left];
+        for (above, found) in row.iter().skip(1).zip(&other) {
+            let changed = diagonal + usize::from(*found != letter);
+            left = changed.min(above + 1).min(left + 1);
+            diagonal = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// The path as a JSON pointer (RFC 6901).

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tenantry_credentials::password::{Password, PasswordHash};
 use tenantry_model::{Email, OperatorId, OperatorRole, Permissions, Timestamp};
 
+use crate::idempotency::Answer;
 use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Tenancy, Versioned,
     draft::{Draft, Operation, encoded},
@@ -63,6 +64,17 @@ pub struct OperatorRecord {
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
+}
+
+impl Answer for OperatorRecord {
+    /// That there is a password, and nothing of it.
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        let mut kept = serde_json::to_value(self)?;
+        if let Some(password) = kept.get_mut("password").filter(|password| password.is_string()) {
+            *password = "[hidden]".into();
+        }
+        Ok(kept)
+    }
 }
 
 impl Tenancy {

@@ -19,6 +19,7 @@ use crate::{
     Caller, Error, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
     due::{Due, DueKind},
+    idempotency::Answer,
     layout,
     tenant::not_deleted,
 };
@@ -121,6 +122,8 @@ pub struct QuotaOutcome {
     /// The lease that was given, if one was asked for.
     pub reservation: Option<Reservation>,
 }
+
+impl Answer for QuotaOutcome {}
 
 impl Tenancy {
     /// All quotas of a tenant, and whatever else is counted for it.

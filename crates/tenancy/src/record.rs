@@ -10,6 +10,7 @@ use tenantry_model::{
 };
 use tenantry_store::Revision;
 
+use crate::idempotency::Answer;
 use crate::tenant::subscription::Subscription;
 
 /// The largest record, as JSON. A commit holds the record and its audit entry, and the store takes
@@ -184,6 +185,24 @@ impl IssuerRecord {
             }
             KeySource::Url(_) => None,
         }
+    }
+}
+
+impl Answer for IssuerRecord {
+    /// With masked keys, as it is shown.
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        masked(self)
+    }
+}
+
+impl Answer for CertificateRecord {
+    /// The key is not shown anyway, and what stands in its place opens to nothing.
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        let mut kept = masked(self)?;
+        if let Some(key) = kept.pointer_mut("/resource/key") {
+            *key = format!("v1.{}.{}", "0".repeat(16), "0".repeat(38)).into();
+        }
+        Ok(kept)
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tenantry_model::{Permissions, ResourceKind, RoleId, TenantId, TenantRole, Timestamp};
 
+use crate::idempotency::Answer;
 use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
@@ -36,6 +37,8 @@ pub struct RoleRecord {
     /// When it was last written.
     pub updated_at: Timestamp,
 }
+
+impl Answer for RoleRecord {}
 
 /// A role on its way into a commit: what it may do, and the row that must stay for that to hold.
 pub(crate) struct Assigned {

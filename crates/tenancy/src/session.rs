@@ -7,9 +7,10 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tenantry_credentials::{access_token::AccessSecret, password::PasswordHash};
-use tenantry_model::{Email, KeyDigest, OperatorId, SessionId, Timestamp};
+use tenantry_model::{Email, KeyDigest, OperatorId, Permissions, SessionId, Timestamp};
 use tenantry_store::Batch;
 
+use crate::idempotency::Answer;
 use crate::{
     Caller, Credential, Error, Principal, Tenancy, Versioned,
     draft::{Draft, Operation, encoded},
@@ -54,12 +55,16 @@ pub struct SessionRecord {
 }
 
 /// A session that was just made, with its secret.
+#[derive(Serialize, Deserialize)]
 pub struct CreatedSession {
     /// What is stored.
     pub record: SessionRecord,
-    /// What is not.
-    pub secret: AccessSecret,
+    /// What is not; none where the request was sent before, and was answered with the secret then.
+    #[serde(skip)]
+    pub secret: Option<AccessSecret>,
 }
+
+impl Answer for CreatedSession {}
 
 impl fmt::Debug for CreatedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,7 +96,14 @@ impl Tenancy {
         operator: OperatorId,
         proven_by: &PasswordHash,
     ) -> Result<Versioned<CreatedSession>, Error> {
-        self.run(caller, &Create { operator, proven_by }).await
+        let session = SessionId::from_parts(self.now().unix_ms(), self.identifiers.random());
+        let principal = Principal::Operator {
+            operator,
+            credential: Credential::Session(session),
+            permissions: Permissions::new(),
+        };
+        let caller = Caller { principal, ..caller.clone() };
+        self.run(&caller, &Create { session, operator, proven_by }).await
     }
 
     /// Ends a session.
@@ -175,6 +187,7 @@ impl Operation for Sweep<'_> {
 }
 
 struct Create<'a> {
+    session: SessionId,
     operator: OperatorId,
     proven_by: &'a PasswordHash,
 }
@@ -191,7 +204,7 @@ impl Operation for Create<'_> {
         let now = tenancy.now();
         let secret = AccessSecret::session(&tenancy.random_bytes());
         let record = SessionRecord {
-            id: SessionId::from_parts(now.unix_ms(), tenancy.identifiers.random()),
+            id: self.session,
             operator: self.operator,
             generation: operator.value.generation,
             created_at: now,
@@ -203,7 +216,7 @@ impl Operation for Create<'_> {
         let holder = layout::operator(self.operator);
         Ok(Draft::about("session.create", holder.clone(), None, record)
             .shown_after()?
-            .answering(|record| CreatedSession { record, secret })
+            .answering(|record| CreatedSession { record, secret: Some(secret) })
             .unchanged(holder, operator.revision)
             .absent(key.clone())
             .due(&Due::new(ends_at, DueKind::Session, secret_digest))

@@ -13,6 +13,7 @@ use crate::{
     Caller, Clock, Error, StoreFault, TenantRecord, TenantRef, Terms, Versioned, audit,
     context::Identifiers,
     draft::{Draft, Operation},
+    idempotency::{Known, Outdated},
     layout,
     settings::Settings,
     tenant::is_reserved,
@@ -28,6 +29,7 @@ pub struct Tenancy {
     pub(crate) identifiers: Arc<Identifiers>,
     pub(crate) master_keys: Arc<MasterKeys>,
     pub(crate) terms: Terms,
+    pub(crate) invitation_url: String,
     pub(crate) settings: Arc<Settings>,
     pub(crate) turns: Arc<Turns>,
     clock: Arc<dyn Clock>,
@@ -48,6 +50,7 @@ impl Tenancy {
             identifiers,
             master_keys,
             terms: Terms::default(),
+            invitation_url: "http://127.0.0.1:7070/invitation".to_owned(),
             settings: Arc::new(Settings::new()),
             turns: Arc::new(Turns::new()),
             clock,
@@ -73,16 +76,17 @@ impl Tenancy {
             identifiers: Arc::clone(&self.identifiers),
             master_keys: Arc::clone(&self.master_keys),
             terms: self.terms,
+            invitation_url: self.invitation_url.clone(),
             settings: Arc::clone(&self.settings),
             turns: Arc::clone(&self.turns),
             clock: Arc::clone(&self.clock),
         }
     }
 
-    /// The settings that tenants can have: the JSON Schema of each key.
+    /// With letters of invitation that lead here; the token follows as a fragment, which no server sees.
     #[must_use]
-    pub fn setting_schemas(&self) -> Map<String, Value> {
-        self.settings.schemas()
+    pub fn with_invitation_url(self, invitation_url: String) -> Self {
+        Self { invitation_url, ..self }
     }
 
     /// Random bytes, one by one.
@@ -97,25 +101,52 @@ impl Tenancy {
         bytes
     }
 
+    /// The settings that tenants can have: the JSON Schema of each key.
+    #[must_use]
+    pub fn setting_schemas(&self) -> Map<String, Value> {
+        self.settings.schemas()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Commits an operation together with its audit entry.
+    /// Commits an operation together with its audit entry, or finds what a named one was answered.
     pub(crate) async fn run<O: Operation>(
         &self,
         caller: &Caller,
         operation: &O,
     ) -> Result<Versioned<O::Output>, Error> {
+        let refused = match self.attempt(caller, operation).await {
+            Err(refused) if caller.idempotency.is_some() => refused,
+            outcome => return outcome,
+        };
+        // It may have been refused for what the same request has just done.
+        match self.known(caller).await {
+            Ok(Some(Known::Answered(answer))) => Ok(answer),
+            _ => Err(refused),
+        }
+    }
+
+    async fn attempt<O: Operation>(
+        &self,
+        caller: &Caller,
+        operation: &O,
+    ) -> Result<Versioned<O::Output>, Error> {
         for _ in 0..MAX_ATTEMPTS {
+            let outdated = match self.known(caller).await? {
+                Some(Known::Answered(answer)) => return Ok(answer),
+                Some(Known::Not(outdated)) => outdated,
+                None => Outdated::default(),
+            };
             let mut draft = operation.draft(self).await?;
             caller.principal.reaches(draft.entry.as_ref().and_then(|entry| entry.tenant))?;
             let id = self.identifiers.rising(self.now());
-            if let Some(entry) = draft.entry.take() {
-                for (key, value) in audit::rows(id, self.now(), caller, &entry)? {
-                    draft = draft.put(key, value);
-                }
+            if let Some(entry) = &draft.entry {
+                let rows = audit::rows(id, self.now(), caller, entry)?;
+                draft = rows.into_iter().fold(draft, |draft, (key, value)| draft.put(key, value));
             }
+            draft = self.named_by(caller, draft, outdated)?;
             let batch = std::mem::take(&mut draft.batch);
             match self.store.commit(batch).await {
                 Ok(revision) => return Ok(Versioned { value: draft.value, revision }),

@@ -21,6 +21,7 @@ mod purge;
 mod slug;
 pub mod subscription;
 
+pub use create::CreatedTenant;
 pub use life::Transition;
 pub(crate) use slug::is_reserved;
 
@@ -30,11 +31,12 @@ use serde::Serialize;
 use serde_json::Value;
 use tenantry_certs::{AuthorityError, client_authorities, provider};
 use tenantry_model::{
-    DomainPattern, PlanId, ResourceKind, Slug, Tenant, TenantId, TenantSpec, TenantState,
+    DomainPattern, KeySpec, PlanId, ResourceKind, Slug, Tenant, TenantId, TenantSpec, TenantState,
 };
 
 use crate::{
-    Caller, Error, Listing, PageRequest, Precondition, Tenancy, TenantRecord, Versioned,
+    Caller, Error, Listing, NewInvitation, PageRequest, Precondition, Tenancy, TenantRecord,
+    Versioned,
     draft::{Draft, Operation, encoded},
     due::{Due, DueKind},
     layout, merge,
@@ -78,11 +80,15 @@ pub struct NewTenant {
     pub domains: Vec<DomainPattern>,
     /// The state it is made in: active or provisioning.
     pub state: TenantState,
+    /// Its first key.
+    pub key: Option<KeySpec>,
+    /// Its first invitation.
+    pub invitation: Option<NewInvitation>,
 }
 
 impl NewTenant {
     /// How many domains fit the commit that makes a tenant. More can be added one by one.
-    pub const MAX_DOMAINS: usize = 40;
+    pub const MAX_DOMAINS: usize = 32;
 }
 
 /// Which tenants are listed; each part that is given must hold.
@@ -132,8 +138,8 @@ impl Tenancy {
         &self,
         caller: &Caller,
         tenant: NewTenant,
-    ) -> Result<Versioned<TenantRecord>, Error> {
-        self.run(caller, &create::Create { tenant }).await
+    ) -> Result<Versioned<CreatedTenant>, Error> {
+        self.run(caller, &create::Create { caller, tenant }).await
     }
 
     /// Tenants, in the order in which they were made.

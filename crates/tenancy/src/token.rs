@@ -7,6 +7,7 @@
 use std::fmt::{self, Display};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tenantry_credentials::access_token::{AccessSecret, Presented};
 use tenantry_model::{
     KeyDigest, OperatorId, Permission, Permissions, RoleId, TenantId, TenantState, Timestamp,
@@ -14,6 +15,7 @@ use tenantry_model::{
 };
 use tenantry_store::Batch;
 
+use crate::idempotency::Answer;
 use crate::{
     Caller, Credential, Error, Listing, MemberRecord, PageRequest, Precondition, Principal,
     Tenancy, TenantRef, Versioned,
@@ -109,11 +111,24 @@ pub struct TokenRecord {
 }
 
 /// A token that was just made, with its secret.
+#[derive(Serialize, Deserialize)]
 pub struct CreatedToken {
     /// What is stored.
     pub record: TokenRecord,
-    /// What is not.
-    pub secret: AccessSecret,
+    /// What is not; none where the request was sent before, and was answered with the secret then.
+    #[serde(skip)]
+    pub secret: Option<AccessSecret>,
+}
+
+impl Answer for CreatedToken {
+    /// Without the digest as well, which is kept for as long as the token and no longer.
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        let mut kept = serde_json::to_value(self)?;
+        if let Some(digest) = kept.pointer_mut("/record/digest") {
+            *digest = "0".repeat(64).into();
+        }
+        Ok(kept)
+    }
 }
 
 impl fmt::Debug for CreatedToken {
@@ -352,7 +367,7 @@ impl Tenancy {
         let (key, json) = (layout::token(id), encoded("token", &record)?);
         Ok(Draft::about("token.create", key.clone(), tenant, record)
             .shown_after()?
-            .answering(|record| CreatedToken { record, secret })
+            .answering(|record| CreatedToken { record, secret: Some(secret) })
             .absent(layout::token_digest(&digest))
             .put(layout::token_digest(&digest), encoded("id", &id)?)
             .put(format!("{}{id}", layout::tokens_of(owner)), Vec::new())

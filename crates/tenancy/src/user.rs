@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tenantry_model::{Email, TenantId, Timestamp, UserId};
 
+use crate::idempotency::Answer;
 use crate::{
     Caller, Error, Listing, MemberRecord, PageRequest, Precondition, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
@@ -51,6 +52,8 @@ pub struct UserRecord {
     /// When it was last written.
     pub updated_at: Timestamp,
 }
+
+impl Answer for UserRecord {}
 
 impl UserSpec {
     pub(crate) fn check(&self) -> Result<(), Error> {

@@ -8,6 +8,7 @@
 )]
 
 mod certificates;
+mod contract;
 mod eventually;
 mod origin;
 mod platform;
@@ -15,9 +16,11 @@ mod process;
 mod raw;
 mod request;
 mod server;
+mod smtp;
 mod tls;
 
 pub use certificates::{Authority, Issued};
+pub use contract::{Contract, api_client};
 pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
 pub use platform::{Platform, json};
@@ -25,4 +28,5 @@ pub use process::{Process, binary};
 pub use raw::{RawAnswer, RawConnection};
 pub use request::{Answer, Request};
 pub use server::{Body, Server, serve_http1, serve_http2};
+pub use smtp::{Letter, MailServer};
 pub use tls::TlsClient;

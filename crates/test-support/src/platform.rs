@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tenantry_api::{Client, CreateApiKey, CreateTenant};
 use tenantry_model::{Plan, Route, Upstream};
 
-use crate::{Origin, Process, Request, eventually};
+use crate::{Origin, Process, Request, api_client, eventually};
 
 /// 32 bytes that are the same; a key of tests alone.
 const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
@@ -203,7 +203,7 @@ impl Platform {
     /// A client of the API, with the root token.
     #[must_use]
     pub fn api(&self) -> Client {
-        Client::new(&format!("http://{}", self.api), self.root_token()).expect("a client")
+        api_client(&format!("http://{}", self.api), &self.root_token())
     }
 
     /// The client that requests are sent with.
@@ -253,7 +253,7 @@ impl Platform {
         let key: CreateApiKey = json(value!({"name": "test"}));
         let created = api.keys(slug).create(&key).await.expect("a key");
         self.enforced(created.key.revision).await;
-        created.secret
+        created.secret.expect("a key that was just made")
     }
 
     /// Waits until the proxy enforces a revision.

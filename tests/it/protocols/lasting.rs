@@ -100,7 +100,7 @@ async fn no_change_cuts_what_lasts() {
     }
     let other: CreateTenant =
         tenantry_test_support::json(json!({"slug": "other", "name": "Other", "plan": "pro"}));
-    let revision = api.tenants().create(&other).await.unwrap().revision;
+    let revision = api.tenants().create(&other).await.unwrap().tenant.revision;
     edge.platform.enforced(revision).await;
     lasting.goes_on().await;
     let revision = api.tenants().suspend("open", "unpaid").await.unwrap().revision;

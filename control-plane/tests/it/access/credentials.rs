@@ -10,7 +10,7 @@ use crate::server::Server;
 const PASSWORD: &str = "correct horse battery";
 
 impl Server {
-    fn as_one_with(&self, token: &str) -> Client {
+    pub(super) fn as_one_with(&self, token: &str) -> Client {
         Client::new(&format!("http://{}", self.running.api), token).unwrap()
     }
 
@@ -38,6 +38,9 @@ async fn another_tenant_is_as_good_as_none() {
         let answer = server.send_as(&token, &format!("GET /api/v1/tenants/{own}"), "", "").await;
         assert_eq!(answer.status, 200, "{own}");
     }
+    // What is missing in one's own tenant is no attempt at anything.
+    let missing = server.send_as(&token, "GET /api/v1/tenants/acme/keys/none", "", "").await;
+    assert_eq!(missing.status, 404);
     let globex = id("globex").await;
     let ghost = "ten_01ARZ3NDEKTSV4RRFFQ69G5FAV";
     for (other, none) in [("globex", "ghosts"), (globex.as_str(), ghost)] {
@@ -116,7 +119,7 @@ async fn nobody_gives_what_they_do_not_have() {
         .create(&serde_json::from_value(narrow).unwrap())
         .await
         .unwrap();
-    let narrow = &narrow.secret;
+    let narrow = narrow.secret.as_deref().unwrap();
     let operator = r#"{"name":"Eve","email":"eve@example.com","roles":["owner"]}"#;
     let made = server.send_as(narrow, "POST /api/v1/operators", "", operator).await;
     assert_eq!(made.status, 403, "{}", made.body);
@@ -142,6 +145,9 @@ async fn an_operator_logs_in_and_out() {
     let (id, session) = server.logged_in().await;
     let ada = server.as_one_with(&session);
     assert_eq!(ada.me().await.unwrap().operator.unwrap().to_string(), id);
+    let audit = server.client.audit(&AuditQuery::default()).await.unwrap();
+    let entry = audit.items.iter().find(|entry| entry.action == "session.create").unwrap();
+    assert!(entry.actor.starts_with(&format!("operator/{id}/ses_")), "{}", entry.actor);
     ada.tenants().suspend("acme", "test").await.unwrap();
     ada.log_out().await.unwrap();
     assert_eq!(ada.me().await.unwrap_err().problem().unwrap().status, 401);

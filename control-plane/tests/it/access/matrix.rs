@@ -154,5 +154,8 @@ fn every_operation_says_what_it_needs() {
         .filter(|(path, _, need)| path.starts_with("/api/") && **need == Need::Nothing)
         .map(|(path, method, _)| format!("{method} {path}"))
         .collect();
-    assert_eq!(open, ["get /api/v1/openapi.json", "post /api/v1/sessions"]);
+    assert_eq!(
+        open,
+        ["post /api/v1/invitations/accept", "get /api/v1/openapi.json", "post /api/v1/sessions"]
+    );
 }

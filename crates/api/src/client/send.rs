@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, Request, RequestBuilder, Response, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, Exchange};
 use crate::Problem;
 
 const SEGMENT: &AsciiSet =
@@ -53,7 +54,13 @@ impl Download {
 impl Client {
     /// A request to a path under `/api/v1`.
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(&self.token)
+        let url = format!("{}/api/v1{path}", self.base);
+        let is_change = method != Method::GET;
+        let request = self.http.request(method, url).bearer_auth(&self.token);
+        match &self.idempotency_key {
+            Some(key) if is_change => request.header("idempotency-key", key),
+            _ => request,
+        }
     }
 
     /// A `GET` with the fields of `query` as parameters.
@@ -88,10 +95,35 @@ impl Client {
         &self,
         request: RequestBuilder,
     ) -> Result<T, ClientError> {
-        let answer = self.answer(request).await?;
-        let status = answer.status().as_u16();
-        let body = answer.bytes().await.map_err(ClientError::Transport)?;
+        let (status, body) = self.answer(request).await?;
         serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Answer { status, source: Some(error) })
+    }
+
+    /// Sends any request to a path under `/api/v1`, and returns the body of the answer, if it has one.
+    ///
+    /// # Errors
+    /// [`ClientError`]; one without a status of its own, if this is no method.
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Option<Value>, ClientError> {
+        let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
+        let method = method.map_err(|error| ClientError::Setup(error.into()))?;
+        let path = path.strip_prefix("/api/v1").unwrap_or(path);
+        let request = self.request(method, &format!("/{}", path.trim_start_matches('/')));
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let (status, body) = self.answer(request).await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        serde_json::from_slice(&body)
+            .map(Some)
             .map_err(|error| ClientError::Answer { status, source: Some(error) })
     }
 
@@ -100,23 +132,47 @@ impl Client {
         self.answer(request).await.map(drop)
     }
 
-    /// Sends a request whose answer is too large to be held.
+    /// Sends a request whose answer is too large to be held. Its witness sees refusals alone.
     pub(super) async fn download(&self, request: RequestBuilder) -> Result<Download, ClientError> {
-        self.answer(request).await.map(Download)
+        let request: Request = request.build().map_err(ClientError::Transport)?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let answer = self.http.execute(request).await.map_err(ClientError::Transport)?;
+        if answer.status().is_success() {
+            return Ok(Download(answer));
+        }
+        let (status, body) = self.received(&method, &path, answer).await?;
+        Err(refusal(status, &body))
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+    async fn answer(&self, request: RequestBuilder) -> Result<(u16, Bytes), ClientError> {
         let request: Request = request.build().map_err(ClientError::Transport)?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let answer = self.http.execute(request).await.map_err(ClientError::Transport)?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(answer);
-        }
+        let is_success = answer.status().is_success();
+        let (status, body) = self.received(&method, &path, answer).await?;
+        if is_success { Ok((status, body)) } else { Err(refusal(status, &body)) }
+    }
+
+    /// The whole answer, shown to the witness.
+    async fn received(
+        &self,
+        method: &Method,
+        path: &str,
+        answer: Response,
+    ) -> Result<(u16, Bytes), ClientError> {
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = answer.bytes().await.map_err(ClientError::Transport)?;
-        match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
-            Err(error) => Err(ClientError::Answer { status: status.as_u16(), source: Some(error) }),
+        if let Some(witness) = &self.witness {
+            witness(&Exchange { method, path, status, headers: &headers, body: &body });
         }
+        Ok((status, body))
+    }
+}
+
+fn refusal(status: u16, body: &[u8]) -> ClientError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => ClientError::Problem(Box::new(problem)),
+        Err(error) => ClientError::Answer { status, source: Some(error) },
     }
 }
 

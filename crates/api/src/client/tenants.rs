@@ -11,8 +11,8 @@ use super::{
     send::{if_revision, merge_patch, segment},
 };
 use crate::{
-    CreateTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody, EffectiveQuery,
-    ListQuery, PageBody, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
+    CreateTenant, CreatedTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody,
+    EffectiveQuery, ListQuery, PageBody, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
 };
 
 /// Tenants. Wherever a `tenant` is named, its id or its slug will do. With `if_revision`, a change is
@@ -31,7 +31,7 @@ impl<'c> Tenants<'c> {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn create(&self, tenant: &CreateTenant) -> Result<TenantBody, ClientError> {
+    pub async fn create(&self, tenant: &CreateTenant) -> Result<CreatedTenant, ClientError> {
         self.client.send(self.client.request(Method::POST, "/tenants").json(tenant)).await
     }
 

@@ -131,5 +131,9 @@ pub(super) async fn run(verb: &KeyVerb, session: &Session) -> Result<Answer, Cli
 }
 
 fn secret(key: CreatedApiKey) -> Answer {
-    Answer::Secret { item: shown(&key), secret: key.secret }
+    match key.secret.clone() {
+        Some(secret) => Answer::Secret { item: shown(&key), secret },
+        // The command was given before, under the same idempotency key, and printed it then.
+        None => Answer::Item(shown(&key)),
+    }
 }

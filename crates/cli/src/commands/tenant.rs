@@ -1,10 +1,12 @@
 //! `tenantry tenant`.
 
+pub(crate) mod onboard;
+
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use tenantry_api::{DeleteTenantQuery, TenantQuery, tenant::InitialState};
 use tenantry_model::{
-    AuthRequirement, Color, DisplayName, DomainPattern, GroupId, HttpsUrl, LogoUrl, PlanId,
+    AuthRequirement, Color, DisplayName, DomainPattern, Email, GroupId, HttpsUrl, LogoUrl, PlanId,
     RegionId, Slug, TenantState, access::AccessMode,
 };
 
@@ -34,6 +36,15 @@ pub(crate) enum TenantVerb {
         /// Do not serve it before it is activated
         #[arg(long)]
         provisioning: bool,
+        /// Make a first API key of this name; its secret is printed once
+        #[arg(long, value_name = "NAME")]
+        key: Option<String>,
+        /// Invite somebody to own it
+        #[arg(long, value_name = "ADDRESS")]
+        admin: Option<Email>,
+        /// Return only when every connected proxy serves it
+        #[arg(long)]
+        wait: bool,
         #[command(flatten)]
         body: NewBody,
     },
@@ -224,11 +235,16 @@ impl TenantFields {
 pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, CliError> {
     let tenants = session.client.tenants();
     let tenant = match verb {
-        TenantVerb::Create { slug, fields, domains, provisioning, body } => {
+        TenantVerb::Create { slug, fields, domains, provisioning, key, admin, wait, body } => {
             let mut body = create_body(slug.as_ref(), fields, domains, body)?;
             body.set("state", provisioning.then_some(InitialState::Provisioning));
-            let tenant = body.create("tenant")?;
-            session.ask(tenants.create(&tenant)).await
+            if let Some(name) = key {
+                body.set_within("key", "name", Some(name));
+            }
+            if let Some(email) = admin {
+                body.set_within("admin", "email", Some(email));
+            }
+            return onboard::onboard(session, &body.create("tenant")?, *wait).await;
         }
         TenantVerb::Get { tenant } => session.ask(tenants.get(tenant)).await,
         TenantVerb::List { filter, listing } => return list(filter, listing, session).await,

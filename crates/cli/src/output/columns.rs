@@ -3,7 +3,8 @@
 use serde::Serialize;
 use tenantry_api::{
     ApiKeyBody, AuditEntryBody, CertificateBody, DeletionCertificateBody, DocumentBody, DomainBody,
-    IssuerBody, ProxyBody, QuotaBody, TenantBody,
+    InvitationBody, IssuerBody, MemberBody, OperatorBody, ProxyBody, QuotaBody, RoleBody,
+    TenantBody, TokenBody, UserBody,
 };
 use tenantry_model::{
     Feature, FeatureDefault, Group, Limits, Plan, RateLimit, RegionId, Route, RouteMatch,
@@ -231,6 +232,96 @@ impl Columns for AuditEntryBody {
             self.revision.to_string(),
         ]
     }
+}
+
+impl Columns for OperatorBody {
+    const NAMES: &'static [&'static str] =
+        &["ID", "NAME", "EMAIL", "ROLES", "DISABLED", "PASSWORD"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.name.clone(),
+            self.email.to_string(),
+            list(self.roles.iter().map(word)),
+            yes(self.disabled),
+            yes(self.has_password),
+        ]
+    }
+}
+
+impl Columns for TokenBody {
+    const NAMES: &'static [&'static str] =
+        &["ID", "NAME", "HINT", "MAY DO", "EXPIRES", "LAST USED"];
+
+    fn cells(&self) -> Vec<String> {
+        let role = self.role.iter().map(|role| format!("role {role}"));
+        let member = self.member.iter().map(|member| format!("member {member}"));
+        let scopes = self.scopes.iter().flatten().map(ToString::to_string);
+        vec![
+            self.id.to_string(),
+            self.name.clone(),
+            format!("{}...", self.hint),
+            list(role.chain(member).chain(scopes)),
+            self.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+            self.last_used_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+        ]
+    }
+}
+
+impl Columns for UserBody {
+    const NAMES: &'static [&'static str] = &["ID", "NAME", "EMAIL", "SUBJECT", "PREFERS"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.name.clone().unwrap_or_default(),
+            self.email.as_ref().map_or_else(String::new, ToString::to_string),
+            self.subject.clone().unwrap_or_default(),
+            self.preferred_tenant.map_or_else(String::new, |tenant| tenant.to_string()),
+        ]
+    }
+}
+
+impl Columns for MemberBody {
+    const NAMES: &'static [&'static str] = &["USER", "NAME", "EMAIL", "ROLE", "TENANT", "SINCE"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.user.to_string(),
+            self.name.clone().unwrap_or_default(),
+            self.email.as_ref().map_or_else(String::new, ToString::to_string),
+            self.role.to_string(),
+            self.tenant.to_string(),
+            self.created_at.to_string(),
+        ]
+    }
+}
+
+impl Columns for RoleBody {
+    const NAMES: &'static [&'static str] = &["ROLE", "PERMISSIONS", "DESCRIPTION"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.id.to_string(), list(&self.permissions), self.description.clone()]
+    }
+}
+
+impl Columns for InvitationBody {
+    const NAMES: &'static [&'static str] = &["ID", "EMAIL", "ROLE", "STATE", "EXPIRES"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.email.to_string(),
+            self.role.to_string(),
+            self.state.clone(),
+            self.expires_at.to_string(),
+        ]
+    }
+}
+
+fn yes(flag: bool) -> String {
+    if flag { "yes" } else { "" }.to_owned()
 }
 
 fn region(region: Option<&RegionId>) -> String {

@@ -267,7 +267,7 @@ impl<'t> Walk<'t> {
 
     /// A step with its audit entry, and that one's key.
     async fn draft(&self, step: &Step<'_>) -> Result<(String, Draft<()>), Error> {
-        let mut draft = step.draft(&self.staged).await?;
+        let mut draft = step.draft(&self.staged, self.caller).await?;
         let tenancy = self.tenancy;
         self.caller.principal.reaches(draft.entry.as_ref().and_then(|entry| entry.tenant))?;
         let (now, id) = (tenancy.now(), tenancy.identifiers.rising(tenancy.now()));
@@ -337,14 +337,16 @@ enum Step<'s> {
 }
 
 impl Step<'_> {
-    async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<()>, Error> {
+    async fn draft(&self, tenancy: &Tenancy, caller: &Caller) -> Result<Draft<()>, Error> {
         match self {
             Self::Document(declared) => document(tenancy, declared).await,
             Self::Create(tenant) => {
                 let domains = tenant.domains.iter().flatten().take(NewTenant::MAX_DOMAINS);
                 let domains = domains.cloned().collect();
                 let (spec, state) = (tenant.spec.clone(), TenantState::Active);
-                tenancy.draft_tenant(NewTenant { spec, domains, state }).await
+                let (key, invitation) = (None, None);
+                let tenant = NewTenant { spec, domains, state, key, invitation };
+                tenancy.draft_tenant(caller, tenant).await
             }
             Self::Respecify(slug, tenant) => tenancy.draft_respecified(slug, &tenant.spec).await,
             Self::Subscribe(slug, tenant) => {

@@ -73,10 +73,10 @@ impl Operation for Roll<'_> {
         let made = made(tenancy, tenant, &spec, Some(self.id));
         // The entry is the old key's: it says what became of it, and the new key what it replaces.
         let id = self.id.to_string();
-        let draft = Draft::new("key.roll", (KIND, &id), Some(tenant), made.record)
+        let draft = Draft::new("key.roll", (KIND, &id), Some(tenant), made.record.clone())
             .before(&old.value)?
             .shown_after()?;
-        Ok(with_rows(draft, |record| record)?
+        Ok(with_rows(draft, &made.record)?
             .answering(|record| CreatedKey { record, secret: made.secret })
             .unchanged(layout::record(ResourceKind::Tenant, tenant), owner.revision)
             .unchanged(key.clone(), old.revision)

@@ -1,8 +1,12 @@
-//! The rows of those who may act: operators, tokens, sessions, users, members, roles.
+//! The rows of those who may act: operators, tokens, sessions, users, members, roles,
+//! invitations and their letters.
 
 use std::fmt::Display;
 
-use tenantry_model::{Email, KeyDigest, OperatorId, RoleId, TenantId, TokenId, UserId};
+use tenantry_model::{
+    Email, InvitationId, KeyDigest, OperatorId, RoleId, TenantId, Timestamp, TokenId, UserId,
+};
+use ulid::Ulid;
 
 /// All operators.
 pub(crate) const OPERATORS: &str = "operator/";
@@ -109,4 +113,31 @@ pub(crate) fn role_use(
     user: impl Display,
 ) -> String {
     format!("{}{kind}/{user}", role_uses(tenant, role))
+}
+
+/// All invitations.
+pub(crate) const INVITATIONS: &str = "invitation/";
+
+pub(crate) fn invitation(id: InvitationId) -> String {
+    format!("{INVITATIONS}{id}")
+}
+
+pub(crate) fn invitation_digest(digest: &KeyDigest) -> String {
+    format!("invitationdigest/{digest}")
+}
+
+pub(crate) fn invitation_pending(tenant: TenantId, email: &Email) -> String {
+    format!("invitationpending/{tenant}/{email}")
+}
+
+/// All invitations of a tenant.
+pub(crate) fn owned_invitations(tenant: TenantId) -> String {
+    format!("of/{tenant}/invitation/")
+}
+
+/// All letters that are to be sent, the longest due first.
+pub(crate) const MAIL: &str = "mail/";
+
+pub(crate) fn mail(due_at: Timestamp, id: Ulid) -> String {
+    format!("{MAIL}{:013}/{id}", due_at.unix_ms())
 }

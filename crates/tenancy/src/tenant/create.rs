@@ -1,23 +1,47 @@
-//! Making a tenant, whole: record, slug, plan and domains in one commit.
+//! Making a tenant, whole: record, slug, plan, domains, a first key and a first invitation in one commit.
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tenantry_model::{Domain, ResourceKind, TenantId};
 
 use super::{NewTenant, check, placed};
 use crate::{
-    DomainRecord, Error, Tenancy, TenantRecord, domain,
-    draft::{Draft, Operation, encoded},
+    Caller, CreatedKey, DomainRecord, Error, InvitationRecord, Tenancy, TenantRecord, domain,
+    draft::{Draft, Operation, encoded, unencodable},
+    idempotency::Answer,
+    key::{self, without_digest},
     layout,
+    record::masked,
 };
 
-pub(super) struct Create {
+/// A tenant that was just made, and what it was made with.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CreatedTenant {
+    /// The tenant.
+    pub record: TenantRecord,
+    /// Its first key, if one was asked for.
+    pub key: Option<CreatedKey>,
+    /// Its first invitation, if one was asked for.
+    pub invitation: Option<InvitationRecord>,
+}
+
+impl Answer for CreatedTenant {
+    fn kept(&self) -> Result<Value, serde_json::Error> {
+        let kept = without_digest(serde_json::to_value(self)?, "/key/record/resource/digest");
+        Ok(without_digest(kept, "/invitation/digest"))
+    }
+}
+
+pub(super) struct Create<'a> {
+    pub(super) caller: &'a Caller,
     pub(super) tenant: NewTenant,
 }
 
-impl Operation for Create {
-    type Output = TenantRecord;
+impl Operation for Create<'_> {
+    type Output = CreatedTenant;
 
-    async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<TenantRecord>, Error> {
-        let NewTenant { spec, domains, state } = &self.tenant;
+    async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<CreatedTenant>, Error> {
+        let NewTenant { spec, domains, state, key, invitation } = &self.tenant;
         check(tenancy, spec)?;
         check_domains(&self.tenant)?;
         let now = tenancy.now();
@@ -38,7 +62,8 @@ impl Operation for Create {
         let (id, json) = (tenant.to_string(), encoded("tenant", &record)?);
         let resource = record.resource.clone();
         let target = (ResourceKind::Tenant, id.as_str());
-        let draft = Draft::new("tenant.create", target, Some(tenant), record).shown_after()?;
+        let mut after = masked(&record).map_err(|_| unencodable())?;
+        let draft = Draft::new("tenant.create", target, Some(tenant), ());
         let draft = placed(tenancy, draft, None, &resource)
             .await?
             .put(layout::record(ResourceKind::Tenant, tenant), json);
@@ -48,7 +73,34 @@ impl Operation for Create {
             let record = DomainRecord { resource, created_at: now };
             draft = domain::claimed(draft, &record, format!("/domains/{index}"))?;
         }
-        Ok(draft)
+        let key = match key {
+            Some(spec) => {
+                let (with_key, key) = key::first(tenancy, draft, tenant, spec)?;
+                draft = with_key;
+                note(&mut after, "first_key", key.record.resource.id.to_string());
+                Some(key)
+            }
+            None => None,
+        };
+        let invitation = match invitation {
+            Some(new) => {
+                let named = (tenant, spec.name.as_str());
+                let (invited, invitation) = tenancy.invited(draft, self.caller, named, new).await?;
+                draft = invited;
+                note(&mut after, "first_invitation", invitation.id.to_string());
+                Some(invitation)
+            }
+            None => None,
+        };
+        let made = CreatedTenant { record, key, invitation };
+        Ok(draft.answering(|()| made).saying(after))
+    }
+}
+
+/// Adds to what the audit entry shows of the tenant.
+fn note(after: &mut Value, what: &str, id: String) {
+    if let Value::Object(members) = after {
+        members.insert(what.to_owned(), id.into());
     }
 }
 

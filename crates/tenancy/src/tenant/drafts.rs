@@ -2,14 +2,18 @@
 
 use super::{Change, NewTenant, Transition, create::Create, respecified, subscription};
 use crate::{
-    Error, Precondition, SubscriptionSpec, Tenancy, TenantRecord, TenantRef,
+    Caller, Error, Precondition, SubscriptionSpec, Tenancy, TenantRecord, TenantRef,
     draft::{Draft, Operation as _},
 };
 use tenantry_model::TenantSpec;
 
 impl Tenancy {
-    pub(crate) async fn draft_tenant(&self, tenant: NewTenant) -> Result<Draft<()>, Error> {
-        Ok(Create { tenant }.draft(self).await?.answering(drop))
+    pub(crate) async fn draft_tenant(
+        &self,
+        caller: &Caller,
+        tenant: NewTenant,
+    ) -> Result<Draft<()>, Error> {
+        Ok(Create { caller, tenant }.draft(self).await?.answering(drop))
     }
 
     pub(crate) async fn draft_respecified(

@@ -19,6 +19,7 @@ use crate::{
     document::index_rows,
     draft::{Draft, Operation, encoded, unencodable},
     due::{Due, DueKind},
+    idempotency::Known,
     layout,
     record::Purge,
     tenancy::{damaged, decoded},
@@ -40,6 +41,11 @@ impl Tenancy {
         confirmation: &str,
         precondition: &Precondition,
     ) -> Result<Versioned<DeletionCertificate>, Error> {
+        if let Some(Known::Answered(Versioned { value: Some(value), revision })) =
+            self.known(caller).await?
+        {
+            return Ok(Versioned { value, revision });
+        }
         let id = self.tenant(tenant).await?.value.resource.id;
         let confirmed = |record: &TenantRecord| match record.resource.slug.as_str() == confirmation
         {
@@ -133,7 +139,7 @@ where
         (self.confirmed)(&before)?;
         if before.purge.is_some() {
             // It was begun before; whoever asks again helps to finish it.
-            return Ok(Draft::quiet(()));
+            return Ok(Draft::quiet(()).more_follows());
         }
         let now = tenancy.now();
         let purge = Purge {
@@ -149,7 +155,8 @@ where
                 .before(&before)?
                 .unchanged(key.clone(), revision)
                 .put(key, encoded("tenant", &record)?)
-                .due(&Due::new(now, DueKind::Purge, self.id));
+                .due(&Due::new(now, DueKind::Purge, self.id))
+                .more_follows();
         if let Some(purge_at) = before.purge_at {
             draft = draft.not_due(&Due::new(purge_at, DueKind::Retention, self.id));
         }
@@ -192,6 +199,7 @@ impl Operation for Step {
         let record = TenantRecord { purge: Some(purge), ..record };
         Ok(draft
             .saying(json!({ "removed": removed }))
+            .more_follows()
             .unchanged(key.clone(), revision)
             .put(key, encoded("tenant", &record)?))
     }
@@ -223,6 +231,7 @@ impl Step {
         let target = (ResourceKind::Tenant, id.as_str());
         let draft = Draft::new("tenant.purge", target, Some(self.id), Some(certificate))
             .saying(said)
+            .leaving_nothing()
             .unchanged(key.clone(), revision)
             .empty(layout::all_owned(self.id))
             .delete(key)

@@ -25,7 +25,7 @@ async fn the_secret_of_a_key_is_in_no_file() {
     platform.create_tenant("acme").await;
     let key = KeySpec::named("ci");
     let created = platform.tenancy.create_key(&caller(), &named("acme"), key).await.unwrap();
-    let secret = created.value.secret.expose().to_owned();
+    let secret = created.value.secret.unwrap().expose().to_owned();
     let record = created.value.record;
     let rows = platform.rows().await;
     for (key, value) in &rows {
@@ -175,7 +175,7 @@ async fn a_key_is_rolled_with_and_without_an_overlap() {
     assert_eq!(rolled.record.resource.scopes, spec.scopes);
     assert_eq!(rolled.record.resource.allowed_networks, spec.allowed_networks);
     assert_eq!(rolled.record.resource.expires_at, None);
-    assert_eq!(rolled.record.resource.digest, rolled.secret.digest());
+    assert_eq!(rolled.record.resource.digest, rolled.secret.as_ref().unwrap().digest());
     let old = tenancy.key(&acme, id).await.unwrap().value;
     let ends = old.resource.expires_at.unwrap().unix_ms() - old.updated_at.unwrap().unix_ms();
     assert!(old.resource.enabled && ends == 3_600_000, "{ends}");

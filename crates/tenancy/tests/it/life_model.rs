@@ -245,7 +245,7 @@ async fn a_purge_that_is_cut_off_goes_on_and_leaves_no_row_of_the_tenant() {
     let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
     let (tenancy, caller, any) = (&platform.tenancy, caller(), Precondition::None);
     let id = tenancy.create_tenant(&caller, new_tenant("acme", &hosts)).await.unwrap();
-    let id = id.value.resource.id;
+    let id = id.value.record.resource.id;
     let deleted = Transition::Delete { retention_days: Some(1) };
     tenancy.move_tenant(&caller, &named("acme"), &deleted, &any).await.unwrap();
     let wrong = tenancy.purge_tenant(&caller, &named("acme"), "globex", &any).await.unwrap_err();

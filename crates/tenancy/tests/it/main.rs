@@ -4,6 +4,8 @@
 mod chain;
 mod desired;
 mod groups;
+mod idempotency;
+mod invitations;
 mod keys;
 mod life;
 mod life_model;

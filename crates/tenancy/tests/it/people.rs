@@ -6,8 +6,8 @@ use futures::future::join_all;
 use tenantry_credentials::{access_token, password::Password};
 use tenantry_model::{OperatorRole, Permission, TenantRole, UserId};
 use tenantry_tenancy::{
-    Error, Joining, NewToken, OperatorSpec, PageRequest, Precondition, Principal, RoleSpec,
-    TenantGrant, Transition, UserSpec,
+    Error, Joining, NewInvitation, NewToken, OperatorSpec, PageRequest, Precondition, Principal,
+    RoleSpec, TenantGrant, Transition, UserSpec,
 };
 
 use crate::platform::{Platform, caller, named, new_tenant};
@@ -70,7 +70,7 @@ async fn a_role_means_what_it_says_on_the_next_call() {
     let token = NewToken { name: "ada".to_owned(), grant, expires_at: None };
     let token = tenancy.create_tenant_token(caller, acme, token).await.unwrap().value.secret;
     let now = async || {
-        let presented = access_token::parse(token.expose()).unwrap();
+        let presented = access_token::parse(token.as_ref().unwrap().expose()).unwrap();
         tenancy.principal(presented).await.unwrap().map(|principal| principal.permissions())
     };
     assert_eq!(now().await, Some([Permission::KeysWrite].into()));
@@ -137,10 +137,12 @@ async fn a_purged_tenant_takes_its_people_along() {
     tenancy.create_role(caller, acme, "reader".parse().unwrap(), spec).await.unwrap();
     platform.add("ada@example.com", "owner").await;
     platform.add("bob@example.com", "reader").await;
+    let (email, role) = ("eve@example.com".parse().unwrap(), "reader".parse().unwrap());
+    tenancy.invite(caller, acme, NewInvitation { email, role }).await.unwrap();
     let grant = TenantGrant::Role("reader".parse().unwrap());
     let token = NewToken { name: "ci".to_owned(), grant, expires_at: None };
     let token = tenancy.create_tenant_token(caller, acme, token).await.unwrap().value.secret;
-    let presented = access_token::parse(token.expose()).unwrap();
+    let presented = access_token::parse(token.as_ref().unwrap().expose()).unwrap();
     assert!(tenancy.principal(presented).await.unwrap().is_some());
     let delete = Transition::Delete { retention_days: None };
     tenancy.move_tenant(caller, acme, &delete, ANY).await.unwrap();
@@ -150,7 +152,7 @@ async fn a_purged_tenant_takes_its_people_along() {
     let kept = ["audit/", "history/", "purged/", "chain", "slug", "due/"];
     for (key, _) in platform.rows().await {
         assert!(!key.contains(&id) || kept.iter().any(|kept| key.starts_with(kept)), "{key}");
-        assert!(!key.starts_with("token"), "{key}");
+        assert!(!key.starts_with("token") && !key.starts_with("invitation"), "{key}");
     }
 }
 
@@ -170,7 +172,7 @@ async fn a_session_ends_when_it_is_not_used_and_when_its_time_is_over() {
     tenancy.set_operator_password(caller, id, hash.clone()).await.unwrap();
     let log_in = async || {
         let session = tenancy.create_session(caller, id, &hash).await.unwrap().value.secret;
-        access_token::parse(session.expose()).unwrap()
+        access_token::parse(session.as_ref().unwrap().expose()).unwrap()
     };
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     let lives = async |session| tenancy.principal(session).await.unwrap().is_some();

@@ -54,7 +54,12 @@ pub(crate) struct Platform {
 }
 
 pub(crate) fn caller() -> Caller {
-    Caller { principal: Principal::Root, request_id: "test".to_owned(), source_address: None }
+    Caller {
+        principal: Principal::Root,
+        request_id: "test".to_owned(),
+        source_address: None,
+        idempotency: None,
+    }
 }
 
 pub(crate) fn parsed<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> T {
@@ -67,6 +72,8 @@ pub(crate) fn new_tenant(slug: &str, domains: &[&str]) -> NewTenant {
         spec,
         domains: domains.iter().map(|host| host.parse().unwrap()).collect(),
         state: TenantState::Active,
+        key: None,
+        invitation: None,
     }
 }
 
@@ -110,7 +117,8 @@ impl Platform {
     }
 
     pub(crate) async fn create_tenant(&self, slug: &str) -> Versioned<TenantRecord> {
-        self.tenancy.create_tenant(&caller(), new_tenant(slug, &[])).await.unwrap()
+        let made = self.tenancy.create_tenant(&caller(), new_tenant(slug, &[])).await.unwrap();
+        Versioned { value: made.value.record, revision: made.revision }
     }
 
     /// The newest first.

@@ -150,7 +150,7 @@ impl Records<'_> {
             self.session.ask(keys.delete(&key.id.to_string())).await?;
         }
         let created = self.session.ask(keys.create(&CreateApiKey::named(KEY_NAME))).await?;
-        Ok((created.secret, created.key.revision))
+        Ok((created.secret.unwrap_or_default(), created.key.revision))
     }
 
     /// A new issuer in place of the one before, and a token of it.
