@@ -21,5 +21,6 @@ pub mod tokens;
 pub mod users;
 
 pub mod description;
+pub mod desired;
 pub mod distribution;
 pub mod health;

@@ -12,3 +12,4 @@ pub mod rate;
 pub mod request;
 pub mod response;
 mod unique;
+pub mod yaml;

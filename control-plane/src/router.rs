@@ -15,9 +15,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     controllers::{
-        audit, certificates, description, distribution, documents, domains, health, invitations,
-        issuers, keys, members, operators, proxies, quotas, roles, sessions, subscriptions,
-        tenants, tokens, users,
+        audit, certificates, description, desired, distribution, documents, domains, health,
+        invitations, issuers, keys, members, operators, proxies, quotas, roles, sessions,
+        subscriptions, tenants, tokens, users,
     },
     http::{cors, failure, guard, idempotency, request},
     metrics,
@@ -26,6 +26,8 @@ use crate::{
 
 /// The largest body of an API request.
 const MAX_BODY_BYTES: usize = 1 << 20;
+/// The largest body with documents of a desired state.
+const MAX_DOCUMENTS_BYTES: usize = 64 << 20;
 /// The largest status report of a proxy.
 const MAX_REPORT_BYTES: usize = 4 << 20;
 
@@ -158,6 +160,13 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
         .routes(routes!(audit::verify))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(desired::export))
+                .routes(routes!(desired::diff))
+                .routes(routes!(desired::apply))
+                .layer(DefaultBodyLimit::max(MAX_DOCUMENTS_BYTES)),
+        )
 }
 
 /// What proxies talk to.

@@ -9,6 +9,7 @@ mod access_log;
 mod changes;
 mod connections;
 mod corpus;
+mod declarative;
 mod demo;
 mod documents;
 mod durability;

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tenantry_api::{FieldError, Problem, ProblemKind};
-use tenantry_tenancy::{Error, StoreFault};
+use tenantry_tenancy::{Error, Fault, StoreFault};
 
 /// A request that failed.
 #[derive(Debug)]
@@ -89,6 +89,13 @@ impl From<Error> for Failure {
             Error::IdempotencyKeyReused => Self::new(ProblemKind::IdempotencyKeyReused, detail),
             Error::PreconditionFailed { .. } => Self::new(ProblemKind::PreconditionFailed, detail),
             Error::Invalid { pointer, .. } => Self::new(ProblemKind::Invalid, detail).at(pointer),
+            Error::Faults(faults) => {
+                let mut failure = Self::new(ProblemKind::Invalid, detail);
+                let faults = faults.into_iter();
+                let error = |Fault { pointer, detail }| FieldError { pointer, detail };
+                failure.problem.errors.extend(faults.map(error));
+                failure
+            }
             Error::InvalidQuery { parameter, .. } => {
                 Self::new(ProblemKind::InvalidQuery, detail).at(format!("?{parameter}"))
             }

@@ -7,6 +7,7 @@
 mod access;
 mod certificates;
 mod collections;
+mod desired;
 mod invitations;
 mod people;
 mod quotas;

@@ -28,6 +28,7 @@ pub mod operator;
 pub mod token;
 
 pub mod audit;
+pub mod desired;
 pub mod explain;
 pub mod proxy;
 
@@ -37,6 +38,10 @@ pub use api_key::{ApiKeyBody, CreateApiKey, CreatedApiKey, RollApiKey};
 pub use audit::{AuditEntryBody, AuditQuery, AuditVerification, VerifyAuditQuery};
 pub use certificate::{CertificateBody, CertificateQuery, CreateCertificate, ReplaceCertificate};
 pub use client::{Client, ClientError, Exchange, Witness};
+pub use desired::{
+    AppliedBody, ApplyQuery, ChangeAction, ChangeBody, DesiredState, DiffBody, DiffQuery,
+    ExportFormat, ExportQuery,
+};
 pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
 pub use effective::{EffectiveBody, EffectiveQuery, LimitSources, LimitsInForce, Sources};

@@ -8,6 +8,7 @@ use crate::{
     commands::{
         audit::AuditVerb,
         certificate::CertificateVerb,
+        desired::{Apply, Diff, Export},
         document::Verb,
         domain::DomainVerb,
         feature::FeatureFields,
@@ -79,6 +80,8 @@ pub(crate) enum Format {
     Table,
     /// For programs
     Json,
+    /// For both
+    Yaml,
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,6 +170,16 @@ pub(crate) enum ApiCommand {
     /// Proxies, and what each enforces
     #[command(subcommand)]
     Proxy(ProxyVerb),
+    /// Write the whole platform to standard output as documents, in YAML, or with `-o json` in JSON
+    Export(Export),
+    /// Say how the platform differs from documents
+    ///
+    /// Exits with 0 if nothing differs, 1 if something does, and 2 if that could not be found out.
+    Diff(Diff),
+    /// Make the platform as documents say
+    ///
+    /// All of it is looked at before anything is changed. The same again changes nothing.
+    Apply(Apply),
     /// What was done, by whom, newest first
     #[command(subcommand)]
     Audit(AuditVerb),

@@ -22,13 +22,23 @@ pub(crate) mod people;
 pub(crate) mod token;
 
 pub(crate) mod audit;
+pub(crate) mod desired;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 
-use crate::{args::ApiCommand, error::CliError, output::Answer, session::Session};
+use crate::{
+    args::{ApiCommand, Format},
+    error::CliError,
+    output::Answer,
+    session::Session,
+};
 
 /// Does what was asked.
-pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answer, CliError> {
+pub(crate) async fn run(
+    command: &ApiCommand,
+    output: Format,
+    session: &Session,
+) -> Result<Answer, CliError> {
     let client = &session.client;
     match command {
         ApiCommand::Tenant(verb) => tenant::run(verb, session).await,
@@ -60,6 +70,9 @@ pub(crate) async fn run(command: &ApiCommand, session: &Session) -> Result<Answe
         }
         ApiCommand::Whoami => session.ask(client.me()).await.map(Answer::item),
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
+        ApiCommand::Export(export) => desired::export(export, output, session).await,
+        ApiCommand::Diff(diff) => desired::diff(diff, session).await,
+        ApiCommand::Apply(apply) => desired::apply(apply, session).await,
         ApiCommand::Api(request) => raw::run(request, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,
     }

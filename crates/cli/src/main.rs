@@ -1,8 +1,9 @@
 //! `tenantry`: the operator's command, and `tenantry up`, which runs everything on one machine.
 //!
 //! A command is parsed ([`args`]), asks the API through one [`session`], and ends in an
-//! [`output::Answer`] that is printed as a table or as JSON. It exits with 0 if it was done, 1 if the
-//! API or the operation refused it, and 2 if the command line is not usable.
+//! [`output::Answer`] that is printed as a table, as JSON or as YAML. It exits with 0 if it was done, 1 if the
+//! API or the operation refused it, and 2 if the command line is not usable. `diff` is as `diff` is
+//! everywhere: 0 if nothing differs, 1 if something does, 2 if that could not be found out.
 
 mod args;
 mod error;
@@ -26,7 +27,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
-use args::{Cli, Command};
+use args::{ApiCommand, Cli, Command};
 use error::CliError;
 use output::Answer;
 use session::Session;
@@ -40,24 +41,30 @@ fn main() -> ExitCode {
         .context("the runtime cannot be set up")
         .and_then(|runtime| runtime.block_on(run(&cli)));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
             let usage = matches!(error.downcast_ref(), Some(CliError::Usage(_)));
-            ExitCode::from(if usage { 2 } else { 1 })
+            // As of `diff` everywhere: 1 is what it found.
+            let is_diff = matches!(cli.command, Command::Api(ApiCommand::Diff(_)));
+            ExitCode::from(if usage || is_diff { 2 } else { 1 })
         }
     }
 }
 
-async fn run(cli: &Cli) -> anyhow::Result<()> {
+async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let answer = match &cli.command {
-        Command::Up(up) => return Ok(up::run(up, &cli.connection, clock()).await?),
+        Command::Up(up) => {
+            up::run(up, &cli.connection, clock()).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::RunChild(child) => return Err(up::run_child(child).into()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "tenantry", &mut script);
-            return Ok(io::stdout().write_all(&script)?);
+            io::stdout().write_all(&script)?;
+            return Ok(ExitCode::SUCCESS);
         }
         Command::Explain(explain) => explain::run(explain, &cli.connection).await?,
         Command::Api(command) => {
@@ -65,18 +72,18 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
                 true => Session::open(&cli.connection)?,
                 false => Session::without_token(&cli.connection)?,
             };
-            commands::run(command, &session).await?
+            commands::run(command, cli.output, &session).await?
         }
     };
     if matches!(answer, Answer::Nothing) {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let (text, note) = answer.render(cli.output);
     writeln!(io::stdout(), "{text}")?;
     if let Some(note) = note {
         writeln!(io::stderr(), "{note}")?;
     }
-    Ok(())
+    Ok(ExitCode::from(u8::from(matches!(answer, Answer::Differs { .. }))))
 }
 
 /// Seconds since 1970; what the demo's token is dated with.

@@ -1,4 +1,4 @@
-//! What a command prints: for people a table, for programs JSON.
+//! What a command prints: for people a table, for programs JSON or YAML.
 
 mod columns;
 mod table;
@@ -26,6 +26,8 @@ pub(crate) enum Answer {
     Done(String),
     /// A text for people, and the same for programs.
     Text { text: String, json: Value },
+    /// Something differs, which the exit code says, too.
+    Differs { text: String, json: Value },
     /// What there was to say has been written already.
     Nothing,
 }
@@ -54,6 +56,7 @@ impl Answer {
         let text = match format {
             Format::Table => self.text(),
             Format::Json => pretty(&self.json()),
+            Format::Yaml => yaml(&self.json()),
         };
         (text, self.note())
     }
@@ -75,7 +78,7 @@ impl Answer {
                 let next = next.join("\n  ");
                 format!("{shown}{}\n\nNext:\n\n  {next}", secret.unwrap_or_default())
             }
-            Self::Done(text) | Self::Text { text, .. } => text.clone(),
+            Self::Done(text) | Self::Text { text, .. } | Self::Differs { text, .. } => text.clone(),
             Self::Nothing => String::new(),
         }
     }
@@ -87,7 +90,7 @@ impl Answer {
                 item.clone()
             }
             Self::Done(text) => json!({"done": text}),
-            Self::Text { json, .. } => json.clone(),
+            Self::Text { json, .. } | Self::Differs { json, .. } => json.clone(),
             Self::Nothing => Value::Null,
         }
     }
@@ -111,6 +114,12 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}")
 }
 
+/// What has no form in YAML is JSON, which is YAML, too.
+fn yaml(value: &Value) -> String {
+    let yaml = serde_saphyr::to_string(value).unwrap_or_else(|_| pretty(value));
+    yaml.trim_end_matches('\n').to_owned()
+}
+
 fn without_members(item: &Value, names: &[&str]) -> Value {
     let mut item = item.clone();
     if let Value::Object(fields) = &mut item {
@@ -130,6 +139,7 @@ mod tests {
         let (text, _) = answer.render(Format::Table);
         assert_eq!(text, "id  key_1\n\nSecret, shown only this once:\n\n  tnt_x\n");
         assert!(answer.render(Format::Json).0.contains("tnt_x"));
+        assert_eq!(answer.render(Format::Yaml).0, "id: key_1\nsecret: tnt_x");
     }
 
     #[test]

@@ -310,6 +310,24 @@ impl Tenancy {
     }
 }
 
+impl Tenancy {
+    /// The document as it is written, whether or not it is there: a part of a larger change.
+    pub(crate) async fn draft_written<D: Document>(
+        &self,
+        document: &D,
+    ) -> Result<Draft<()>, Error> {
+        let id = document.id().clone();
+        let found = self.find::<Record<D>>(&layout::record(D::KIND, &id), None).await?;
+        if found.is_none() {
+            let create = Create { document: document.clone() };
+            return Ok(create.draft(self).await?.answering(drop));
+        }
+        let change = |current: &D| Ok(document.clone().with_secrets_of(current));
+        let change = Change { id, precondition: &Precondition::None, change };
+        Ok(change.draft(self).await?.answering(drop))
+    }
+}
+
 impl<D: Document> Answer for Record<D> {
     fn kept(&self) -> Result<Value, serde_json::Error> {
         serde_json::to_value(Self { resource: self.resource.clone().without_secrets(), ..*self })

@@ -23,7 +23,7 @@ impl Tenancy {
         tenant: &TenantRef,
         host: DomainPattern,
     ) -> Result<Versioned<DomainRecord>, Error> {
-        self.run(caller, &Add { tenant, host }).await
+        self.run(caller, &Add { tenant, host, pointer: "/host".to_owned() }).await
     }
 
     /// One domain of a tenant.
@@ -67,6 +67,23 @@ impl Tenancy {
         self.run(caller, &Remove { tenant, host, precondition }).await.map(drop)
     }
 
+    pub(crate) async fn draft_added_domain(
+        &self,
+        tenant: &TenantRef,
+        host: DomainPattern,
+        pointer: String,
+    ) -> Result<Draft<()>, Error> {
+        Ok(Add { tenant, host, pointer }.draft(self).await?.answering(drop))
+    }
+
+    pub(crate) async fn draft_removed_domain(
+        &self,
+        tenant: &TenantRef,
+        host: &DomainPattern,
+    ) -> Result<Draft<()>, Error> {
+        Remove { tenant, host, precondition: &Precondition::None }.draft(self).await
+    }
+
     async fn domain_of(
         &self,
         owner: TenantId,
@@ -102,6 +119,8 @@ pub(crate) fn claimed<T>(
 struct Add<'a> {
     tenant: &'a TenantRef,
     host: DomainPattern,
+    /// Where in the request it stands.
+    pointer: String,
 }
 
 impl Operation for Add<'_> {
@@ -117,7 +136,7 @@ impl Operation for Add<'_> {
         let draft = Draft::new("domain.add", (KIND, &host), Some(tenant), record.clone())
             .shown_after()?
             .unchanged(layout::record(ResourceKind::Tenant, tenant), owner.revision);
-        claimed(draft, &record, "/host".to_owned())
+        claimed(draft, &record, self.pointer.clone())
     }
 }
 

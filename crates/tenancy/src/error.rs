@@ -108,6 +108,9 @@ pub enum Error {
         /// Which rule.
         detail: String,
     },
+    /// Parts of what was sent break rules. Nothing was written.
+    #[error("{} things are at fault, and nothing was changed", .0.len())]
+    Faults(Vec<Fault>),
     /// A parameter of a list breaks a rule.
     #[error("{detail}")]
     InvalidQuery {
@@ -135,6 +138,15 @@ pub enum Error {
     /// The store did not do its part.
     #[error(transparent)]
     Store(#[from] StoreFault),
+}
+
+/// One part of what was sent that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Which part (RFC 6901).
+    pub pointer: String,
+    /// Which rule.
+    pub detail: String,
 }
 
 /// How the store failed. The texts say what to do.

@@ -26,12 +26,12 @@ const MAX_ATTEMPTS: usize = 16;
 /// Every operation of the platform. The other modules of this crate add them, each for its kind.
 pub struct Tenancy {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) identifiers: Identifiers,
-    pub(crate) master_keys: MasterKeys,
+    pub(crate) identifiers: Arc<Identifiers>,
+    pub(crate) master_keys: Arc<MasterKeys>,
     pub(crate) terms: Terms,
     pub(crate) invitation_url: String,
-    pub(crate) settings: Settings,
-    pub(crate) turns: Turns,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) turns: Arc<Turns>,
     clock: Arc<dyn Clock>,
 }
 
@@ -43,15 +43,16 @@ impl Tenancy {
         clock: Arc<dyn Clock>,
         random: Box<dyn CryptoRng + Send>,
     ) -> Self {
-        let (identifiers, master_keys) = (Identifiers::new(random), MasterKeys::none());
+        let (identifiers, master_keys) =
+            (Arc::new(Identifiers::new(random)), Arc::new(MasterKeys::none()));
         Self {
             store,
             identifiers,
             master_keys,
             terms: Terms::default(),
             invitation_url: "http://127.0.0.1:7070/invitation".to_owned(),
-            settings: Settings::new(),
-            turns: Turns::new(),
+            settings: Arc::new(Settings::new()),
+            turns: Arc::new(Turns::new()),
             clock,
         }
     }
@@ -65,7 +66,21 @@ impl Tenancy {
     /// With master keys to seal secrets under. Without any, secrets that must be sealed are refused.
     #[must_use]
     pub fn with_master_keys(self, master_keys: MasterKeys) -> Self {
-        Self { master_keys, ..self }
+        Self { master_keys: Arc::new(master_keys), ..self }
+    }
+
+    /// The same on another store.
+    pub(crate) fn on(&self, store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            identifiers: Arc::clone(&self.identifiers),
+            master_keys: Arc::clone(&self.master_keys),
+            terms: self.terms,
+            invitation_url: self.invitation_url.clone(),
+            settings: Arc::clone(&self.settings),
+            turns: Arc::clone(&self.turns),
+            clock: Arc::clone(&self.clock),
+        }
     }
 
     /// With letters of invitation that lead here; the token follows as a fragment, which no server sees.

@@ -15,6 +15,7 @@
 //! gone but for its deletion certificate and what the audit log says.
 
 mod create;
+mod drafts;
 mod life;
 mod purge;
 mod slug;

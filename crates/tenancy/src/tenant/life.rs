@@ -52,7 +52,7 @@ impl Tenancy {
 }
 
 impl Transition {
-    fn action(&self) -> &'static str {
+    pub(super) fn action(&self) -> &'static str {
         match self {
             Self::Activate => "tenant.activate",
             Self::Suspend { .. } => "tenant.suspend",
@@ -74,7 +74,7 @@ impl Transition {
     }
 
     /// What becomes of a tenant.
-    fn of(
+    pub(super) fn of(
         &self,
         record: &TenantRecord,
         now: Timestamp,

@@ -195,7 +195,7 @@ fn existing(record: &TenantRecord) -> Result<&Subscription, Error> {
     found.ok_or_else(|| Error::not_found("subscription of the tenant", &record.resource.slug))
 }
 
-fn subscribed(
+pub(super) fn subscribed(
     record: &TenantRecord,
     spec: &SubscriptionSpec,
     now: Timestamp,

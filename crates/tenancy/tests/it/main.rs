@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod chain;
+mod desired;
 mod groups;
 mod idempotency;
 mod invitations;
