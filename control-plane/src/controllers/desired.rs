@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tenantry_api::{
     AppliedBody, ApplyQuery, ChangeAction, ChangeBody, DesiredState, DiffBody, DiffQuery,
-    ExportFormat, ExportQuery,
+    ExportFormat, ExportQuery, ProblemKind,
 };
 use tenantry_tenancy::{Difference, Error, LabelSelector, desired::Written};
 
@@ -109,6 +109,10 @@ pub async fn apply(
 ) -> Result<Json<AppliedBody>, Failure> {
     let prune = selector("prune", query.prune.as_deref())?;
     let ApplyQuery { dry_run, .. } = query;
+    if caller.idempotency.is_some() {
+        let detail = "leave Idempotency-Key out: documents can be applied again as they are";
+        return Err(Failure::new(ProblemKind::InvalidHeader, detail));
+    }
     let applied = app.tenancy.apply(&caller, desired.documents, prune.as_ref(), dry_run).await?;
     Ok(Json(AppliedBody {
         dry_run,

@@ -91,12 +91,18 @@ fn complete_operation(
             }
         }
     }
-    if changes && is_api {
+    if changes && is_api && !is_repeatable(operation) {
         add_parameter(operation, "IdempotencyKey");
     }
     if is_tagged && !changes {
         add_parameter(operation, "IfNoneMatch");
     }
+}
+
+/// What can be sent again as it is has no use for a name.
+fn is_repeatable(operation: &Map<String, Value>) -> bool {
+    let id = operation.get("operationId").and_then(Value::as_str);
+    id.is_some_and(|id| ["apply", "diff"].contains(&id))
 }
 
 fn is_used(status: u16) -> bool {
