@@ -33,7 +33,13 @@ async fn no_request_is_answered_with_a_fault_or_what_is_not_described() {
             .into(),
     };
     let mut done = BTreeSet::new();
-    for round in 0..setting("TENANTRY_FUZZ_ROUNDS", ROUNDS) {
+    let rounds = setting("TENANTRY_FUZZ_ROUNDS", ROUNDS);
+    // Requests that are refused at the door would find nothing: it goes on until these were good once.
+    let needed = ["createTenant", "createPlan", "createUpstream", "addDomain", "createKey"];
+    for round in 0..rounds * 10 {
+        if round >= rounds && needed.iter().all(|id| done.contains(id)) {
+            break;
+        }
         let mut operations: Vec<_> = contract.operations().collect();
         operations.shuffle(&mut maker.random);
         for (path, method, operation) in operations {
@@ -58,8 +64,7 @@ async fn no_request_is_answered_with_a_fault_or_what_is_not_described() {
             }
         }
     }
-    // Requests that are refused at the door would find nothing.
-    for id in ["createTenant", "createPlan", "createUpstream", "addDomain", "createKey"] {
+    for id in needed {
         assert!(done.contains(id), "no {id} was ever good: {done:?}");
     }
 }
