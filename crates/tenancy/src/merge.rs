@@ -4,7 +4,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
+use strsim::levenshtein;
+
 use crate::Error;
+
+/// The longest name that is looked at as a misspelling.
+const MAX_NAME_BYTES: usize = 64;
 
 /// `current` changed by a merge patch (RFC 7396), parsed again with all its rules.
 pub(crate) fn patched<T: Serialize + DeserializeOwned>(
@@ -43,34 +48,19 @@ pub fn placed(path: &Path, message: &str) -> (String, String) {
     }
     if let Some(name) = quoted("unknown field `") {
         let known: Vec<_> = message.split('`').skip(3).step_by(2).collect();
-        let detail = match known.iter().min_by_key(|known| distance(name, known)) {
-            Some(near) if distance(name, near) <= 2 => {
-                format!("there is no `{name}` here; did you mean `{near}`?")
-            }
-            _ => format!("there is no `{name}` here, only {}", known.join(", ")),
+        // What is longer than any name is no misspelling of one, and would take long to compare.
+        let far = |known: &str| match name.len() {
+            0..=MAX_NAME_BYTES => levenshtein(name, known),
+            _ => usize::MAX,
+        };
+        let near = known.iter().min_by_key(|known| far(known)).filter(|near| far(near) <= 2);
+        let detail = match near {
+            Some(near) => format!("there is no `{name}` here; did you mean `{near}`?"),
+            None => format!("there is no `{name}` here, only {}", known.join(", ")),
         };
         return (place, detail);
     }
     (place, message.to_owned())
-}
-
-/// How many letters must be added, taken away or changed to make one word of another.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<_> = other.chars().take(64).collect();
-    let mut row: Vec<_> = (0..=other.len()).collect();
-    for (index, letter) in one.chars().take(64).enumerate() {
-        let mut diagonal = index;
-        let mut left = index + 1;
-        let mut next = vec![left];
-        for (above, found) in row.iter().skip(1).zip(&other) {
-            let changed = diagonal + usize::from(*found != letter);
-            left = changed.min(above + 1).min(left + 1);
-            diagonal = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// The path as a JSON pointer (RFC 6901).

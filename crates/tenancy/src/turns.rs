@@ -19,7 +19,7 @@ impl Turns {
     /// Waits for a turn at a row; it is over when the guard is dropped.
     pub(crate) async fn take(&self, key: &str) -> Option<MutexGuard<'_, ()>> {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
-        let index = usize::try_from(hash % 64).unwrap_or_default();
+        let index = usize::try_from(hash % QUEUES as u64).unwrap_or_default();
         match self.0.get(index) {
             Some(queue) => Some(queue.lock().await),
             None => None,
