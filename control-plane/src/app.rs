@@ -13,7 +13,11 @@ use std::{
 
 use tenantry_store::{OpenError, OpenOptions, SledStore, Store, StoreId};
 use tenantry_tenancy::{Clock, Tenancy};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     Bootstrap, Random,
@@ -38,6 +42,9 @@ use crate::{
     token::Token,
 };
 
+/// Imports that run at once. Each may hold some megabytes.
+const MAX_IMPORTS: usize = 2;
+
 /// What every request handler shares.
 pub struct App {
     pub(crate) tenancy: Tenancy,
@@ -58,6 +65,8 @@ pub struct App {
     pub(crate) attempts: Attempts,
     pub(crate) denials: Denials,
     pub(crate) courier: Courier,
+    /// Room for imports that run at once.
+    pub(crate) imports: Arc<Semaphore>,
     /// Becomes true when the process is to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -179,6 +188,7 @@ impl App {
             attempts: Attempts::default(),
             denials: Denials::default(),
             courier,
+            imports: Arc::new(Semaphore::new(MAX_IMPORTS)),
             stopping: stopping.clone(),
         });
         let follower =

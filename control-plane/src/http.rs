@@ -8,6 +8,7 @@ pub mod denials;
 pub mod failure;
 pub mod guard;
 pub mod idempotency;
+pub mod lines;
 pub mod rate;
 pub mod request;
 pub mod response;

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, desired, distribution, documents, domains, health,
-        invitations, issuers, keys, members, operators, proxies, quotas, roles, sessions,
+        import, invitations, issuers, keys, members, operators, proxies, quotas, roles, sessions,
         subscriptions, tenants, tokens, users,
     },
     http::{cors, failure, guard, idempotency, request},
@@ -167,6 +167,8 @@ fn operations() -> OpenApiRouter<Arc<App>> {
                 .routes(routes!(desired::apply))
                 .layer(DefaultBodyLimit::max(MAX_DOCUMENTS_BYTES)),
         )
+        // Reads its body line by line, within bounds of its own.
+        .routes(routes!(import::import))
 }
 
 /// What proxies talk to.

@@ -18,6 +18,7 @@ mod front_door;
 mod groups;
 mod idempotency;
 mod identity;
+mod import;
 mod keys;
 mod keys_by_url;
 mod lifecycle;

@@ -102,7 +102,7 @@ fn complete_operation(
 /// What can be sent again as it is has no use for a name.
 fn is_repeatable(operation: &Map<String, Value>) -> bool {
     let id = operation.get("operationId").and_then(Value::as_str);
-    id.is_some_and(|id| ["apply", "diff"].contains(&id))
+    id.is_some_and(|id| ["apply", "diff", "import"].contains(&id))
 }
 
 fn is_used(status: u16) -> bool {

@@ -8,6 +8,7 @@ mod certificates;
 mod distribution;
 mod fuzz;
 mod idempotency;
+mod import;
 mod inputs;
 mod openapi;
 mod server;

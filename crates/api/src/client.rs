@@ -26,6 +26,8 @@ pub use collections::{Documents, Domains, Issuers, Keys};
 pub use invitations::Invitations;
 pub use people::{Members, Roles, Users};
 pub use quotas::Quotas;
+/// What is sent, whole or as a stream.
+pub use reqwest::Body;
 pub use send::Download;
 pub use subscriptions::Subscription;
 pub use tenants::Tenants;

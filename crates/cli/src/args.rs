@@ -13,6 +13,7 @@ use crate::{
         domain::DomainVerb,
         feature::FeatureFields,
         group::GroupFields,
+        import::Import,
         issuer::IssuerVerb,
         key::KeyVerb,
         operator::{LogInArguments, OperatorVerb},
@@ -180,6 +181,10 @@ pub(crate) enum ApiCommand {
     ///
     /// All of it is looked at before anything is changed. The same again changes nothing.
     Apply(Apply),
+    /// Make many tenants, one from each line of JSON
+    ///
+    /// Each is made whole or not at all. Exits with 1 if a line has failed; the same again does what is left.
+    Import(Import),
     /// What was done, by whom, newest first
     #[command(subcommand)]
     Audit(AuditVerb),

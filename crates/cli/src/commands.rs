@@ -23,8 +23,11 @@ pub(crate) mod token;
 
 pub(crate) mod audit;
 pub(crate) mod desired;
+pub(crate) mod import;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+
+mod progress;
 
 use crate::{
     args::{ApiCommand, Format},
@@ -73,6 +76,7 @@ pub(crate) async fn run(
         ApiCommand::Export(export) => desired::export(export, output, session).await,
         ApiCommand::Diff(diff) => desired::diff(diff, session).await,
         ApiCommand::Apply(apply) => desired::apply(apply, session).await,
+        ApiCommand::Import(arguments) => import::run(arguments, session).await,
         ApiCommand::Api(request) => raw::run(request, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,
     }

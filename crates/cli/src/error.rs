@@ -42,6 +42,10 @@ pub(crate) enum CliError {
     NotExplained { proxy_admin: String, said: String },
     #[error("it is done (revision {revision}), but {}", waiting(.behind))]
     NotEnforced { revision: u64, behind: Vec<String> },
+    #[error(
+        "the import was cut off after {lines} lines or more; import the same again: what was done stays done"
+    )]
+    ImportCutOff { lines: u64 },
     #[error("the output cannot be written")]
     Write(#[source] io::Error),
     #[error("the audit log was tampered with, or its store is damaged: {0}")]
