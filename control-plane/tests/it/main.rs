@@ -10,5 +10,6 @@ mod fuzz;
 mod idempotency;
 mod import;
 mod inputs;
+mod lists;
 mod openapi;
 mod server;
