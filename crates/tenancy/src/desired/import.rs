@@ -71,8 +71,10 @@ impl Tenancy {
         dry_run: bool,
     ) -> Result<Imported, Error> {
         let slug = TenantRef::Slug(tenant.spec.slug.clone());
+        let mut refused = Error::ConcurrentChange;
         for _ in 0..MAX_ATTEMPTS {
-            let outcome = match found(self.tenant(&slug).await)? {
+            let there = found(self.tenant(&slug).await)?;
+            let outcome = match &there {
                 None => self.import_new(caller, tenant, dry_run).await,
                 Some(there) => {
                     self.import_over(caller, tenant, &there.value, on_conflict, dry_run).await
@@ -80,10 +82,12 @@ impl Tenancy {
             };
             match outcome {
                 Err(Error::ConcurrentChange) => {}
+                // Somebody has made it since, or the slug is still reserved for whoever had it.
+                Err(taken @ Error::SlugTaken(_)) if there.is_none() => refused = taken,
                 outcome => return outcome,
             }
         }
-        Err(Error::ConcurrentChange)
+        Err(refused)
     }
 
     async fn import_new(

@@ -137,4 +137,12 @@ async fn twenty_at_once_make_one_tenant() {
     let created = outcomes.iter().filter(|it| **it == Ok(Imported::Created)).count();
     let unchanged = outcomes.iter().filter(|it| **it == Ok(Imported::Unchanged)).count();
     assert_eq!((created, unchanged), (1, 19), "{outcomes:?}");
+    // A slug that was given up is not there, and is not to be had either.
+    let mut renamed = acme.clone();
+    renamed.spec.slug = "renamed".parse().unwrap();
+    let spec = &renamed.spec;
+    let none = Precondition::None;
+    platform.tenancy.replace_tenant(&caller(), &named("acme"), spec, &none).await.unwrap();
+    let taken = Err(Error::SlugTaken("acme".to_owned()));
+    assert_eq!(platform.import(&acme, OnConflict::Update).await, taken);
 }
