@@ -4,7 +4,9 @@
 //! order and told of in order; between that, many are under way at once, and the store makes one write
 //! of those that wait for it together.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+mod claims;
+
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -17,7 +19,6 @@ use serde_json::{Map, Value};
 use tenantry_api::{
     ConflictAction, CreateTenant, ImportCounts, ImportEvent, ImportQuery, Problem, ProblemKind,
 };
-use tenantry_model::Slug;
 use tenantry_tenancy::{Caller, Error, ImportTenant, Imported, OnConflict, merge};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, watch},
@@ -25,6 +26,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
+use self::claims::Claims;
 use super::tenants::first_admin;
 use crate::{
     app::App,
@@ -38,8 +40,6 @@ use crate::{
 
 /// The longest line: as much as one tenant may be sent in on its own.
 const MAX_LINE_BYTES: usize = 1 << 20;
-/// The most lines of one import. Their slugs are remembered.
-const MAX_LINES: usize = 1_000_000;
 /// Tenants that are under way at once; twice as many as the store writes at once.
 const IN_FLIGHT: usize = 128;
 /// Answers that wait to be sent.
@@ -88,7 +88,7 @@ pub async fn import(
         query,
         counts: ImportCounts::default(),
         told: 0,
-        slugs: HashSet::new(),
+        claims: Claims::default(),
         stopped: None,
         answer: Answer { sender, patience },
     };
@@ -162,8 +162,8 @@ struct Import {
     counts: ImportCounts,
     /// How many lines had ended when that was last said.
     told: u64,
-    /// Those of the lines so far: which of two of one slug comes first would be anybody's guess.
-    slugs: HashSet<Slug>,
+    /// What the lines so far want.
+    claims: Claims,
     /// Why no further line is begun.
     stopped: Option<String>,
     answer: Answer,
@@ -269,14 +269,13 @@ impl Import {
             Ok(tenant) => tenant,
             Err(failure) => return Err((slug, failure.into())),
         };
-        if self.slugs.len() >= MAX_LINES {
-            self.stop("an import takes a million lines; send the rest in another one");
+        if self.claims.is_full() {
+            self.stop("this import has more names than one may have; send the rest in another one");
         }
-        if !self.slugs.insert(tenant.spec.slug.clone()) {
-            let failure = Failure::new(ProblemKind::Invalid, "an earlier line has this slug");
-            return Err((slug, failure.at("/slug").into()));
+        match self.claims.take(&tenant) {
+            Ok(()) => Ok(tenant),
+            Err(failure) => Err((slug, failure.into())),
         }
-        Ok(tenant)
     }
 
     async fn ended(&mut self, done: Done) -> Result<(), Gone> {

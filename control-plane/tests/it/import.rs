@@ -99,6 +99,7 @@ async fn every_line_is_told_of_and_the_good_ones_are_done() {
         with("eight", json!({"name": "x".repeat(1 << 20)})),
         r#"{"slug":"nine","slug":"nine","name":"x","plan":"pro"}"#.to_owned(),
         line("ten"),
+        with("twelve", json!({"domains": ["12.example", "eleven.example"]})),
     ];
     let found = import(&server, "", &body.join("\n")).await;
     let expected = [
@@ -113,6 +114,7 @@ async fn every_line_is_told_of_and_the_good_ones_are_done() {
         (12, "invalid", vec!["/key/digest"]),
         (13, "too-large", vec![]),
         (14, "invalid", vec!["/slug"]),
+        (16, "invalid", vec!["/domains/1"]),
     ];
     let expected: Vec<_> = expected
         .map(|(line, kind, pointers): (_, &str, Vec<&str>)| {
@@ -120,7 +122,7 @@ async fn every_line_is_told_of_and_the_good_ones_are_done() {
         })
         .into();
     assert_eq!(faults(&found), expected);
-    assert_eq!(counted(&found), json!({"lines": 14, "created": 2, "unchanged": 1, "failed": 11}));
+    assert_eq!(counted(&found), json!({"lines": 15, "created": 2, "unchanged": 1, "failed": 12}));
     for (slug, status) in [("one", 200), ("two", 404), ("four", 404), ("five", 200), ("ten", 200)] {
         let answer = server.send(&format!("GET /api/v1/tenants/{slug}"), "", "").await;
         assert_eq!(answer.status, status, "{slug}");

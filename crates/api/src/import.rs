@@ -28,8 +28,7 @@ pub struct ImportQuery {
     #[cfg_attr(feature = "openapi", param(inline))]
     #[serde(default)]
     pub on_conflict: ConflictAction,
-    /// Whether everything is looked at and nothing is changed. Each line is looked at alone: that two of
-    /// them want the same domain is not seen.
+    /// Whether everything is looked at and nothing is changed.
     #[serde(default)]
     pub dry_run: bool,
     /// Whether no further line is begun once one has failed.

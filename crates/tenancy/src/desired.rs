@@ -117,8 +117,10 @@ impl Tenancy {
     /// What reading can end in.
     pub async fn export(&self, label: Option<&LabelSelector>) -> Result<Exported, Error> {
         let current = self.declared(label).await?;
-        let documents = current.all.values().map(Declared::written).collect::<Result<_, _>>()?;
-        Ok(Exported { documents, left_out: current.left_out() })
+        let left_out = current.left_out();
+        // Each is let go of as soon as it is written: a large platform is not there twice.
+        let documents = current.all.into_values().map(|declared| declared.written());
+        Ok(Exported { documents: documents.collect::<Result<_, _>>()?, left_out })
     }
 
     /// What would have to be changed for everything to be as the documents say. What no document is of

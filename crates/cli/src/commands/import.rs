@@ -31,7 +31,7 @@ pub(crate) struct Import {
     /// What becomes of a tenant that is there and is not as its line says
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     on_conflict: OnConflict,
-    /// Look at every line, each alone, and change nothing
+    /// Look at every line and change nothing
     #[arg(long)]
     dry_run: bool,
     /// Begin no further line once one has failed

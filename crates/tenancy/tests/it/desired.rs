@@ -91,6 +91,15 @@ async fn an_export_makes_the_same_platform_elsewhere() {
     let first = exported(&one).await;
     apply(&other, &documents(&first)).await.unwrap();
     assert_eq!(text(&first), text(&exported(&other).await));
+    // In one order, whatever order it was made in.
+    let kinds: Vec<_> = first.documents.iter().map(|document| document.kind.as_str()).collect();
+    let expected =
+        ["feature", "plan", "plan", "group", "upstream", "tenant", "tenant", "route", "route"];
+    assert_eq!(kinds, expected);
+    let documents = documents(&first);
+    let ids: Vec<_> = documents.iter().filter_map(|it| it["id"].as_str()).collect();
+    assert_eq!(ids, ["reports", "big", "pro", "eu", "main", "all", "api"]);
+    assert_eq!(documents[5]["domains"], json!(["*.a.example", "a.example", "b.example"]));
     // Nothing that the platform chose.
     let written = text(&first);
     for chosen in ["ten_", "created_at", "revision"] {

@@ -146,3 +146,20 @@ async fn twenty_at_once_make_one_tenant() {
     let taken = Err(Error::SlugTaken("acme".to_owned()));
     assert_eq!(platform.import(&acme, OnConflict::Update).await, taken);
 }
+
+#[tokio::test]
+async fn what_does_not_fit_one_commit_is_refused_whole() {
+    let platform = Platform::new().await;
+    platform.import(&tenant("acme", &[]), OnConflict::Fail).await.unwrap();
+    let hosts: Vec<_> = (0..30).map(|number| format!("h{number}.example")).collect();
+    let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
+    let rows = platform.rows().await;
+    let refused = platform.import(&tenant("acme", &hosts), OnConflict::Update).await.unwrap_err();
+    assert!(matches!(&refused, Error::Invalid { pointer, .. } if pointer == "/domains"));
+    assert_eq!(platform.rows().await, rows);
+    // To be made with as many is one commit.
+    assert_eq!(
+        platform.import(&tenant("other", &hosts), OnConflict::Fail).await,
+        Ok(Imported::Created)
+    );
+}
