@@ -88,6 +88,31 @@ impl Process {
         eventually(&what, async || self.child.try_wait().expect("it can be waited for")).await
     }
 
+    /// Stops it where it is (SIGSTOP), until it is killed.
+    pub fn freeze(&self) {
+        kill(self.pid(), Signal::SIGSTOP).expect("it was running");
+    }
+
+    /// Crashes the child of it that runs this program.
+    pub async fn kill_child(&self, program: &str) {
+        let child =
+            eventually(&format!("{program} runs"), async || self.child_running(program)).await;
+        kill(child, Signal::SIGKILL).expect("it was running");
+    }
+
+    /// The child of it that runs this program.
+    #[must_use]
+    pub fn child_running(&self, program: &str) -> Option<Pid> {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        let mut children = children.split_whitespace().filter_map(|child| child.parse().ok());
+        let runs = |child: &i32| {
+            let executable = fs::read_link(format!("/proc/{child}/exe"));
+            executable.is_ok_and(|path| path.file_name().is_some_and(|name| name == program))
+        };
+        children.find(runs).map(Pid::from_raw)
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it can be waited for").is_some()
