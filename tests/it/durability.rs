@@ -2,6 +2,7 @@
 
 mod account;
 mod crash;
+mod full;
 mod load;
 mod power;
 

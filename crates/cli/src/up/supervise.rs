@@ -127,7 +127,7 @@ impl Restarts {
             return Next::Start { wait: WAIT_FOR_SPACE, is_told: self.full_in_a_row == 1 };
         }
         self.in_a_row += 1;
-        if self.in_a_row > MOST_IN_A_ROW {
+        if self.in_a_row >= MOST_IN_A_ROW {
             return Next::GiveUp;
         }
         let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.in_a_row - 1));
@@ -152,8 +152,8 @@ mod tests {
     fn waits_grow_until_it_is_given_up() {
         let mut restarts = Restarts::default();
         let waits: Vec<_> =
-            (0..MOST_IN_A_ROW).map(|_| wait(&restarts.after_run(SOON, Some(1)))).collect();
-        assert!(waits.is_sorted() && waits[0] < waits[5], "{waits:?}");
+            (1..MOST_IN_A_ROW).map(|_| wait(&restarts.after_run(SOON, Some(1)))).collect();
+        assert!(waits.is_sorted() && waits[0] < waits[4], "{waits:?}");
         assert!(waits.iter().all(|wait| *wait <= LONGEST_WAIT));
         assert_eq!(restarts.after_run(SOON, Some(1)), Next::GiveUp);
     }
