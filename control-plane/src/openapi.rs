@@ -10,11 +10,12 @@
 //! fetch theirs from other people's servers.
 
 mod answers;
+mod members;
 mod page;
 mod parameters;
 mod schemas;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{body::Bytes, http::Method};
 use serde_json::{Map, Value, json};
@@ -62,6 +63,16 @@ pub struct Document {
     json: Bytes,
     page: Bytes,
     needs: BTreeMap<String, BTreeMap<String, Need>>,
+    members: BTreeMap<String, Members>,
+}
+
+/// What the resources at a path consist of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    /// The names of their members.
+    pub names: BTreeSet<String>,
+    /// The path is a list: its items have these members.
+    pub are_of_items: bool,
 }
 
 impl Document {
@@ -71,7 +82,8 @@ impl Document {
         let document = finished(collected);
         let json = serde_json::to_vec_pretty(&document).unwrap_or_default();
         let page = page::of(&document).into();
-        Self { json: json.into(), page, needs: needs(&document) }
+        let (needs, members) = (needs(&document), members::of(&document));
+        Self { json: json.into(), page, needs, members }
     }
 
     /// As JSON, with two spaces for each level.
@@ -93,6 +105,12 @@ impl Document {
         // Where there is `GET`, there is `HEAD`.
         let method = if *method == Method::HEAD { "get" } else { method.as_str() };
         self.needs.get(path)?.get(&method.to_ascii_lowercase())
+    }
+
+    /// What the resources consist of that are read at a path, as the router writes it.
+    #[must_use]
+    pub fn members(&self, path: &str) -> Option<&Members> {
+        self.members.get(path)
     }
 
     /// What each method of each path needs.

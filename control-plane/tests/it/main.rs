@@ -9,5 +9,6 @@ mod distribution;
 mod fuzz;
 mod idempotency;
 mod inputs;
+mod lists;
 mod openapi;
 mod server;
