@@ -40,7 +40,8 @@ impl Account {
         for tenant in &mut touched {
             let found = whole.view(&api, &tenant.slug).await;
             let fits = tenant.possible().find(|done| tenant.view(*done) == found);
-            tenant.done = fits.unwrap_or_else(|| panic!("{tenant:?} is {found:#?}"));
+            assert!(fits.is_some(), "{tenant:?} is {found:#?}");
+            tenant.done = fits.unwrap();
             (tenant.in_doubt, tenant.touched) = (false, false);
         }
         self.follow_chain(&api).await;
@@ -149,7 +150,8 @@ impl Whole {
             .into_iter()
             .map(|key| key.name)
             .collect();
-        let enforced = enforced.unwrap_or_else(|| panic!("{slug} is not enforced"));
+        assert!(enforced.is_some(), "{slug} is not enforced");
+        let enforced = enforced.unwrap();
         assert_eq!(enforced.state.as_ref(), Some(&state), "{slug} as enforced");
         assert_eq!((enforced.domains.len(), enforced.keys), (2, keys.len()), "{slug} as enforced");
         Some(View { state, name: tenant.spec.name.to_string(), keys, audit })

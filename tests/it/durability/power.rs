@@ -24,7 +24,7 @@ const ROUNDS: usize = 10;
 const MOST_ROUNDS: usize = 30;
 const MIB: u64 = 96;
 /// More than is kept in an inode.
-const BYTES: [u8; 64 * 1024] = [7; 64 * 1024];
+static BYTES: [u8; 64 * 1024] = [7; 64 * 1024];
 
 #[tokio::test]
 async fn ten_power_cuts_under_load_lose_and_halve_nothing() {
