@@ -17,9 +17,9 @@ pub(crate) enum UpError {
     #[error("{name} cannot be started")]
     Spawn { name: &'static str, source: io::Error },
     #[error("{} ended {} ({})", .0.name, .0.when, .0.status)]
-    Ended(Ended),
+    Ended(Box<Ended>),
     #[error("{} ended {times} times in a row soon after its start ({}), and is not started again: the end of its log says why", .ended.name, .ended.status)]
-    GaveUp { times: u32, ended: Ended },
+    GaveUp { times: u32, ended: Box<Ended> },
     #[error("control plane and proxy were not ready in time; their logs are in {}", log_dir.display())]
     Slow { log_dir: PathBuf },
     #[error("stop signals cannot be listened for")]

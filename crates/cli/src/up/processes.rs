@@ -114,7 +114,7 @@ impl Processes {
     ) -> Result<T, UpError> {
         tokio::select! {
             biased;
-            (_, ended) = self.ended("while it was starting") => Err(UpError::Ended(ended)),
+            (_, ended) = self.ended("while it was starting") => Err(UpError::Ended(Box::new(ended))),
             done = awaited => Ok(done),
         }
     }

@@ -52,7 +52,10 @@ pub(super) async fn supervise(
                     Program::Proxy => &mut proxy,
                 };
                 match restarts.after(&ended) {
-                    Next::GiveUp => return UpError::GaveUp { times: MOST_IN_A_ROW, ended },
+                    Next::GiveUp => {
+                        let (times, ended) = (MOST_IN_A_ROW, Box::new(ended));
+                        return UpError::GaveUp { times, ended };
+                    }
                     Next::Start { wait, is_told } => {
                         if is_told {
                             progress.ended(&ended, wait);
