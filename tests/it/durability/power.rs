@@ -64,7 +64,6 @@ async fn ten_power_cuts_under_load_lose_and_halve_nothing() {
         rounds += 1;
     }
     account.take_of_all(&control_plane, &mut writers).await;
-    drop(control_plane);
 }
 
 fn write(file: &Path) -> File {
