@@ -156,11 +156,21 @@ impl Process {
     /// The most memory that it ever had at once, in KiB.
     #[must_use]
     pub fn peak_memory_kib(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it has now, in KiB.
+    #[must_use]
+    pub fn memory_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("it is running");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
-        kib.expect("Linux tells the peak of a process")
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|kib| kib.trim().strip_suffix(" kB")?.parse().ok());
+        kib.expect("Linux tells how much memory a process has")
     }
 
     /// Everything it printed.
