@@ -1,5 +1,5 @@
 //! A directory answers as looking at every tenant would.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
