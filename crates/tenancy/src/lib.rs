@@ -59,6 +59,7 @@ mod access;
 mod draft;
 mod due;
 pub mod idempotency;
+mod rehearsal;
 mod settings;
 mod tenancy;
 mod text;
