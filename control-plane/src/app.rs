@@ -20,6 +20,7 @@ use crate::{
     addresses::Addresses,
     compaction,
     courier::{self, Courier},
+    directory,
     distributor::{self, Distributor, Nodes},
     http::{
         attempts::Attempts,
@@ -193,6 +194,7 @@ impl App {
             tokio::spawn(follower),
             tokio::spawn(compaction),
             tokio::spawn(courier::run(Arc::clone(&app), stopping.clone())),
+            tokio::spawn(directory::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(denials::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(notary::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(reconciler::run(Arc::clone(&app), stopping.clone())),

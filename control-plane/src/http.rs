@@ -7,6 +7,7 @@ pub mod conditions;
 pub mod cors;
 pub mod denials;
 pub mod failure;
+pub mod fields;
 pub mod guard;
 pub mod idempotency;
 pub mod rate;

@@ -22,6 +22,7 @@ pub mod controllers;
 pub mod http;
 
 pub mod compaction;
+pub mod directory;
 pub mod distributor;
 pub mod metrics;
 pub mod notary;

@@ -10,6 +10,7 @@
 //! fetch theirs from other people's servers.
 
 mod answers;
+mod members;
 mod page;
 mod parameters;
 mod schemas;
@@ -63,6 +64,16 @@ pub struct Document {
     page: Bytes,
     needs: Operations<Need>,
     queries: Operations<BTreeSet<String>>,
+    members: BTreeMap<String, Members>,
+}
+
+/// What the resources at a path consist of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    /// The names of their members.
+    pub names: BTreeSet<String>,
+    /// The path is a list: its items have these members.
+    pub are_of_items: bool,
 }
 
 /// Something about each operation, by path and method.
@@ -75,7 +86,9 @@ impl Document {
         let document = finished(collected);
         let json = serde_json::to_vec_pretty(&document).unwrap_or_default();
         let page = page::of(&document).into();
-        Self { json: json.into(), page, needs: needs(&document), queries: queries(&document) }
+        let (needs, queries) = (needs(&document), queries(&document));
+        let members = members::of(&document);
+        Self { json: json.into(), page, needs, queries, members }
     }
 
     /// As JSON, with two spaces for each level.
@@ -103,6 +116,12 @@ impl Document {
     #[must_use]
     pub fn query(&self, method: &Method, path: &str) -> Option<&BTreeSet<String>> {
         self.queries.get(path)?.get(&method.as_str().to_ascii_lowercase())
+    }
+
+    /// What the resources consist of that are read at a path, as the router writes it.
+    #[must_use]
+    pub fn members(&self, path: &str) -> Option<&Members> {
+        self.members.get(path)
     }
 
     /// What each method of each path needs.

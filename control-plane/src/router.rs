@@ -19,7 +19,7 @@ use crate::{
         invitations, issuers, keys, members, operators, proxies, quotas, roles, sessions,
         subscriptions, tenants, tokens, users,
     },
-    http::{changes, cors, failure, guard, idempotency, request},
+    http::{changes, cors, failure, fields, guard, idempotency, request},
     metrics,
     openapi::{self, Document},
 };
@@ -38,6 +38,7 @@ pub fn api(app: Arc<App>) -> Router {
     let router = router
         .layer(from_fn_with_state(Arc::clone(&app), idempotency::named))
         .layer(from_fn_with_state((Arc::clone(&app), Arc::clone(&document)), changes::looked_at))
+        .layer(from_fn_with_state(Arc::clone(&document), fields::select))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(Extension(app.body_timeout))
         .layer(Extension(Arc::clone(&document)));

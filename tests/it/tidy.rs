@@ -19,7 +19,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("tenantry-store", &["model"]),
     ("tenantry-telemetry", &[]),
     ("tenantry-api", &["model"]),
-    ("tenantry-tenancy", &["model", "credentials", "certs", "engine", "store"]),
+    ("tenantry-directory", &["model"]),
+    ("tenantry-tenancy", &["model", "credentials", "certs", "engine", "directory", "store"]),
     (
         "tenantry-proxy",
         &[
@@ -61,11 +62,12 @@ const ONLY_IN: &[(&str, &str)] = &[
 ];
 
 /// Pure packages name nothing that does I/O, runs tasks or draws randomness.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "tenantry-model",
     "tenantry-credentials",
     "tenantry-certs",
     "tenantry-engine",
+    "tenantry-directory",
     "tenantry-wire",
     "tenantry-distribution",
     "tenantry-sharded-map",

@@ -19,7 +19,7 @@ use crate::{
     app::App,
     controllers::{invitations, keys},
     http::{
-        body::{Json, Names, Parameters, misplaced, without_bookkeeping},
+        body::{Json, Names, Parameters, misplaced, parameter, without_bookkeeping},
         conditions::Conditions,
         failure::Failure,
         request::Asking,
@@ -72,7 +72,7 @@ fn first_admin(admin: FirstAdmin) -> Result<NewInvitation, Error> {
     Ok(NewInvitation { email: admin.email, role })
 }
 
-/// Tenants, in the order in which they were made.
+/// Tenants.
 #[utoipa::path(
     get, path = "/api/v1/tenants", operation_id = "listTenants", tag = "tenants",
     params(TenantQuery), responses((status = 200, body = PageBody<TenantBody>)),
@@ -83,9 +83,19 @@ pub async fn list(
     Asking(caller): Asking,
     Parameters(query): Parameters<TenantQuery>,
 ) -> Result<impl IntoResponse, Failure> {
-    let TenantQuery { limit, cursor, state, plan, q } = query;
-    let id = caller.principal.confinement();
-    let filter = TenantFilter { id, state, plan, text: q };
+    let TenantQuery { limit, cursor, state, plan, group, region, label, q, filter, order_by } =
+        query;
+    let filter = TenantFilter {
+        id: caller.principal.confinement(),
+        state,
+        plan,
+        group,
+        region,
+        label: parameter("label", label.as_deref())?,
+        text: q,
+        filter: parameter("filter", filter.as_deref())?,
+        order: parameter("order_by", order_by.as_deref())?.unwrap_or_default(),
+    };
     let request = PageRequest::new(limit, cursor)?;
     Ok(page(app.tenancy.tenants(&filter, &request).await?, body))
 }

@@ -1,7 +1,7 @@
 //! What a request says: its body, its query, the names in its path. Whatever is wrong with it becomes
 //! a problem that names the place.
 
-use std::time::Duration;
+use std::{fmt::Display, str::FromStr, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -11,7 +11,7 @@ use axum::{
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value, error::Category};
 use tenantry_api::ProblemKind;
-use tenantry_tenancy::merge::placed;
+use tenantry_tenancy::{Error, merge::placed};
 
 use super::{failure::Failure, unique::UniqueMembers};
 
@@ -112,6 +112,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
             .map(|Query(parameters)| Self(parameters))
             .map_err(|rejection| Failure::new(ProblemKind::InvalidQuery, rejection.body_text()))
     }
+}
+
+/// What a parameter says, read as what it is meant to be.
+pub fn parameter<T>(name: &'static str, text: Option<&str>) -> Result<Option<T>, Error>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    let parsed = text.map(str::parse::<T>).transpose();
+    parsed.map_err(|error| Error::InvalidQuery { parameter: name, detail: error.to_string() })
 }
 
 /// The names in the path. One that cannot be decoded names nothing.

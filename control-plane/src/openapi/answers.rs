@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use tenantry_api::ProblemKind;
 
-use super::{member, schemas};
+use super::{member, members, schemas};
 
 /// The statuses that problems come with, and what each is called in the document.
 const PROBLEMS: [(u16, &str); 16] = [
@@ -28,10 +28,14 @@ const PROBLEMS: [(u16, &str); 16] = [
 /// Adds to every operation what its shape implies.
 pub(super) fn complete(document: &mut Value) {
     let tagged = tagged(document);
+    let cuttable: Vec<_> = members::of(document).into_keys().collect();
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     for (path, item) in paths.into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             if let Some(operation) = operation.as_object_mut() {
+                if method == "get" && cuttable.contains(path) {
+                    add_parameter(operation, "Fields");
+                }
                 complete_operation(operation, method, path.starts_with("/api/"), &tagged);
             }
         }
@@ -220,6 +224,11 @@ fn headers() -> Value {
 
 fn parameters() -> Value {
     json!({
+        "Fields": {
+            "name": "fields", "in": "query", "required": false,
+            "description": "Only these members of each resource, with commas between them: `id,slug`. Members that are not asked for are left out, even where the schema requires them.",
+            "schema": {"type": "string"},
+        },
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header", "required": false,
             "description": "A name for this change, chosen by the client: 1 to 255 visible characters. Sent again within 24 hours, the change is not made again, and the first answer is given again.",

@@ -10,5 +10,6 @@ mod dry_run;
 mod fuzz;
 mod idempotency;
 mod inputs;
+mod lists;
 mod openapi;
 mod server;

@@ -215,7 +215,9 @@ fn witness(line: &str, answer: &Answer) {
     let headers = answer.head.lines().filter_map(|line| line.split_once(": "));
     let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
     let path = target.split('?').next().unwrap();
-    if !path.starts_with("/distribution/") {
+    // What was cut down to some fields lacks what the schema requires.
+    let is_cut = target.contains("fields=") && answer.status == 200;
+    if !(path.starts_with("/distribution/") || is_cut) {
         Contract::committed().hold(&Exchange {
             method: &method.parse().unwrap(),
             path,

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 use tenantry_model::{
-    DomainPattern, Email, KeySpec, PlanId, RoleId, TenantId, TenantSpec, TenantState, Timestamp,
+    DomainPattern, Email, GroupId, KeySpec, PlanId, RegionId, RoleId, TenantId, TenantSpec,
+    TenantState, Timestamp,
 };
 
 use crate::{CreatedApiKey, InvitationBody};
@@ -226,7 +227,23 @@ pub struct TenantQuery {
     /// Only tenants on this plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanId>,
-    /// Only tenants whose slug starts with this, or whose name contains it, whatever the case.
+    /// Only tenants in this group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// Only tenants in this region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
+    /// Only tenants with this label: `tier=gold`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Only tenants with this in their slug or their name, whatever the case, or with this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
+    /// Only tenants for which this holds: `state = active AND (plan = pro OR labels.tier = gold)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// By `created_at` (as if it were not given), `updated_at`, `slug` or `name`; with ` desc` behind it, the
+    /// other way round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_by: Option<String>,
 }

@@ -28,6 +28,9 @@ pub enum TenantState {
 }
 
 impl TenantState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Provisioning, Self::Active, Self::Suspended, Self::Deleting];
+
     /// The state as it is written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -20,6 +20,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tenantry_directory::Filter;
 use tenantry_model::ResourceKind;
 
 pub use declared::Written;
@@ -40,6 +41,11 @@ pub struct LabelSelector {
 impl LabelSelector {
     fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
         labels.get(&self.name) == Some(&self.value)
+    }
+
+    /// The same for a list.
+    pub(crate) fn filter(&self) -> Filter {
+        Filter::label(&self.name, &self.value)
     }
 }
 

@@ -56,6 +56,7 @@ pub mod token;
 pub mod user;
 
 mod access;
+mod directory;
 mod draft;
 mod due;
 pub mod idempotency;
@@ -94,5 +95,6 @@ pub use session::{CreatedSession, SessionLife, SessionRecord};
 pub use tenancy::Tenancy;
 pub use tenant::subscription::{Subscription, SubscriptionAction, SubscriptionSpec};
 pub use tenant::{CreatedTenant, NewTenant, TenantFilter, TenantRef, Transition};
+pub use tenantry_directory::{Filter, Order};
 pub use token::{CreatedToken, NewToken, TenantGrant, TokenHolder, TokenRecord};
 pub use user::{UserRecord, UserSpec};

@@ -1,7 +1,7 @@
 //! Lists, one page at a time.
 //!
 //! A cursor continues one walk: it pins the state of the first page, so no page shows what came
-//! later, and it is bound to the list and its filters, so that it cannot be used to ask another
+//! later (those of tenants do not: see [`Tenancy::tenants`]), and it is bound to the list and its filters, so that it cannot be used to ask another
 //! question half-way. A page may end early when filters let little pass, so that one request never
 //! reads the whole store; only a missing cursor is the end.
 
@@ -39,6 +39,14 @@ impl PageRequest {
         }
         Ok(Self { limit, cursor })
     }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(crate) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
 }
 
 /// One page of a list.
@@ -61,9 +69,8 @@ impl Tenancy {
         request: &PageRequest,
         pick: impl Fn(&Row) -> Result<Option<Versioned<T>>, Error> + Sync,
     ) -> Result<Listing<T>, Error> {
-        let binding = binding(prefix, filters);
-        let mut cursor =
-            request.cursor.as_deref().map(|text| opened(text, &binding)).transpose()?;
+        let opened = |text| unbound(prefix, filters, text)?.parse().map_err(|_| foreign());
+        let mut cursor = request.cursor().map(opened).transpose()?;
         let mut items = Vec::new();
         let mut looked_at = 0;
         loop {
@@ -78,20 +85,14 @@ impl Tenancy {
                 if items.len() == request.limit && (index + 1 < count || more.is_some()) {
                     let store = self.store.status().await.id;
                     let next = Cursor { store, at, after: row.key.clone() };
-                    return Ok(Listing {
-                        items,
-                        at,
-                        next_cursor: Some(format!("{binding}{next}")),
-                    });
+                    let next_cursor = Some(bound(prefix, filters, &next.to_string()));
+                    return Ok(Listing { items, at, next_cursor });
                 }
             }
             match more {
                 Some(next) if looked_at >= MAX_ROWS => {
-                    return Ok(Listing {
-                        items,
-                        at,
-                        next_cursor: Some(format!("{binding}{next}")),
-                    });
+                    let next_cursor = Some(bound(prefix, filters, &next.to_string()));
+                    return Ok(Listing { items, at, next_cursor });
                 }
                 Some(next) => cursor = Some(next),
                 None => return Ok(Listing { items, at, next_cursor: None }),
@@ -124,14 +125,23 @@ fn last_part(row: &Row) -> Result<Versioned<String>, Error> {
     Ok(Versioned { value, revision: row.mod_rev })
 }
 
-fn opened(text: &str, binding: &str) -> Result<Cursor, Error> {
-    let foreign = Error::InvalidCursor(
-        "the cursor is not one of this list with these filters; start again without it",
-    );
+/// A cursor that is good for one list with these filters only.
+pub(crate) fn bound(list: &str, filters: &str, cursor: &str) -> String {
+    format!("{}{cursor}", binding(list, filters))
+}
+
+/// The cursor within one that is bound to this list and these filters.
+pub(crate) fn unbound<'t>(list: &str, filters: &str, text: &'t str) -> Result<&'t str, Error> {
     match text.split_at_checked(BINDING_DIGITS) {
-        Some((bound, cursor)) if bound == binding => cursor.parse().map_err(|_| foreign),
-        _ => Err(foreign),
+        Some((bound, cursor)) if bound == binding(list, filters) => Ok(cursor),
+        _ => Err(foreign()),
     }
+}
+
+fn foreign() -> Error {
+    Error::InvalidCursor(
+        "the cursor is not one of this list with these filters; start again without it",
+    )
 }
 
 fn binding(prefix: &str, filters: &str) -> String {

@@ -13,6 +13,7 @@ use ulid::Ulid;
 use crate::{
     Caller, Clock, Error, StoreFault, TenantRecord, TenantRef, Terms, Versioned, audit,
     context::Identifiers,
+    directory::Tenants,
     draft::{Draft, Operation},
     idempotency::{Known, Outdated},
     layout,
@@ -33,6 +34,7 @@ pub struct Tenancy {
     pub(crate) invitation_url: String,
     pub(crate) settings: Arc<Settings>,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) tenants: Arc<Tenants>,
     clock: Arc<dyn Clock>,
 }
 
@@ -54,6 +56,7 @@ impl Tenancy {
             invitation_url: "http://127.0.0.1:7070/invitation".to_owned(),
             settings: Arc::new(Settings::new()),
             turns: Arc::new(Turns::new()),
+            tenants: Arc::default(),
             clock,
         }
     }
@@ -80,6 +83,8 @@ impl Tenancy {
             invitation_url: self.invitation_url.clone(),
             settings: Arc::clone(&self.settings),
             turns: Arc::clone(&self.turns),
+            // What another store holds is for it to say.
+            tenants: Arc::default(),
             clock: Arc::clone(&self.clock),
         }
     }

@@ -17,31 +17,29 @@
 mod create;
 mod drafts;
 mod life;
+mod list;
 mod purge;
 mod slug;
 pub mod subscription;
 
 pub use create::CreatedTenant;
 pub use life::Transition;
+pub use list::TenantFilter;
 pub(crate) use slug::is_reserved;
 
 use std::{fmt, str::FromStr};
 
-use serde::Serialize;
 use serde_json::Value;
 use tenantry_certs::{AuthorityError, client_authorities, provider};
 use tenantry_model::{
-    DomainPattern, KeySpec, PlanId, ResourceKind, Slug, Tenant, TenantId, TenantSpec, TenantState,
+    DomainPattern, KeySpec, ResourceKind, Slug, Tenant, TenantId, TenantSpec, TenantState,
 };
 
 use crate::{
-    Caller, Error, Listing, NewInvitation, PageRequest, Precondition, Tenancy, TenantRecord,
-    Versioned,
+    Caller, Error, NewInvitation, Precondition, Tenancy, TenantRecord, Versioned,
     draft::{Draft, Operation, encoded},
     due::{Due, DueKind},
-    layout, merge,
-    tenancy::decoded,
-    text,
+    layout, merge, text,
 };
 
 /// Which tenant: by id or by slug. No slug looks like an id, as slugs have no `_`.
@@ -91,33 +89,6 @@ impl NewTenant {
     pub const MAX_DOMAINS: usize = 32;
 }
 
-/// Which tenants are listed; each part that is given must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct TenantFilter {
-    /// This one only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<TenantId>,
-    /// In this state.
-    pub state: Option<TenantState>,
-    /// On this plan.
-    pub plan: Option<PlanId>,
-    /// With a slug that starts with this, or a name that contains it, whatever the case.
-    pub text: Option<String>,
-}
-
-impl TenantFilter {
-    fn passes(&self, record: &TenantRecord) -> bool {
-        let tenant = &record.resource;
-        self.state.is_none_or(|state| state == tenant.state)
-            && self.plan.as_ref().is_none_or(|plan| *plan == tenant.plan)
-            && self.text.as_ref().is_none_or(|text| {
-                let text = text.to_lowercase();
-                tenant.slug.as_str().starts_with(&text)
-                    || record.profile.name.to_lowercase().contains(&text)
-            })
-    }
-}
-
 /// The rules that the model leaves open.
 fn check(tenancy: &Tenancy, spec: &TenantSpec) -> Result<(), Error> {
     text::name("/name", &spec.name)?;
@@ -140,32 +111,6 @@ impl Tenancy {
         tenant: NewTenant,
     ) -> Result<Versioned<CreatedTenant>, Error> {
         self.run(caller, &create::Create { caller, tenant }).await
-    }
-
-    /// Tenants, in the order in which they were made.
-    ///
-    /// # Errors
-    /// What reading can end in.
-    pub async fn tenants(
-        &self,
-        filter: &TenantFilter,
-        request: &PageRequest,
-    ) -> Result<Listing<TenantRecord>, Error> {
-        let filters = match filter == &TenantFilter::default() {
-            true => String::new(),
-            false => serde_json::to_string(filter).unwrap_or_default(),
-        };
-        let prefix = layout::records(ResourceKind::Tenant);
-        if let Some(id) = filter.id {
-            let tenant = self.tenant(&TenantRef::Id(id)).await?;
-            let at = tenant.revision;
-            let items = Some(tenant).filter(|tenant| filter.passes(&tenant.value));
-            return Ok(Listing { items: items.into_iter().collect(), at, next_cursor: None });
-        }
-        self.list(&prefix, &filters, request, |row| {
-            decoded(row).map(|tenant| Some(tenant).filter(|tenant| filter.passes(&tenant.value)))
-        })
-        .await
     }
 
     /// Replaces all that may be written of a tenant.

@@ -136,9 +136,24 @@ pub(crate) struct Filter {
     /// Only those on this plan
     #[arg(long)]
     plan: Option<PlanId>,
-    /// Only those whose slug starts with this or whose name contains it
+    /// Only those in this group
+    #[arg(long)]
+    group: Option<GroupId>,
+    /// Only those in this region
+    #[arg(long)]
+    region: Option<RegionId>,
+    /// Only those with this label
+    #[arg(long, value_name = "NAME=VALUE")]
+    label: Option<String>,
+    /// Only those with this in their slug or name, or with this id
     #[arg(long = "search", short = 'q', value_name = "TEXT")]
     q: Option<String>,
+    /// Only those for which this holds: 'plan = pro AND NOT labels.tier = trial'
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
+    /// By created_at, updated_at, slug or name; 'name desc' for the other way round
+    #[arg(long, value_name = "FIELD", default_value = "created_at")]
+    order_by: String,
 }
 
 /// What may be written of a tenant.
@@ -322,14 +337,19 @@ fn create_body(
 
 async fn list(filter: &Filter, listing: &Listing, session: &Session) -> Result<Answer, CliError> {
     let tenants = session.client.tenants();
-    let Filter { state, plan, q } = filter;
+    let Filter { state, plan, group, region, label, q, filter, order_by } = filter;
     pages::collect(session, listing, async |page| {
         let query = TenantQuery {
             limit: page.limit,
             cursor: page.cursor,
             state: *state,
             plan: plan.clone(),
+            group: group.clone(),
+            region: region.clone(),
+            label: label.clone(),
             q: q.clone(),
+            filter: filter.clone(),
+            order_by: Some(order_by.clone()),
         };
         tenants.list(&query).await
     })
