@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
-use tenantry_store::{OpenError, OpenOptions, SledStore, Store, StoreId};
+use tenantry_store::{OpenError, OpenOptions, ReadOnly, SledStore, Store, StoreId};
 use tenantry_tenancy::{Clock, Tenancy};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::MissedTickBehavior};
 
 use crate::{
     Bootstrap, Random,
@@ -29,6 +29,7 @@ use crate::{
         denials::{self, Denials},
         idempotency::InProgress,
         rate::{Rate, RateLimiter},
+        shown::ShownTenants,
     },
     master_key,
     metrics::Metrics,
@@ -38,6 +39,9 @@ use crate::{
     serve::serve,
     token::Token,
 };
+
+/// How late it may be noticed that the store must be opened again.
+const LOOK_AT_STORE: Duration = Duration::from_secs(1);
 
 /// What every request handler shares.
 pub struct App {
@@ -53,6 +57,7 @@ pub struct App {
     pub(crate) heartbeat: Duration,
     pub(crate) in_progress: Arc<InProgress>,
     pub(crate) rate_limiter: RateLimiter,
+    pub(crate) shown_tenants: ShownTenants,
     pub(crate) body_timeout: BodyTimeout,
     pub(crate) cors_origins: Vec<Origin>,
     pub(crate) passwords: Passwords,
@@ -108,6 +113,22 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether the same start is worth trying again without anything having been changed here: the
+    /// disk is full, and somebody makes space.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Store(OpenError::Full(_)) => true,
+            Self::DataDirectory { source, .. } | Self::Token { source, .. } => {
+                let kind = source.kind();
+                matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A control plane at work.
 pub struct Running {
     /// Where the API listens.
@@ -125,6 +146,12 @@ pub struct Running {
 }
 
 impl App {
+    /// Whether changes are taken now. What works in the background waits until they are: it could not
+    /// note what it did, and would do it again.
+    pub(crate) async fn takes_changes(&self) -> bool {
+        self.store.status().await.writable()
+    }
+
     /// Starts a control plane; returns when both listeners are bound and the store is open.
     ///
     /// # Errors
@@ -174,6 +201,7 @@ impl App {
             heartbeat,
             in_progress: Arc::default(),
             rate_limiter,
+            shown_tenants: ShownTenants::new(mib(bootstrap.tenant_cache_mib)),
             body_timeout: BodyTimeout(seconds(bootstrap.request_body_seconds)),
             cors_origins: bootstrap.cors_origins,
             passwords: Passwords::new(),
@@ -219,6 +247,16 @@ impl App {
 }
 
 impl Running {
+    /// Waits until only a fresh start can go on: a full disk has interrupted a write, and there is room
+    /// again.
+    pub async fn interrupted(&self) {
+        let mut interval = tokio::time::interval(LOOK_AT_STORE);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.store.status().await.read_only != Some(ReadOnly::Interrupted) {
+            interval.tick().await;
+        }
+    }
+
     /// Takes no more requests, lets those in progress finish within the time given for it, and closes
     /// the store.
     pub async fn stop(self) {
@@ -263,7 +301,8 @@ async fn open(
     random: &Random,
 ) -> Result<Arc<SledStore>, StartError> {
     let mut options = OpenOptions::new(StoreId::from_bytes(random.bytes()));
-    options.cache_bytes = u64::from(bootstrap.store_cache_mib.get()) << 20;
+    options.cache_bytes = mib(bootstrap.store_cache_mib);
+    options.reserve_bytes = mib(bootstrap.store_reserve_mib);
     let path = data_dir.join("store");
     let opened = tokio::task::spawn_blocking({
         let path = path.clone();
@@ -291,6 +330,10 @@ fn bound(
     listener: &TcpListener,
 ) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(|source| StartError::Listen { what, address, source })
+}
+
+fn mib(mib: NonZeroU32) -> u64 {
+    u64::from(mib.get()) << 20
 }
 
 fn seconds(seconds: NonZeroU32) -> Duration {

@@ -133,6 +133,9 @@ pub async fn run(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
             _ = interval.tick() => {}
         }
+        if !app.takes_changes().await {
+            continue;
+        }
         match app.tenancy.due_mail(BATCH).await {
             Ok(due) => {
                 for mail in due {

@@ -23,6 +23,8 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     head: Gauge,
     store_bytes: Gauge,
+    store_free_bytes: Gauge,
+    store_writable: Gauge,
     proxies: Gauge,
 }
 
@@ -40,6 +42,8 @@ impl Metrics {
             requests: Family::default(),
             head: Gauge::default(),
             store_bytes: Gauge::default(),
+            store_free_bytes: Gauge::default(),
+            store_writable: Gauge::default(),
             proxies: Gauge::default(),
             registry: Registry::default(),
         };
@@ -49,6 +53,11 @@ impl Metrics {
         registry.register("store_revision", "The newest revision: it counts commits", head);
         let bytes = metrics.store_bytes.clone();
         registry.register("store_bytes", "Bytes that the store takes up on disk", bytes);
+        let free = metrics.store_free_bytes.clone();
+        let text = "Bytes that are free on the disk of the store, as far as the system says";
+        registry.register("store_free_bytes", text, free);
+        let writable = metrics.store_writable.clone();
+        registry.register("store_writable", "1 if changes are taken, 0 if not", writable);
         let proxies = metrics.proxies.clone();
         registry.register("connected_proxies", "Proxies that follow the stream now", proxies);
         Self { registry, ..metrics }
@@ -57,6 +66,8 @@ impl Metrics {
     pub(crate) fn page(&self, status: &Status, proxies: usize) -> Result<String, std::fmt::Error> {
         self.head.set(i64::try_from(status.head.as_u64()).unwrap_or(i64::MAX));
         self.store_bytes.set(i64::try_from(status.bytes).unwrap_or(i64::MAX));
+        self.store_free_bytes.set(i64::try_from(status.free.unwrap_or(0)).unwrap_or(i64::MAX));
+        self.store_writable.set(i64::from(status.writable()));
         self.proxies.set(i64::try_from(proxies).unwrap_or(i64::MAX));
         tenantry_telemetry::metrics::page(&self.registry)
     }

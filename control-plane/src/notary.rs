@@ -21,6 +21,9 @@ pub async fn run(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
             _ = interval.tick() => {}
         }
+        if !app.takes_changes().await {
+            continue;
+        }
         match app.tenancy.seal_audit(known).await {
             Ok(sealed) => known = sealed.upto,
             Err(error) => tracing::warn!(%error, "new audit entries are not linked yet"),

@@ -22,6 +22,9 @@ pub async fn run(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
             _ = interval.tick() => {}
         }
+        if !app.takes_changes().await {
+            continue;
+        }
         match app.tenancy.reconcile().await {
             Ok(reconciled) => {
                 for (row, error) in reconciled.failed {

@@ -7,6 +7,11 @@ use tempfile::TempDir;
 use tenantry_test_support::{Process, binary, eventually};
 
 pub(super) fn up(directory: &TempDir, more: &[&str]) -> Process {
+    Process::start("tenantry", &arguments(directory, more), &[], directory.path())
+}
+
+/// What starts it on free ports.
+pub(super) fn arguments(directory: &TempDir, more: &[&str]) -> Vec<String> {
     let data = directory.path().join("data").display().to_string();
     let mut arguments = vec!["up", "--data-dir", &data];
     for port in [
@@ -19,8 +24,7 @@ pub(super) fn up(directory: &TempDir, more: &[&str]) -> Process {
         arguments.extend([port, "127.0.0.1:0"]);
     }
     arguments.extend(more);
-    let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
-    Process::start("tenantry", &arguments, &[], directory.path())
+    arguments.into_iter().map(str::to_owned).collect()
 }
 
 /// Waits until everything runs, and returns what was written for programs.

@@ -27,6 +27,7 @@ mod observability;
 mod protocols;
 mod routes;
 mod start;
+mod supervision;
 mod survival;
 mod tidy;
 mod tls;

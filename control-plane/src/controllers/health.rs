@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tenantry_api::ProblemKind;
+use tenantry_store::ReadOnly;
 
 use crate::{app::App, http::failure::Failure};
 
@@ -20,18 +21,22 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether the state is loaded and changes are taken.
+/// Whether requests are served.
+///
+/// With a full disk reads are, so this stays 200 and the body says `read-only`: whoever took the process
+/// out of service for it would take the reads away as well.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "getReadiness", tag = "process",
     responses((status = 200, body = String, content_type = "text/plain")), security(()),
 )]
-pub async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Failure> {
-    if let Some(reason) = app.store.status().await.read_only {
-        return Err(Failure::new(ProblemKind::Unavailable, reason.to_string()));
+pub async fn readyz(State(app): State<Arc<App>>) -> Result<String, Failure> {
+    if app.distributor.position().is_none() {
+        return Err(Failure::loading());
     }
-    match app.distributor.position() {
-        Some(_) => Ok("ok\n"),
-        None => Err(Failure::loading()),
+    match app.store.status().await.read_only {
+        None => Ok("ok\n".to_owned()),
+        Some(reason @ ReadOnly::Full) => Ok(format!("read-only: {reason}\n")),
+        Some(reason) => Err(Failure::new(ProblemKind::Unavailable, reason.to_string())),
     }
 }
 

@@ -24,6 +24,8 @@ use tenantry_model::Timestamp;
 use super::failure::Failure;
 
 const MAX_CALLERS: usize = 10_000;
+/// How often all callers are looked through for some who need not be kept, while there is no room.
+const SWEEP_INTERVAL_US: u64 = 1_000_000;
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
@@ -90,8 +92,33 @@ impl Level {
 pub struct RateLimiter {
     principals: Rate,
     addresses: Rate,
+    callers: Mutex<Callers>,
+}
+
+#[derive(Debug, Default)]
+struct Callers {
     /// When all that was spent will have been earned back, in microseconds of Unix time.
-    callers: Mutex<HashMap<Subject, u64>>,
+    earned_back: HashMap<Subject, u64>,
+    /// When those were last forgotten who had earned back everything.
+    swept: u64,
+}
+
+impl Callers {
+    /// Whose bucket it is: the own one, if there is room.
+    fn place(&mut self, subject: Subject, now_us: u64) -> Subject {
+        if self.has_room_for(&subject) {
+            return subject;
+        }
+        if now_us.abs_diff(self.swept) >= SWEEP_INTERVAL_US {
+            self.swept = now_us;
+            self.earned_back.retain(|_, earned_back| *earned_back > now_us);
+        }
+        if self.has_room_for(&subject) { subject } else { Subject::Rest }
+    }
+
+    fn has_room_for(&self, subject: &Subject) -> bool {
+        self.earned_back.len() < MAX_CALLERS || self.earned_back.contains_key(subject)
+    }
 }
 
 impl RateLimiter {
@@ -113,13 +140,8 @@ impl RateLimiter {
         let now_us = now.unix_ms().saturating_mul(1000);
         let (interval, full) = (rate.interval_us(), rate.interval_us() * u64::from(rate.burst));
         let mut callers = self.callers.lock();
-        if callers.len() >= MAX_CALLERS && !callers.contains_key(&subject) {
-            callers.retain(|_, earned_back| *earned_back > now_us);
-        }
-        let subject = match callers.len() >= MAX_CALLERS && !callers.contains_key(&subject) {
-            true => Subject::Rest,
-            false => subject,
-        };
+        let subject = callers.place(subject, now_us);
+        let callers = &mut callers.earned_back;
         let spent = callers.get(&subject).map_or(0, |back| back.saturating_sub(now_us)).min(full);
         let after = spent.saturating_add(interval);
         let level = |spent: u64| Level {
@@ -188,11 +210,11 @@ mod tests {
         for number in 0..20_000 {
             let _ = limiter.admit(address(number), at(0));
         }
-        assert!(limiter.callers.lock().len() <= MAX_CALLERS + 1);
+        assert!(limiter.callers.lock().earned_back.len() <= MAX_CALLERS + 1);
         assert!(limiter.admit(address(30_000), at(0)).is_err(), "the shared bucket is empty");
         assert!(limiter.admit(address(1), at(0)).is_ok(), "who is known keeps the own one");
         limiter.admit(address(30_000), at(10_000)).unwrap();
-        assert!(limiter.callers.lock().len() < 10, "what was earned back is forgotten");
+        assert!(limiter.callers.lock().earned_back.len() < 10, "what was earned back is forgotten");
     }
 
     #[test]

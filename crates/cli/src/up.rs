@@ -2,7 +2,7 @@
 //!
 //! Both run as child processes, each in a process group of its own, so that Ctrl-C reaches only this
 //! command, which then stops them in good order. A child dies with this process however it ends:
-//! see [`child`].
+//! see [`child`]; one that ends by itself is started again: see [`supervise`].
 
 mod child;
 mod data_dir;
@@ -13,6 +13,7 @@ mod processes;
 mod progress;
 mod signals;
 mod start;
+mod supervise;
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -29,6 +30,7 @@ use processes::Processes;
 use progress::Progress;
 use signals::Signals;
 use start::Addresses;
+use supervise::Launch;
 
 /// All of it must be ready by then, or something is wrong.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -64,7 +66,7 @@ struct Running<'a> {
     now: u64,
 }
 
-/// Runs until it is told to stop, or until a child ends. `now` is in seconds since 1970.
+/// Runs until it is told to stop, or until a child cannot be kept running. `now` is in seconds since 1970.
 pub(crate) async fn run(up: &Up, connection: &Connection, now: u64) -> Result<(), UpError> {
     let directory = DataDir::open(&connection.data_dir)?;
     let mut signals = Signals::listen().map_err(UpError::Signals)?;
@@ -77,7 +79,7 @@ pub(crate) async fn run(up: &Up, connection: &Connection, now: u64) -> Result<()
         () = signals.received() => Ok(()),
         failed = serve(running, &mut processes, &mut progress) => failed.map(|never| match never {}),
     };
-    if let Err(UpError::Ended(ended)) = &ended {
+    if let Err(UpError::Ended(ended) | UpError::GaveUp { ended, .. }) = &ended {
         progress.tail(&ended.log, &ended.last_lines);
     }
     directory.forget_addresses();
@@ -101,7 +103,9 @@ async fn serve(
     let (addresses, guide) =
         started.map_err(|_| UpError::Slow { log_dir: log_dir.to_owned() })??;
     progress.ready(log_dir, &addresses, guide.as_ref());
-    Err(UpError::Ended(processes.ended("while it was running").await))
+    let master_key = running.directory.master_key()?;
+    let launch = Launch { data_dir: log_dir, master_key: &master_key, addresses: &addresses };
+    Err(supervise::supervise(&launch, processes, progress).await)
 }
 
 /// The addresses are written last: whoever waits for the file finds everything in place.

@@ -11,7 +11,8 @@
 //! rows, so it goes to tokio's blocking threads, one page at a time.
 //!
 //! The first storage error ends writing for good: what the engine holds in memory after it may not
-//! be on disk, and only a fresh recovery tells. Reads go on from what is published.
+//! be on disk, and only a fresh recovery tells. Reads go on from what is published. A full disk is not
+//! let come to that: see [`space`].
 
 mod committer;
 mod compaction;
@@ -21,6 +22,7 @@ mod layout;
 mod open;
 mod reader;
 mod shared;
+mod space;
 mod stage;
 mod watch;
 mod witness;
@@ -61,9 +63,9 @@ impl SledStore {
     /// # Errors
     /// When the directory is in use, unusable or full, or its data is damaged or gone.
     pub fn open(directory: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
-        let Opened { disk, id, extent, witness, lock } = open::open(directory, options)?;
+        let Opened { disk, space, id, extent, witness, lock } = open::open(directory, options)?;
         let (feed, _) = broadcast::channel(options.watch_backlog.max(1));
-        let shared = Arc::new(Shared::new(disk, id, extent, feed.downgrade(), lock));
+        let shared = Arc::new(Shared::new(disk, space, id, extent, feed.downgrade(), lock));
         let (inbox, requests) = mpsc::channel();
         let committer = Committer::new(Arc::clone(&shared), requests, feed, witness);
         let thread = thread::Builder::new().name("store-committer".to_owned());
@@ -122,7 +124,7 @@ impl Store for SledStore {
 
     async fn commit(&self, batch: Batch) -> Result<Revision, CommitError> {
         batch.validate().map_err(CommitError::Invalid)?;
-        if let Some(refusal) = self.shared.refusal() {
+        if let Some(refusal) = self.shared.refusal(batch.size()) {
             return Err(refusal);
         }
         let permit = Arc::clone(&self.room).acquire_owned().await;
@@ -153,6 +155,7 @@ impl Store for SledStore {
             oldest: shared.oldest(),
             read_only: shared.read_only(),
             bytes: shared.disk.bytes(),
+            free: shared.space.free(),
         }
     }
 }

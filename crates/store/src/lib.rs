@@ -6,9 +6,8 @@
 //! embedded implementation and the only one so far. Nothing outside this crate names the engine.
 //!
 //! What every implementation promises is written as tests (`tests/it/contract`), so that a second
-//! one is held to the same list. What those tests leave out on purpose: a power cut. It is rehearsed
-//! by shutting a loop-mounted file system down under a running writer, which needs root and an
-//! ioctl, and so has no place in `cargo test`. Killing the process is tested, a hundred times over.
+//! one is held to the same list. What those tests leave to the end-to-end tests: a power cut, because it
+//! needs root and a file system of its own. Killing the process is tested, a hundred times over.
 
 mod batch;
 mod cursor;

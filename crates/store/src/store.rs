@@ -125,6 +125,8 @@ pub struct Status {
     pub read_only: Option<ReadOnly>,
     /// Bytes that the store takes up on disk.
     pub bytes: u64,
+    /// Bytes that are free on the disk, where that is known.
+    pub free: Option<u64>,
 }
 
 impl Status {
@@ -138,9 +140,13 @@ impl Status {
 /// Why a store takes no commits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadOnly {
-    /// The disk is full. Make space, then restart.
-    #[error("the disk is full: make space, then restart")]
+    /// The disk is full, up to the reserve. Commits are taken again as soon as there is room.
+    #[error("the disk is full: make space, and changes are taken again")]
     Full,
+    /// The disk was full in the middle of a write. There is room again, but only opening the store
+    /// anew tells what was written.
+    #[error("a full disk interrupted a write: the store must be opened again, by a restart")]
+    Interrupted,
     /// The storage failed; the text is for the operator.
     #[error("the storage failed: {0}")]
     Failed(String),

@@ -153,7 +153,7 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreFault {
     /// The disk is full.
-    #[error("the disk of the control plane is full; make space, then restart it")]
+    #[error("the disk of the control plane is full; make space, and changes are taken again")]
     Full,
     /// Nothing was done, and trying again may help.
     #[error("the store cannot be reached; try again")]

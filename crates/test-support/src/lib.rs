@@ -9,6 +9,8 @@
 
 mod certificates;
 mod contract;
+mod control_plane;
+mod disk;
 mod eventually;
 mod origin;
 mod platform;
@@ -21,6 +23,8 @@ mod tls;
 
 pub use certificates::{Authority, Issued};
 pub use contract::{Contract, api_client};
+pub use control_plane::ControlPlane;
+pub use disk::{CannotMount, Disk};
 pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
 pub use platform::{Platform, json};

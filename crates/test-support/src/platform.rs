@@ -15,7 +15,7 @@ use tenantry_model::{Plan, Route, Upstream};
 use crate::{Origin, Process, Request, api_client, eventually};
 
 /// 32 bytes that are the same; a key of tests alone.
-const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+pub(crate) const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 /// Turns JSON into any type of the API; panics if it does not fit.
 #[must_use]
@@ -320,7 +320,7 @@ fn metric(text: &str, name: &str) -> Option<u64> {
     Some(value as u64)
 }
 
-async fn published_addresses(process: &mut Process, file: &Path) -> Value {
+pub(crate) async fn published_addresses(process: &mut Process, file: &Path) -> Value {
     eventually("a process publishes its addresses", async || {
         assert!(!process.has_ended(), "it ended; it printed:\n{}", process.printed());
         serde_json::from_str(&fs::read_to_string(file).ok()?).ok()
@@ -328,7 +328,7 @@ async fn published_addresses(process: &mut Process, file: &Path) -> Value {
     .await
 }
 
-fn address(addresses: &Value, name: &str) -> SocketAddr {
+pub(crate) fn address(addresses: &Value, name: &str) -> SocketAddr {
     let text = addresses
         .get(name)
         .and_then(Value::as_str)
@@ -337,7 +337,7 @@ fn address(addresses: &Value, name: &str) -> SocketAddr {
 }
 
 /// Plain HTTP only, so the TLS that the client insists on may trust nobody.
-fn http_client() -> reqwest::Client {
+pub(crate) fn http_client() -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

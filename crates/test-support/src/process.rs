@@ -40,13 +40,47 @@ impl Process {
     /// environment is empty but for `PATH` and `env`, so that a developer's own settings do not matter.
     #[must_use]
     pub fn start(name: &str, arguments: &[String], env: &[(&str, &str)], directory: &Path) -> Self {
+        Self::spawn(name, Command::new(binary(name)), arguments, env, directory)
+    }
+
+    /// The same with files that cannot grow beyond so many KiB, for it and for what it starts: a write
+    /// beyond that fails as one to a full disk does. [`lift_file_limit`](Self::lift_file_limit) makes
+    /// space.
+    #[must_use]
+    pub fn start_with_file_limit(
+        name: &str,
+        arguments: &[String],
+        kib: u32,
+        directory: &Path,
+    ) -> Self {
+        // Without the trap the first write too many would kill the process instead of failing.
+        let script = "trap '' XFSZ; ulimit -S -f \"$1\"; shift; exec \"$@\"";
+        let mut shell = Command::new("bash");
+        shell.args(["-c", script, "bash", &kib.to_string()]).arg(binary(name));
+        Self::spawn(name, shell, arguments, &[], directory)
+    }
+
+    /// From now on what it starts may write files of any size.
+    pub fn lift_file_limit(&self) {
+        let pid = self.pid().to_string();
+        let lifted = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited:"]).status();
+        assert!(lifted.expect("prlimit runs").success());
+    }
+
+    fn spawn(
+        name: &str,
+        mut command: Command,
+        arguments: &[String],
+        env: &[(&str, &str)],
+        directory: &Path,
+    ) -> Self {
         let log = directory.join(format!("{name}.test.log"));
         // What an earlier run printed says nothing about this one.
         let _ = fs::remove_file(&log);
         let output = |log: &Path| -> File {
             OpenOptions::new().create(true).append(true).open(log).expect("the log can be written")
         };
-        let child = Command::new(binary(name))
+        let child = command
             .args(arguments)
             .env_clear()
             .env("PATH", std::env::var("PATH").unwrap_or_default())
@@ -88,6 +122,32 @@ impl Process {
         eventually(&what, async || self.child.try_wait().expect("it can be waited for")).await
     }
 
+    /// Stops it where it is (SIGSTOP), until it is killed.
+    pub fn freeze(&self) {
+        kill(self.pid(), Signal::SIGSTOP).expect("it was running");
+    }
+
+    /// Crashes the child of it that runs this program, and returns which one that was.
+    pub async fn kill_child(&self, program: &str) -> Pid {
+        let child =
+            eventually(&format!("{program} runs"), async || self.child_running(program)).await;
+        kill(child, Signal::SIGKILL).expect("it was running");
+        child
+    }
+
+    /// The child of it that runs this program.
+    #[must_use]
+    pub fn child_running(&self, program: &str) -> Option<Pid> {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        let mut children = children.split_whitespace().filter_map(|child| child.parse().ok());
+        let runs = |child: &i32| {
+            let executable = fs::read_link(format!("/proc/{child}/exe"));
+            executable.is_ok_and(|path| path.file_name().is_some_and(|name| name == program))
+        };
+        children.find(runs).map(Pid::from_raw)
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it can be waited for").is_some()
@@ -96,11 +156,21 @@ impl Process {
     /// The most memory that it ever had at once, in KiB.
     #[must_use]
     pub fn peak_memory_kib(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it has now, in KiB.
+    #[must_use]
+    pub fn memory_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("it is running");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
-        kib.expect("Linux tells the peak of a process")
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|kib| kib.trim().strip_suffix(" kB")?.parse().ok());
+        kib.expect("Linux tells how much memory a process has")
     }
 
     /// Everything it printed.

@@ -1,7 +1,8 @@
 //! Why `tenantry up` did not start, or did not go on.
 
-use std::{io, path::PathBuf, process::ExitStatus};
+use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
 
+use super::processes::Program;
 use crate::error::CliError;
 
 /// Why `tenantry up` did not start, or did not go on.
@@ -16,7 +17,9 @@ pub(crate) enum UpError {
     #[error("{name} cannot be started")]
     Spawn { name: &'static str, source: io::Error },
     #[error("{} ended {} ({})", .0.name, .0.when, .0.status)]
-    Ended(Ended),
+    Ended(Box<Ended>),
+    #[error("{} ended {times} times in a row soon after its start ({}), and is not started again: the end of its log says why", .ended.name, .ended.status)]
+    GaveUp { times: u32, ended: Box<Ended> },
     #[error("control plane and proxy were not ready in time; their logs are in {}", log_dir.display())]
     Slow { log_dir: PathBuf },
     #[error("stop signals cannot be listened for")]
@@ -38,9 +41,12 @@ pub(crate) enum UpError {
 /// A child that ended by itself.
 #[derive(Debug)]
 pub(crate) struct Ended {
+    pub(super) program: Program,
     pub(crate) name: &'static str,
     pub(crate) when: &'static str,
     pub(crate) status: Status,
+    /// For how long it ran.
+    pub(crate) ran: Duration,
     pub(crate) log: PathBuf,
     pub(crate) last_lines: Vec<String>,
 }

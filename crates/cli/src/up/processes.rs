@@ -11,12 +11,16 @@ use std::{
 
 use futures::future::{join_all, select_all};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    time::Instant,
+};
 
 use super::{
     DataDir, UpError,
     error::{Ended, Status},
     log::Log,
+    start::now,
 };
 
 /// How long a child may take to stop before it is killed. Longer than both take by default.
@@ -57,7 +61,8 @@ pub(super) struct Processes {
 }
 
 struct Process {
-    name: &'static str,
+    program: Program,
+    began: Instant,
     child: Child,
     log: Log,
 }
@@ -95,7 +100,7 @@ impl Processes {
             };
             command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
             let child = command.kill_on_drop(true).spawn()?;
-            Ok(Process { name, child, log })
+            Ok(Process { program, began: now(), child, log })
         };
         let process = spawn().map_err(|source| UpError::Spawn { name, source })?;
         self.running.push(process);
@@ -109,18 +114,25 @@ impl Processes {
     ) -> Result<T, UpError> {
         tokio::select! {
             biased;
-            ended = self.ended("while it was starting") => Err(UpError::Ended(ended)),
+            (_, ended) = self.ended("while it was starting") => Err(UpError::Ended(Box::new(ended))),
             done = awaited => Ok(done),
         }
     }
 
-    /// Waits until a child ends by itself.
-    pub(super) async fn ended(&mut self, when: &'static str) -> Ended {
+    /// Waits until a child ends by itself; it is none of them any more then.
+    pub(super) async fn next_end(&mut self) -> Ended {
+        let (index, ended) = self.ended("while it was running").await;
+        self.running.remove(index);
+        ended
+    }
+
+    async fn ended(&mut self, when: &'static str) -> (usize, Ended) {
         if self.running.is_empty() {
             return std::future::pending().await;
         }
         let waits = self.running.iter_mut().map(|process| Box::pin(process.ended(when)));
-        select_all(waits).await.0
+        let (ended, index, _) = select_all(waits).await;
+        (index, ended)
     }
 
     /// Stops all children: asks them, waits for a while or until `impatience`, then kills.
@@ -144,8 +156,10 @@ impl Process {
     async fn ended(&mut self, when: &'static str) -> Ended {
         let status: io::Result<ExitStatus> = self.child.wait().await;
         Ended {
-            name: self.name,
+            program: self.program,
+            name: self.program.name(),
             when,
+            ran: self.began.elapsed(),
             status: Status(status),
             log: self.log.path.clone(),
             last_lines: self.log.last_lines(),

@@ -3,9 +3,10 @@
 use std::{
     io::{self, Write as _},
     path::Path,
+    time::Duration,
 };
 
-use super::{demo::Guide, start::Addresses};
+use super::{demo::Guide, error::Ended, start::Addresses};
 use crate::output::columns;
 
 /// The terminal. What cannot be written is not worth stopping the platform for.
@@ -44,6 +45,17 @@ impl Progress {
             text.push_str(&format!("  | {line}\n"));
         }
         let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    /// A child ended, and is started again.
+    pub(super) fn ended(&mut self, ended: &Ended, wait: Duration) {
+        self.break_off();
+        let Ended { name, when, status, log, .. } = ended;
+        let wait = wait.as_secs_f64();
+        let log = log.display();
+        Self::print(&format!(
+            "{name} ended {when} ({status}); it is started again in {wait:.1} s; see {log}\n"
+        ));
     }
 
     /// Everything runs.

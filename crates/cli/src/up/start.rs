@@ -73,6 +73,20 @@ struct ProxyAddresses {
     proxy_admin: Bound,
 }
 
+impl Addresses {
+    /// What binds the same addresses once more.
+    pub(super) fn to_bind_again(&self) -> Up {
+        Up {
+            demo: false,
+            proxy_addr: Some(self.proxy.0),
+            proxy_tls_addr: Some(self.proxy_tls.0),
+            proxy_admin_addr: Some(self.proxy_admin.0),
+            api_addr: Some(self.api.0),
+            distribution_addr: Some(self.distribution.0),
+        }
+    }
+}
+
 /// Starts the control plane, then the proxy: the second needs the first one's token and address.
 pub(super) async fn start(
     up: &Up,
@@ -104,7 +118,7 @@ pub(super) async fn start(
     Ok(Addresses { proxy, proxy_tls, proxy_admin, api, distribution })
 }
 
-fn control_plane(up: &Up, data_dir: &Path, master_key: &Path) -> Vec<OsString> {
+pub(super) fn control_plane(up: &Up, data_dir: &Path, master_key: &Path) -> Vec<OsString> {
     let mut arguments = Arguments::default();
     arguments.add("--master-key-file", Some(master_key));
     arguments.add("--data-dir", Some(data_dir));
@@ -113,7 +127,12 @@ fn control_plane(up: &Up, data_dir: &Path, master_key: &Path) -> Vec<OsString> {
     arguments.0
 }
 
-fn proxy(up: &Up, data_dir: &Path, distribution: Bound, master_key: &Path) -> Vec<OsString> {
+pub(super) fn proxy(
+    up: &Up,
+    data_dir: &Path,
+    distribution: Bound,
+    master_key: &Path,
+) -> Vec<OsString> {
     let mut arguments = Arguments::default();
     arguments.add("--master-key-file", Some(master_key));
     arguments.add("--proxy-data-dir", Some(data_dir.join(PROXY_DIR)));

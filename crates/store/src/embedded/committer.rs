@@ -101,7 +101,7 @@ impl Committer {
                 Err(TryRecvError::Disconnected) => Wake::Abandoned,
             };
         }
-        if self.shared.read_only().is_some() || !self.witness.is_behind(self.shared.head()) {
+        if self.shared.is_sealed() || !self.witness.is_behind(self.shared.head()) {
             return self.inbox.recv().map_or(Wake::Abandoned, Wake::Request);
         }
         match self.inbox.recv_timeout(IDLE) {
@@ -117,7 +117,8 @@ impl Committer {
     fn commit_group(&mut self, batch: Batch, reply: CommitReply) {
         let (batches, replies) = self.fill_group(batch, reply);
         let refused = |error: &CommitError| replies.iter().map(|_| Err(error.clone())).collect();
-        let answers: Vec<_> = match self.shared.refusal() {
+        let bytes = batches.iter().map(Batch::size).sum();
+        let answers: Vec<_> = match self.shared.refusal(bytes) {
             Some(refusal) => refused(&refusal),
             None => self.decide_and_write(batches).unwrap_or_else(|error| refused(&error)),
         };
@@ -197,8 +198,11 @@ impl Committer {
     /// The head is durable, so it may be saved even after the storage failed.
     fn save_witness(&mut self) {
         let mark = Mark { id: self.shared.id, head: self.shared.head() };
-        if let Err(error) = self.witness.save(mark) {
-            self.shared.fail(&StorageError::from(error));
+        match self.witness.save(mark).map_err(StorageError::from) {
+            Ok(()) => {}
+            // Nothing is lost by it: the witness may be behind, and is written when there is room.
+            Err(StorageError::Full(why)) => tracing::debug!(why, "the witness stays behind"),
+            Err(error) => self.shared.fail(&error),
         }
     }
 

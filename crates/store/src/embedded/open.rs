@@ -13,6 +13,7 @@ use super::disk::{DATA_FILE, Disk, StorageError};
 use super::history::{Mark, Verdict, judge};
 use super::layout;
 use super::shared::Extent;
+use super::space::Space;
 use super::witness::Witness;
 use crate::{Revision, StoreId};
 
@@ -25,13 +26,16 @@ pub struct OpenOptions {
     pub cache_bytes: u64,
     /// How many commits a watcher may fall behind. The values of that many commits can be in memory.
     pub watch_backlog: usize,
+    /// Bytes of the disk that commits leave free, for what must be written when there is no room for
+    /// them. It should be several times the largest commit, and what else writes to the disk at once.
+    pub reserve_bytes: u64,
 }
 
 impl OpenOptions {
-    /// The defaults: 64 MiB of cache, and watchers may fall 1024 commits behind.
+    /// The defaults: 64 MiB of cache, watchers may fall 1024 commits behind, and 64 MiB stay free.
     #[must_use]
     pub fn new(fresh_id: StoreId) -> Self {
-        Self { fresh_id, cache_bytes: 64 << 20, watch_backlog: 1024 }
+        Self { fresh_id, cache_bytes: 64 << 20, watch_backlog: 1024, reserve_bytes: 64 << 20 }
     }
 }
 
@@ -80,6 +84,7 @@ pub enum OpenError {
 /// A directory that was opened, ready for a committer.
 pub(super) struct Opened {
     pub(super) disk: Disk,
+    pub(super) space: Space,
     pub(super) id: StoreId,
     pub(super) extent: Extent,
     pub(super) witness: Witness,
@@ -88,6 +93,7 @@ pub(super) struct Opened {
 
 pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Opened, OpenError> {
     let lock = lock(path)?;
+    let space = Space::of(path, options.reserve_bytes).map_err(directory(path))?;
     let mut witness = Witness::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => OpenError::Witness(path.to_owned()),
         _ => directory(path)(error),
@@ -111,7 +117,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Opened, OpenErr
     let (id, extent) = begun.map_err(damaged(path))?;
     let saved = witness.save(Mark { id, head: extent.head });
     saved.map_err(|error| damaged(path)(error.into()))?;
-    Ok(Opened { disk, id, extent, witness, lock })
+    Ok(Opened { disk, space, id, extent, witness, lock })
 }
 
 /// Takes the directory for this store alone, for as long as the file is open.

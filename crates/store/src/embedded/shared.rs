@@ -8,18 +8,21 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use super::disk::{Disk, StorageError};
+use super::space::Space;
 use super::stage::Commit;
 use crate::{CommitError, ReadError, ReadOnly, Revision, StoreId};
 
 /// The open store, without the means to write to it.
 pub(super) struct Shared {
     pub(super) disk: Disk,
+    pub(super) space: Space,
     pub(super) id: StoreId,
     /// The first revision of this history; those below it were given out by another one.
     pub(super) first: Revision,
     head: AtomicU64,
     oldest: AtomicU64,
-    read_only: Mutex<Option<ReadOnly>>,
+    /// Why no commits are taken any more, whatever room there is.
+    sealed: Mutex<Option<ReadOnly>>,
     /// The committer holds the sender, so that watches end when it does.
     feed: broadcast::WeakSender<Arc<Commit>>,
     /// Declared after the disk, so that it is released after the engine has let go of its files.
@@ -37,6 +40,7 @@ pub(super) struct Extent {
 impl Shared {
     pub(super) fn new(
         disk: Disk,
+        space: Space,
         id: StoreId,
         extent: Extent,
         feed: broadcast::WeakSender<Arc<Commit>>,
@@ -44,11 +48,12 @@ impl Shared {
     ) -> Self {
         Self {
             disk,
+            space,
             id,
             first: extent.first,
             head: AtomicU64::new(extent.head.as_u64()),
             oldest: AtomicU64::new(extent.oldest.as_u64()),
-            read_only: Mutex::new(None),
+            sealed: Mutex::new(None),
             feed,
             _lock: lock,
         }
@@ -75,34 +80,51 @@ impl Shared {
         Some(self.feed.upgrade()?.subscribe())
     }
 
+    /// Why no commits are taken now. It can pass, unless the store [is sealed](Self::is_sealed).
     pub(super) fn read_only(&self) -> Option<ReadOnly> {
-        self.read_only.lock().clone()
+        self.read_only_for(0)
     }
 
-    /// How a commit is refused now, without having been looked at; none if it may go ahead.
-    pub(super) fn refusal(&self) -> Option<CommitError> {
-        Some(match self.read_only.lock().as_ref()? {
+    pub(super) fn is_sealed(&self) -> bool {
+        self.sealed.lock().is_some()
+    }
+
+    /// How commits of so many bytes are refused now, without having been looked at; none if they may
+    /// go ahead.
+    pub(super) fn refusal(&self, bytes: usize) -> Option<CommitError> {
+        Some(match self.read_only_for(bytes)? {
             ReadOnly::Full => CommitError::Full,
             ReadOnly::Failed(_) => CommitError::Fatal,
-            ReadOnly::Closed => CommitError::Unavailable,
+            ReadOnly::Interrupted | ReadOnly::Closed => CommitError::Unavailable,
         })
+    }
+
+    /// An interrupted store shows as full for as long as opening it again would meet a full disk.
+    fn read_only_for(&self, bytes: usize) -> Option<ReadOnly> {
+        let sealed = self.sealed.lock().clone();
+        match sealed {
+            None | Some(ReadOnly::Interrupted) if !self.space.has_room_for(bytes) => {
+                Some(ReadOnly::Full)
+            }
+            sealed => sealed,
+        }
     }
 
     /// Takes no more commits, for the first reason given.
     pub(super) fn seal(&self, reason: ReadOnly) {
-        let mut read_only = self.read_only.lock();
-        if read_only.is_none() {
-            *read_only = Some(reason);
+        let mut sealed = self.sealed.lock();
+        if sealed.is_none() {
+            *sealed = Some(reason);
         }
     }
 
     /// Takes no more commits because of `error`, which is logged here and nowhere else.
     pub(super) fn fail(&self, error: &StorageError) {
-        if self.read_only().is_none() {
-            tracing::error!(%error, "the store is read-only from now on");
+        if !self.is_sealed() {
+            tracing::error!(%error, "the store is read-only until it is opened again");
         }
         self.seal(match error {
-            StorageError::Full(_) => ReadOnly::Full,
+            StorageError::Full(_) => ReadOnly::Interrupted,
             StorageError::Fault(text) => ReadOnly::Failed(text.clone()),
         });
     }

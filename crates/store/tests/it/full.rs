@@ -1,14 +1,19 @@
 //! A full disk ends writing and nothing else.
 //!
-//! The disk is a limit on the size of a file, which needs no privileges: a write beyond it fails as
-//! one to a full disk does. The limit holds for a process, so a process of its own is filled up.
+//! Up to the reserve, the store refuses commits by itself and takes them again when there is room. Where
+//! the end is met in the middle of a write, only opening it again goes on. That end is a limit on the
+//! size of a file here, which needs no privileges: a write beyond it fails as one to a full disk does.
+//! The limit holds for a process, so a process of its own is filled up.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
+use tenantry_store::{
+    CommitError, OpenOptions, ReadError, ReadOnly, SledStore, Store as _, StoreId,
+};
 
-use crate::contract::{put, scan};
+use crate::contract::{batch, put, scan, value};
 use crate::embedded::open;
 
 #[tokio::test]
@@ -32,6 +37,27 @@ async fn what_was_acknowledged_survives_a_full_disk() {
         assert_eq!(row.value, vec![b'x'; 5_000]);
     }
     put(&store, "more", "x").await;
+}
+
+#[tokio::test]
+async fn the_reserve_is_left_alone_and_reads_go_on() {
+    let directory = TempDir::new().unwrap();
+    let store = open(directory.path()).unwrap();
+    let head = put(&store, "a", "1").await;
+    drop(store);
+    let mut options = OpenOptions::new(StoreId::from_bytes([1; 16]));
+    options.reserve_bytes = u64::MAX;
+    let store = SledStore::open(directory.path(), &options).unwrap();
+    for _ in 0..3 {
+        assert_eq!(store.commit(batch().put("a", "2")).await, Err(CommitError::Full));
+        assert_eq!(store.compact(head).await, Err(ReadError::Unavailable));
+        assert_eq!(value(&store, "a").await.as_deref(), Some("1"));
+    }
+    let status = store.status().await;
+    assert_eq!((status.head, status.read_only), (head, Some(ReadOnly::Full)));
+    assert!(status.free.is_some_and(|free| free > 0));
+    drop(store);
+    put(&open(directory.path()).unwrap(), "a", "2").await;
 }
 
 /// Runs the filling process with files limited to `blocks` of 512 or 1024 bytes.

@@ -82,9 +82,9 @@ async fn fill(store: &SledStore) -> Outcome {
     };
     println!("ack {acknowledged}");
     let again = store.commit(Batch::new().put("again", "x")).await;
-    let refused = error == CommitError::Full && again == Err(CommitError::Full);
+    let refused = error == CommitError::Full && again == Err(CommitError::Unavailable);
     let status = store.status().await;
-    if !refused || status.read_only != Some(ReadOnly::Full) {
+    if !refused || status.read_only != Some(ReadOnly::Interrupted) {
         return Err(format!("{error:?}, then {again:?}, {:?}", status.read_only).into());
     }
     for index in 0..acknowledged {
