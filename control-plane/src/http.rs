@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod body;
+pub mod changes;
 pub mod conditions;
 pub mod cors;
 pub mod denials;

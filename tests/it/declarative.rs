@@ -90,7 +90,7 @@ async fn documents_make_a_platform_and_its_export_makes_another() {
     assert!(said.out.contains("state: deleting"), "{}", said.out);
     // What is wrong is named, each with its place.
     let wrong = write("wrong.yaml", "documents: [{kind: plan}, {kind: tenant, slug: A}]");
-    for (command, code) in [("apply", 1), ("diff", 2)] {
+    for (command, code) in [("apply", 6), ("diff", 2)] {
         let said = tenantry(&platform, &[command, "-f", &wrong]);
         assert_eq!(said.code, Some(code));
         for place in ["/documents/0", "/documents/1/slug"] {

@@ -7,6 +7,7 @@
 
 mod access_log;
 mod changes;
+mod cli;
 mod connections;
 mod corpus;
 mod declarative;

@@ -109,7 +109,7 @@ pub async fn apply(
     Documents(desired): Documents<DesiredState>,
 ) -> Result<Json<AppliedBody>, Failure> {
     let prune = selector("prune", query.prune.as_deref())?;
-    let ApplyQuery { dry_run, .. } = query;
+    let dry_run = caller.is_rehearsal;
     if caller.idempotency.is_some() {
         let detail = "leave Idempotency-Key out: documents can be applied again as they are";
         return Err(Failure::new(ProblemKind::InvalidHeader, detail));

@@ -178,8 +178,9 @@ impl Import {
         }
         let summary = ImportEvent::Summary {
             counts: self.counts,
-            dry_run: self.query.dry_run,
+            dry_run: self.caller.is_rehearsal,
             stopped: self.stopped.take(),
+            revision: self.app.store.status().await.head.as_u64(),
         };
         if self.answer.say(&summary).await.is_ok() {
             // A client that is cut off while it still sends may never read why.
@@ -242,7 +243,7 @@ impl Import {
             ConflictAction::Update => OnConflict::Update,
         };
         let (app, caller) = (Arc::clone(&self.app), Arc::clone(&self.caller));
-        let dry_run = self.query.dry_run;
+        let dry_run = self.caller.is_rehearsal;
         // On its way at once, whether or not anybody asks what has come of it.
         let task: JoinHandle<Result<Imported, Failed>> = tokio::spawn(async move {
             let tenant = tenant?;

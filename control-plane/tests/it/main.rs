@@ -6,6 +6,7 @@ mod api;
 mod bounds;
 mod certificates;
 mod distribution;
+mod dry_run;
 mod fuzz;
 mod idempotency;
 mod import;

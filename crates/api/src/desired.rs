@@ -64,9 +64,6 @@ pub struct DiffQuery {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyQuery {
-    /// Whether everything is looked at and nothing is changed.
-    #[serde(default)]
-    pub dry_run: bool,
     /// Tenants with this label, written `name=value`, that no document is of are deleted, in the way that
     /// can be taken back for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -28,9 +28,6 @@ pub struct ImportQuery {
     #[cfg_attr(feature = "openapi", param(inline))]
     #[serde(default)]
     pub on_conflict: ConflictAction,
-    /// Whether everything is looked at and nothing is changed.
-    #[serde(default)]
-    pub dry_run: bool,
     /// Whether no further line is begun once one has failed.
     #[serde(default)]
     pub stop_on_error: bool,
@@ -85,6 +82,8 @@ pub enum ImportEvent {
         dry_run: bool,
         /// Why it ended before the last line; nothing, if it did not.
         stopped: Option<String>,
+        /// A revision that holds all of it.
+        revision: u64,
     },
 }
 
@@ -95,11 +94,11 @@ mod tests {
     #[test]
     fn events_are_one_object_each() {
         let counts = ImportCounts { lines: 2, created: 1, failed: 1, ..ImportCounts::default() };
-        let event = ImportEvent::Summary { counts, dry_run: false, stopped: None };
+        let event = ImportEvent::Summary { counts, dry_run: false, stopped: None, revision: 7 };
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(
             text,
-            r#"{"event":"summary","lines":2,"created":1,"updated":0,"unchanged":0,"skipped":0,"failed":1,"dry_run":false,"stopped":null}"#
+            r#"{"event":"summary","lines":2,"created":1,"updated":0,"unchanged":0,"skipped":0,"failed":1,"dry_run":false,"stopped":null,"revision":7}"#
         );
         assert_eq!(serde_json::from_str::<ImportEvent>(&text).unwrap(), event);
     }

@@ -60,6 +60,7 @@ mod directory;
 mod draft;
 mod due;
 pub mod idempotency;
+mod rehearsal;
 mod settings;
 mod tenancy;
 mod text;

@@ -45,9 +45,6 @@ pub(crate) struct Apply {
     /// Delete tenants with this label that no document is of; `tenant undelete` brings them back
     #[arg(long, value_name = "LABEL=VALUE")]
     prune: Option<String>,
-    /// Look at everything and change nothing
-    #[arg(long)]
-    dry_run: bool,
 }
 
 /// Writes the documents to standard output: in JSON if that is asked for, and otherwise in YAML.
@@ -83,7 +80,7 @@ pub(super) async fn diff(diff: &Diff, session: &Session) -> Result<Answer, CliEr
 }
 
 pub(super) async fn apply(apply: &Apply, session: &Session) -> Result<Answer, CliError> {
-    let query = ApplyQuery { dry_run: apply.dry_run, prune: apply.prune.clone() };
+    let query = ApplyQuery { prune: apply.prune.clone() };
     let documents = read(&apply.file)?;
     let waiting = progress::waiting("applying");
     let applied = session.ask_patiently(session.client.apply(documents, &query)).await;

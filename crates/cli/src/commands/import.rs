@@ -31,9 +31,6 @@ pub(crate) struct Import {
     /// What becomes of a tenant that is there and is not as its line says
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     on_conflict: OnConflict,
-    /// Look at every line and change nothing
-    #[arg(long)]
-    dry_run: bool,
     /// Begin no further line once one has failed
     #[arg(long)]
     stop_on_error: bool,
@@ -55,8 +52,7 @@ pub(super) async fn run(import: &Import, session: &Session) -> Result<Answer, Cl
         OnConflict::Skip => ConflictAction::Skip,
         OnConflict::Update => ConflictAction::Update,
     };
-    let Import { dry_run, stop_on_error, .. } = *import;
-    let query = ImportQuery { on_conflict, dry_run, stop_on_error };
+    let query = ImportQuery { on_conflict, stop_on_error: import.stop_on_error };
     let (file, length) = open(&import.file)?;
     let bar = progress::bytes(length);
     let body = Body::wrap_stream(pieces(file, bar.clone()));
@@ -72,6 +68,9 @@ pub(super) async fn run(import: &Import, session: &Session) -> Result<Answer, Cl
     };
     bar.finish_and_clear();
     let Some(summary) = ended else { return Err(CliError::ImportCutOff { lines: counts.lines }) };
+    if let ImportEvent::Summary { revision, dry_run: false, .. } = &summary {
+        session.client.has_written(*revision);
+    }
     Ok(answered(summary))
 }
 
@@ -132,7 +131,9 @@ fn counted(counts: ImportCounts) -> String {
 
 fn answered(summary: ImportEvent) -> Answer {
     let json = value(&summary);
-    let ImportEvent::Summary { counts, dry_run, stopped } = summary else { return Answer::Nothing };
+    let ImportEvent::Summary { counts, dry_run, stopped, .. } = summary else {
+        return Answer::Nothing;
+    };
     let mut text = counted(counts);
     if dry_run {
         text.push_str(", if it were no dry run");
@@ -221,7 +222,7 @@ mod tests {
         let text = "{\"event\":\"progress\",\"lines\":1,\"created\":1,\"updated\":0,\"unchanged\":0,\
                     \"skipped\":0,\"failed\":0}\n{\"event\":\"later\"}\n{\"event\":\"summary\",\"lines\":2,\
                     \"created\":2,\"updated\":0,\"unchanged\":0,\"skipped\":0,\"failed\":0,\
-                    \"dry_run\":false,\"stopped\":null}\n";
+                    \"dry_run\":false,\"stopped\":null,\"revision\":7}\n";
         let (mut held, mut counts) = (Vec::new(), ImportCounts::default());
         let mut summary = None;
         for byte in text.bytes() {
