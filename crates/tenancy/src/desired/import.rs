@@ -71,7 +71,6 @@ impl Tenancy {
         dry_run: bool,
     ) -> Result<Imported, Error> {
         let slug = TenantRef::Slug(tenant.spec.slug.clone());
-        let mut refused = Error::ConcurrentChange;
         for _ in 0..MAX_ATTEMPTS {
             let there = found(self.tenant(&slug).await)?;
             let outcome = match &there {
@@ -82,12 +81,17 @@ impl Tenancy {
             };
             match outcome {
                 Err(Error::ConcurrentChange) => {}
-                // Somebody has made it since, or the slug is still reserved for whoever had it.
-                Err(taken @ Error::SlugTaken(_)) if there.is_none() => refused = taken,
+                // If somebody has made it since, that may be all that stood in the way: its slug is
+                // taken, or its domains are.
+                Err(refused) if there.is_none() => {
+                    if found(self.tenant(&slug).await)?.is_none() {
+                        return Err(refused);
+                    }
+                }
                 outcome => return outcome,
             }
         }
-        Err(refused)
+        Err(Error::ConcurrentChange)
     }
 
     async fn import_new(

@@ -67,6 +67,11 @@ async fn a_tenant_is_made_whole_and_left_alone_when_it_comes_again() {
         }
     }
     assert_eq!(platform.rows().await, rows);
+    // More domains or fewer are not the same.
+    for hosts in [vec!["a.example"], vec!["a.example", "b.example", "c.example"]] {
+        let taken = Err(Error::SlugTaken("acme".to_owned()));
+        assert_eq!(platform.import(&tenant("acme", &hosts), OnConflict::Fail).await, taken);
+    }
     // Nobody else gets the same key.
     let other = ImportTenant { invitation: None, ..acme };
     let mut other = ImportTenant { domains: Vec::new(), ..other };
@@ -131,7 +136,10 @@ async fn a_dry_run_refuses_what_would_be_refused_and_changes_nothing() {
 #[tokio::test]
 async fn twenty_at_once_make_one_tenant() {
     let platform = Platform::new().await;
-    let acme = tenant("acme", &["a.example"]);
+    // Many domains: there is time for a tenant to be made between the look at its slug and at them.
+    let hosts: Vec<_> = (0..10).map(|number| format!("h{number}.example")).collect();
+    let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
+    let acme = tenant("acme", &hosts);
     let racers = (0..20).map(|_| platform.import(&acme, OnConflict::Fail));
     let outcomes = futures::future::join_all(racers).await;
     let created = outcomes.iter().filter(|it| **it == Ok(Imported::Created)).count();
