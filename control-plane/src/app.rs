@@ -29,6 +29,7 @@ use crate::{
         denials::{self, Denials},
         idempotency::InProgress,
         rate::{Rate, RateLimiter},
+        shown::ShownTenants,
     },
     master_key,
     metrics::Metrics,
@@ -56,6 +57,7 @@ pub struct App {
     pub(crate) heartbeat: Duration,
     pub(crate) in_progress: Arc<InProgress>,
     pub(crate) rate_limiter: RateLimiter,
+    pub(crate) shown_tenants: ShownTenants,
     pub(crate) body_timeout: BodyTimeout,
     pub(crate) cors_origins: Vec<Origin>,
     pub(crate) passwords: Passwords,
@@ -199,6 +201,7 @@ impl App {
             heartbeat,
             in_progress: Arc::default(),
             rate_limiter,
+            shown_tenants: ShownTenants::new(mib(bootstrap.tenant_cache_mib)),
             body_timeout: BodyTimeout(seconds(bootstrap.request_body_seconds)),
             cors_origins: bootstrap.cors_origins,
             passwords: Passwords::new(),
@@ -298,8 +301,8 @@ async fn open(
     random: &Random,
 ) -> Result<Arc<SledStore>, StartError> {
     let mut options = OpenOptions::new(StoreId::from_bytes(random.bytes()));
-    options.cache_bytes = u64::from(bootstrap.store_cache_mib.get()) << 20;
-    options.reserve_bytes = u64::from(bootstrap.store_reserve_mib.get()) << 20;
+    options.cache_bytes = mib(bootstrap.store_cache_mib);
+    options.reserve_bytes = mib(bootstrap.store_reserve_mib);
     let path = data_dir.join("store");
     let opened = tokio::task::spawn_blocking({
         let path = path.clone();
@@ -327,6 +330,10 @@ fn bound(
     listener: &TcpListener,
 ) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(|source| StartError::Listen { what, address, source })
+}
+
+fn mib(mib: NonZeroU32) -> u64 {
+    u64::from(mib.get()) << 20
 }
 
 fn seconds(seconds: NonZeroU32) -> Duration {

@@ -33,11 +33,12 @@ const TEXTS: [&str; 12] = [
     "mail_from",
     "invitation_url",
 ];
-const NUMBERS: [&str; 16] = [
+const NUMBERS: [&str; 17] = [
     "heartbeat_seconds",
     "shutdown_seconds",
     "store_cache_mib",
     "store_reserve_mib",
+    "tenant_cache_mib",
     "kept_revisions",
     "session_idle_minutes",
     "session_hours",
@@ -76,6 +77,8 @@ pub struct Bootstrap {
     pub store_cache_mib: NonZeroU32,
     /// How much of the disk changes leave free.
     pub store_reserve_mib: NonZeroU32,
+    /// Memory for tenants as lists show them.
+    pub tenant_cache_mib: NonZeroU32,
     /// How often a principal may ask.
     pub api_requests_per_second: NonZeroU32,
     /// How many requests of a principal may come at once.

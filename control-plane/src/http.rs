@@ -12,5 +12,6 @@ pub mod idempotency;
 pub mod rate;
 pub mod request;
 pub mod response;
+pub mod shown;
 mod unique;
 pub mod yaml;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use tenantry_api::{
     CreateTenant, CreatedTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody,
     EffectiveQuery, FirstAdmin, ListQuery, PageBody, ProblemKind, PurgeTenant, SuspendTenant,
@@ -97,7 +97,22 @@ pub async fn list(
         order: parameter("order_by", order_by.as_deref())?.unwrap_or_default(),
     };
     let request = PageRequest::new(limit, cursor)?;
-    Ok(page(app.tenancy.tenants(&filter, &request).await?, body))
+    let found = app.tenancy.find_tenants(&filter, &request).await?;
+    let mut items = Vec::with_capacity(found.items.len());
+    for Versioned { value: id, revision } in found.items {
+        items.push(match app.shown_tenants.get(id, revision) {
+            Some(shown) => shown,
+            None => shown(&app, app.tenancy.tenant_at(id, found.at).await?)?,
+        });
+    }
+    Ok(axum::Json(PageBody { items, next_cursor: found.next_cursor }))
+}
+
+/// A tenant as JSON, kept for the next list.
+fn shown(app: &App, tenant: Versioned<TenantRecord>) -> Result<Arc<RawValue>, Failure> {
+    let (id, revision) = (tenant.value.resource.id, tenant.revision);
+    let unwritable = |_| Failure::new(ProblemKind::Internal, "a tenant has no form in JSON");
+    app.shown_tenants.keep(id, revision, &body(tenant)).map_err(unwritable)
 }
 
 /// One tenant.

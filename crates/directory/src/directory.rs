@@ -7,7 +7,7 @@ use std::{
 };
 
 use roaring::RoaringBitmap;
-use tenantry_model::{TenantId, Timestamp};
+use tenantry_model::{Revision, TenantId, Timestamp};
 
 use crate::{
     Entry, Filter, Order, Position, SortField,
@@ -56,8 +56,8 @@ pub struct Question {
 /// A page of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The tenants, in order.
-    pub tenants: Vec<TenantId>,
+    /// The tenants, in order, each with the revision that it was put with.
+    pub tenants: Vec<(TenantId, Revision)>,
     /// Where the next page begins, if there is more.
     pub next: Option<Position>,
 }
@@ -66,8 +66,25 @@ pub struct Found {
 struct Candidates {
     /// These; all tenants, if there is no set.
     rows: Option<RoaringBitmap>,
-    /// And only with this in slug or name.
-    text: Option<String>,
+    /// And only those for which all of these hold, which is looked at last.
+    unsure: Vec<Unsure>,
+}
+
+/// What has to be looked at tenant by tenant: whether one of these texts contains another.
+struct Unsure {
+    /// Slug or name; either, if none is named.
+    field: Option<SortField>,
+    text: String,
+}
+
+impl Candidates {
+    /// Leaves those that are among these.
+    fn meet(&mut self, others: RoaringBitmap) {
+        match &mut self.rows {
+            Some(rows) => *rows &= others,
+            None => self.rows = Some(others),
+        }
+    }
 }
 
 impl Directory {
@@ -202,12 +219,13 @@ impl Directory {
     ) -> Found {
         let mut found = Found { tenants: Vec::new(), next: None };
         let mut last: Option<&Position> = None;
-        for (position, _) in places.filter(|(_, row)| self.is_one_of(*row, candidates)) {
+        for (position, row) in places.filter(|(_, row)| self.is_one_of(*row, candidates)) {
             if found.tenants.len() == limit {
                 found.next = last.cloned();
                 break;
             }
-            found.tenants.push(position.1);
+            let revision = self.entry(row).map(|entry| entry.revision);
+            found.tenants.push((position.1, revision.unwrap_or_default()));
             last = Some(position);
         }
         found
@@ -215,28 +233,47 @@ impl Directory {
 
     fn is_one_of(&self, row: Row, candidates: &Candidates) -> bool {
         candidates.rows.as_ref().is_none_or(|rows| rows.contains(row))
-            && candidates.text.as_ref().is_none_or(|text| {
-                let texts = self.entry(row).map(Entry::texts);
-                texts.is_some_and(|texts| texts.iter().any(|known| known.contains(text)))
+            && candidates.unsure.iter().all(|unsure| {
+                self.entry(row).is_some_and(|entry| entry.contains(unsure.field, &unsure.text))
             })
     }
 
     fn candidates(&self, question: &Question) -> Candidates {
-        let mut rows = question.filter.as_ref().map(|filter| self.holding(filter));
-        let text = question.text.as_ref().filter(|text| !text.is_empty());
-        let Some(text) = text else { return Candidates { rows, text: None } };
-        if let Some(row) = text.parse().ok().and_then(|id: TenantId| self.rows.get(&id)) {
-            let own = RoaringBitmap::from([*row]);
-            let rows = Some(rows.map_or_else(|| own.clone(), |rows| rows & &own));
-            return Candidates { rows, text: None };
+        let mut candidates = Candidates { rows: None, unsure: Vec::new() };
+        match &question.filter {
+            Some(Filter::All(filters)) => {
+                filters.iter().for_each(|filter| self.narrow(&mut candidates, filter));
+            }
+            Some(filter) => self.narrow(&mut candidates, filter),
+            None => {}
         }
-        let text = folded(text);
-        let with_text = self.grams.candidates(&text);
-        rows = Some(match rows {
-            Some(rows) => rows & with_text.rows,
-            None => with_text.rows,
-        });
-        Candidates { rows, text: Some(text).filter(|_| !with_text.are_certain) }
+        let Some(text) = question.text.as_ref().filter(|text| !text.is_empty()) else {
+            return candidates;
+        };
+        match text.parse().ok().and_then(|id: TenantId| self.rows.get(&id)) {
+            Some(row) => candidates.meet(RoaringBitmap::from([*row])),
+            None => self.search(&mut candidates, None, &folded(text)),
+        }
+        candidates
+    }
+
+    /// Leaves those for which a filter holds too. That a text contains another is looked at last: most
+    /// often a page is full before all have been looked at.
+    fn narrow(&self, candidates: &mut Candidates, filter: &Filter) {
+        match filter {
+            Filter::Is(Test(Kind::Contains(field, text))) => {
+                self.search(candidates, Some(*field), text);
+            }
+            _ => candidates.meet(self.holding(filter)),
+        }
+    }
+
+    fn search(&self, candidates: &mut Candidates, field: Option<SortField>, text: &str) {
+        let with_text = self.grams.candidates(text);
+        candidates.meet(with_text.rows);
+        if field.is_some() || !with_text.are_certain {
+            candidates.unsure.push(Unsure { field, text: text.to_owned() });
+        }
     }
 
     /// The tenants for which a filter holds.
@@ -262,9 +299,10 @@ impl Directory {
             Kind::Facet(facet) => self.facets.get(facet).cloned().unwrap_or_default(),
             Kind::Equal(field, text) => self.equal(*field, text).collect(),
             Kind::Contains(field, text) => {
+                let entry = |row: &Row| self.entry(*row);
                 let candidates = self.grams.candidates(text).rows.into_iter();
-                let key = |row: &Row| self.entry(*row).map(|entry| entry.key(*field));
-                let holds = |row: &Row| matches!(key(row), Some(SortKey::Text(own)) if own.contains(text.as_str()));
+                let holds =
+                    |row: &Row| entry(row).is_some_and(|entry| entry.contains(Some(*field), text));
                 candidates.filter(holds).collect()
             }
             Kind::Between(field, from, to) => self.between(*field, *from, *to).collect(),

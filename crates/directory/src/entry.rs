@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tenantry_model::{Tenant, TenantId, TenantProfile, Timestamp};
+use tenantry_model::{Revision, Tenant, TenantId, TenantProfile, Timestamp};
 
 use crate::{
     facet::{self, Facet},
@@ -20,6 +20,8 @@ pub struct Entry {
     pub(crate) facets: Box<[Facet]>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+    /// Which state of the tenant this is.
+    pub(crate) revision: Revision,
 }
 
 impl Entry {
@@ -30,6 +32,7 @@ impl Entry {
         profile: &TenantProfile,
         created_at: Timestamp,
         updated_at: Timestamp,
+        revision: Revision,
     ) -> Self {
         let mut facets = vec![
             facet::value("state", tenant.state.as_str()),
@@ -51,6 +54,7 @@ impl Entry {
             facets: facets.into(),
             created_at,
             updated_at,
+            revision,
         }
     }
 
@@ -60,6 +64,16 @@ impl Entry {
             SortField::UpdatedAt => SortKey::Time(self.updated_at),
             SortField::Slug => SortKey::Text(Arc::clone(&self.slug)),
             SortField::Name => SortKey::Text(Arc::clone(&self.name)),
+        }
+    }
+
+    /// Whether slug, name or either of them contains a folded text.
+    pub(crate) fn contains(&self, field: Option<SortField>, text: &str) -> bool {
+        match field {
+            Some(SortField::Slug) => self.slug.contains(text),
+            Some(SortField::Name) => self.name.contains(text),
+            Some(SortField::CreatedAt | SortField::UpdatedAt) => false,
+            None => self.texts().iter().any(|known| known.contains(text)),
         }
     }
 

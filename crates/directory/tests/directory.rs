@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use tenantry_directory::{Directory, Entry, Filter, Order, Question, SortField};
-use tenantry_model::{Tenant, TenantId, TenantProfile, TenantSpec, TenantState, Timestamp};
+use tenantry_model::{
+    Revision, Tenant, TenantId, TenantProfile, TenantSpec, TenantState, Timestamp,
+};
 
 /// A tenant, as plainly as it can be written down.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ impl Plain {
             self.tier.map(|tier| ("tier".to_owned(), tier.to_owned())).into_iter().collect();
         let (tenant, profile): (Tenant, TenantProfile) = spec.split(self.id, self.state);
         let at = Timestamp::from_unix_ms;
-        Entry::new(&tenant, &profile, at(self.created_at), at(self.updated_at))
+        Entry::new(&tenant, &profile, at(self.created_at), at(self.updated_at), Revision::new(7))
     }
 
     fn key(&self, field: SortField) -> (u64, String) {
@@ -204,7 +206,7 @@ fn walk(
         assert!(found.tenants.len() <= limit);
         assert!(seen.len() <= directory.len(), "a walk that does not end");
         assert!(found.next.is_none() || found.tenants.len() == limit, "a short page is the last");
-        seen.extend(found.tenants);
+        seen.extend(found.tenants.into_iter().map(|(id, _)| id));
         let stopped = between(seen.len()).is_break();
         question.after = found.next;
         if question.after.is_none() || stopped {
@@ -292,15 +294,15 @@ fn both_ways_of_finding_a_page_are_taken_and_agree() {
     // Four of two thousand are sorted, all others but those are walked to.
     let few = directory.find(&ask("plan = pro", "name"), 3);
     assert_eq!(few.tenants.len(), 3);
-    assert_eq!(few.tenants[0], TenantId::from_parts(1503, 7));
+    assert_eq!(few.tenants[0].0, TenantId::from_parts(1503, 7));
     let more = directory.find(&Question { after: few.next, ..ask("plan = pro", "name") }, 3);
-    assert_eq!(more.tenants, [TenantId::from_parts(3, 7)]);
+    assert_eq!(more.tenants, [(TenantId::from_parts(3, 7), Revision::new(7))]);
     let last = directory.find(&ask("plan = pro", "name desc"), 3);
-    assert_eq!(last.tenants[0], TenantId::from_parts(3, 7));
+    assert_eq!(last.tenants[0].0, TenantId::from_parts(3, 7));
     let first = directory.find(&Question { after: last.next, ..ask("plan = pro", "name desc") }, 3);
-    assert_eq!(first.tenants, [TenantId::from_parts(1503, 7)]);
+    assert_eq!(first.tenants, [(TenantId::from_parts(1503, 7), Revision::new(7))]);
     let many = directory.find(&ask("plan = free", "slug desc"), 3);
-    assert_eq!(many.tenants[0], TenantId::from_parts(1999, 7));
+    assert_eq!(many.tenants[0].0, TenantId::from_parts(1999, 7));
 }
 
 #[test]
@@ -322,7 +324,7 @@ fn who_stays_is_seen_once_whatever_comes_and_goes() {
     let mut seen = Vec::new();
     loop {
         let found = directory.find(&question, 7);
-        seen.extend(found.tenants);
+        seen.extend(found.tenants.into_iter().map(|(id, _)| id));
         // The last one that was shown goes, and others come before and behind it.
         let last = seen[seen.len() - 1].to_u128() >> 80;
         let last = u64::try_from(last).unwrap();

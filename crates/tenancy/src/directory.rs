@@ -136,5 +136,5 @@ fn changed(change: &Change) -> Result<(TenantId, Option<Entry>), Error> {
 fn entry(row: &Row) -> Result<Entry, Error> {
     let record = decoded::<TenantRecord>(row)?.value;
     let TenantRecord { resource, profile, created_at, updated_at, .. } = record;
-    Ok(Entry::new(&resource, &profile, created_at, updated_at))
+    Ok(Entry::new(&resource, &profile, created_at, updated_at, row.mod_rev))
 }

@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 
 use tenantry_model::{
     EffectiveLimits, Feature, FeatureId, FeatureRules, Group, Plan, ResourceKind, Sourced, Tenant,
-    TenantId,
 };
 use tenantry_store::Revision;
 
 use crate::{
-    Error, Record, Tenancy, TenantRecord, TenantRef, Versioned, layout,
+    Error, Record, Tenancy, TenantRef, Versioned, layout,
     tenancy::{damaged, decoded},
 };
 
@@ -37,7 +36,7 @@ impl Tenancy {
     pub async fn effective(&self, tenant: &TenantRef) -> Result<Versioned<Effective>, Error> {
         let id = self.tenant(tenant).await?.value.resource.id;
         let (declared, at) = self.declared_features().await?;
-        let tenant = self.tenant_at(id, at).await?;
+        let tenant = self.tenant_at(id, at).await?.value.resource;
         let plan: Plan = self.document_at(ResourceKind::Plan, &tenant.plan.to_string(), at).await?;
         let group: Option<Group> = match &tenant.group {
             Some(id) => Some(self.document_at(ResourceKind::Group, &id.to_string(), at).await?),
@@ -47,13 +46,6 @@ impl Tenancy {
         let limits = EffectiveLimits::new(&plan.limits, ceilings, &tenant.limits);
         let features = FeatureRules::new(&plan, group.as_ref(), &tenant).all(&declared);
         Ok(Versioned { value: Effective { tenant, limits, features }, revision: at })
-    }
-
-    async fn tenant_at(&self, id: TenantId, at: Revision) -> Result<Tenant, Error> {
-        let key = layout::record(ResourceKind::Tenant, id);
-        let found: Option<Versioned<TenantRecord>> = self.find(&key, Some(at)).await?;
-        // It was there a moment ago, or will be in a moment.
-        found.map(|found| found.value.resource).ok_or_else(|| Error::not_found("tenant", id))
     }
 
     /// What a tenant refers to cannot be removed.

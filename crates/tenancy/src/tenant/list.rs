@@ -7,9 +7,10 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tenantry_directory::{Filter, Order, Position, Question};
 use tenantry_model::{GroupId, PlanId, RegionId, ResourceKind, TenantId, TenantState};
+use tenantry_store::Revision;
 
 use crate::{
-    Error, LabelSelector, Listing, PageRequest, Tenancy, TenantRecord, TenantRef, layout,
+    Error, LabelSelector, Listing, PageRequest, Tenancy, TenantRecord, Versioned, layout,
     listing::{bound, unbound},
 };
 
@@ -73,6 +74,24 @@ impl Tenancy {
         filter: &TenantFilter,
         request: &PageRequest,
     ) -> Result<Listing<TenantRecord>, Error> {
+        let Listing { items: found, at, next_cursor } = self.find_tenants(filter, request).await?;
+        let mut items = Vec::with_capacity(found.len());
+        for tenant in found {
+            items.push(self.tenant_at(tenant.value, at).await?);
+        }
+        Ok(Listing { items, at, next_cursor })
+    }
+
+    /// The same, but only which tenants, each with the revision that last wrote it: for who knows
+    /// what they were at that revision.
+    ///
+    /// # Errors
+    /// As [`tenants`](Self::tenants).
+    pub async fn find_tenants(
+        &self,
+        filter: &TenantFilter,
+        request: &PageRequest,
+    ) -> Result<Listing<TenantId>, Error> {
         if filter.text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT_CHARACTERS) {
             let detail = format!("at most {MAX_TEXT_CHARACTERS} characters are searched for");
             return Err(Error::InvalidQuery { parameter: "q", detail });
@@ -82,14 +101,23 @@ impl Tenancy {
         let question = filter.question(after);
         let store = &*self.store;
         let (found, at) = self.tenants.find(store, &question, request.limit()).await?;
-        let mut items = Vec::with_capacity(found.tenants.len());
-        for id in found.tenants {
-            let key = layout::record(ResourceKind::Tenant, id);
-            let record = self.find(&key, Some(at)).await?;
-            items.push(record.ok_or_else(|| Error::not_found("tenant", TenantRef::Id(id)))?);
-        }
+        let items = found.tenants.into_iter();
+        let items = items.map(|(value, revision)| Versioned { value, revision }).collect();
         let next_cursor = found.next.map(|next| closed(&next, &binding));
         Ok(Listing { items, at, next_cursor })
+    }
+
+    /// A tenant as it was at a revision.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or what reading can end in.
+    pub async fn tenant_at(
+        &self,
+        id: TenantId,
+        at: Revision,
+    ) -> Result<Versioned<TenantRecord>, Error> {
+        let record = self.find(&layout::record(ResourceKind::Tenant, id), Some(at)).await?;
+        record.ok_or_else(|| Error::not_found("tenant", id))
     }
 
     /// Brings the directory of tenants up to now, so that less is left to do for the next list.
