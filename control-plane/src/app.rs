@@ -13,7 +13,12 @@ use std::{
 
 use tenantry_store::{OpenError, OpenOptions, ReadOnly, SledStore, Store, StoreId};
 use tenantry_tenancy::{Clock, Tenancy};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::MissedTickBehavior};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+    time::MissedTickBehavior,
+};
 
 use crate::{
     Bootstrap, Random,
@@ -40,6 +45,8 @@ use crate::{
     token::Token,
 };
 
+/// Imports that run at once. Each may hold some megabytes.
+const MAX_IMPORTS: usize = 2;
 /// How late it may be noticed that the store must be opened again.
 const LOOK_AT_STORE: Duration = Duration::from_secs(1);
 
@@ -64,6 +71,8 @@ pub struct App {
     pub(crate) attempts: Attempts,
     pub(crate) denials: Denials,
     pub(crate) courier: Courier,
+    /// Room for imports that run at once.
+    pub(crate) imports: Arc<Semaphore>,
     /// Becomes true when the process is to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -208,6 +217,7 @@ impl App {
             attempts: Attempts::default(),
             denials: Denials::default(),
             courier,
+            imports: Arc::new(Semaphore::new(MAX_IMPORTS)),
             stopping: stopping.clone(),
         });
         let follower =

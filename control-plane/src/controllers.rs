@@ -24,3 +24,4 @@ pub mod description;
 pub mod desired;
 pub mod distribution;
 pub mod health;
+pub mod import;

@@ -65,8 +65,9 @@ impl Distributor {
         self.window.lock().as_ref().map(Window::position)
     }
 
-    /// The newest state, and a revision at which the store holds it.
-    fn readable(&self) -> Option<(Position, Revision)> {
+    /// The newest state, and the revision up to which the store holds no other.
+    #[must_use]
+    pub fn standing(&self) -> Option<(Position, Revision)> {
         self.window.lock().as_ref().map(|window| (window.position(), window.seen()))
     }
 

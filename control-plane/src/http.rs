@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod body;
+pub mod changes;
 pub mod conditions;
 pub mod cors;
 pub mod denials;
@@ -9,6 +10,7 @@ pub mod failure;
 pub mod fields;
 pub mod guard;
 pub mod idempotency;
+pub mod lines;
 pub mod rate;
 pub mod request;
 pub mod response;

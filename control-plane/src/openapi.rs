@@ -62,7 +62,8 @@ const TAGS: &[(&str, &str)] = &[
 pub struct Document {
     json: Bytes,
     page: Bytes,
-    needs: BTreeMap<String, BTreeMap<String, Need>>,
+    needs: Operations<Need>,
+    queries: Operations<BTreeSet<String>>,
     members: BTreeMap<String, Members>,
 }
 
@@ -75,6 +76,9 @@ pub struct Members {
     pub are_of_items: bool,
 }
 
+/// Something about each operation, by path and method.
+type Operations<T> = BTreeMap<String, BTreeMap<String, T>>;
+
 impl Document {
     /// Of what the router has collected from the handlers.
     #[must_use]
@@ -82,8 +86,9 @@ impl Document {
         let document = finished(collected);
         let json = serde_json::to_vec_pretty(&document).unwrap_or_default();
         let page = page::of(&document).into();
-        let (needs, members) = (needs(&document), members::of(&document));
-        Self { json: json.into(), page, needs, members }
+        let (needs, queries) = (needs(&document), queries(&document));
+        let members = members::of(&document);
+        Self { json: json.into(), page, needs, queries, members }
     }
 
     /// As JSON, with two spaces for each level.
@@ -105,6 +110,12 @@ impl Document {
         // Where there is `GET`, there is `HEAD`.
         let method = if *method == Method::HEAD { "get" } else { method.as_str() };
         self.needs.get(path)?.get(&method.to_ascii_lowercase())
+    }
+
+    /// The parameters that an operation takes in its query. None if there is no such operation.
+    #[must_use]
+    pub fn query(&self, method: &Method, path: &str) -> Option<&BTreeSet<String>> {
+        self.queries.get(path)?.get(&method.as_str().to_ascii_lowercase())
     }
 
     /// What the resources consist of that are read at a path, as the router writes it.
@@ -171,14 +182,30 @@ fn finished(collected: OpenApi) -> Value {
 }
 
 /// An operation that does not say what it needs, or needs what there is not, is not among these.
-fn needs(document: &Value) -> BTreeMap<String, BTreeMap<String, Need>> {
-    let mut needs: BTreeMap<String, BTreeMap<String, Need>> = BTreeMap::new();
+fn needs(document: &Value) -> Operations<Need> {
+    let mut needs = Operations::<Need>::new();
     for (path, method, operation) in operations(document) {
         if let Some(need) = operation.get("security").and_then(|asked| need(asked.as_array()?)) {
             needs.entry(path.to_owned()).or_default().insert(method.to_owned(), need);
         }
     }
     needs
+}
+
+fn queries(document: &Value) -> Operations<BTreeSet<String>> {
+    let mut queries = Operations::<BTreeSet<String>>::new();
+    for (path, method, operation) in operations(document) {
+        let parameters = operation.get("parameters").and_then(Value::as_array);
+        let in_query = parameters.into_iter().flatten().filter_map(|parameter| {
+            let reference = parameter.get("$ref").and_then(Value::as_str);
+            let pointer = reference.and_then(|reference| reference.strip_prefix('#'));
+            let parameter = pointer.map_or(Some(parameter), |pointer| document.pointer(pointer))?;
+            let is_in_query = parameter.get("in")?.as_str()? == "query";
+            parameter.get("name")?.as_str().filter(|_| is_in_query).map(str::to_owned)
+        });
+        queries.entry(path.to_owned()).or_default().insert(method.to_owned(), in_query.collect());
+    }
+    queries
 }
 
 fn need(asked: &[Value]) -> Option<Need> {

@@ -16,10 +16,10 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, desired, distribution, documents, domains, health,
-        invitations, issuers, keys, members, operators, proxies, quotas, roles, sessions,
+        import, invitations, issuers, keys, members, operators, proxies, quotas, roles, sessions,
         subscriptions, tenants, tokens, users,
     },
-    http::{cors, failure, fields, guard, idempotency, request},
+    http::{changes, cors, failure, fields, guard, idempotency, request},
     metrics,
     openapi::{self, Document},
 };
@@ -37,6 +37,7 @@ pub fn api(app: Arc<App>) -> Router {
     let document = Arc::new(Document::of(collected));
     let router = router
         .layer(from_fn_with_state(Arc::clone(&app), idempotency::named))
+        .layer(from_fn_with_state((Arc::clone(&app), Arc::clone(&document)), changes::looked_at))
         .layer(from_fn_with_state(Arc::clone(&document), fields::select))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(Extension(app.body_timeout))
@@ -159,6 +160,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sessions::me))
         .routes(routes!(proxies::list))
         .routes(routes!(audit::list))
+        .routes(routes!(audit::list_of_tenant))
         .routes(routes!(audit::export))
         .routes(routes!(audit::verify))
         .merge(
@@ -168,6 +170,8 @@ fn operations() -> OpenApiRouter<Arc<App>> {
                 .routes(routes!(desired::apply))
                 .layer(DefaultBodyLimit::max(MAX_DOCUMENTS_BYTES)),
         )
+        // Reads its body line by line, within bounds of its own.
+        .routes(routes!(import::import))
 }
 
 /// What proxies talk to.

@@ -1,6 +1,10 @@
 //! The platform as documents, through the command line.
 
-use std::{fs, process::Command};
+use std::{
+    fmt::Write as _,
+    fs,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 use tenantry_test_support::{Platform, binary, eventually};
@@ -19,19 +23,23 @@ documents:
 - {kind: route, id: shop, tenant: shop, upstream: shop, match: {path_prefix: /}}
 ";
 
-struct Said {
-    code: Option<i32>,
-    out: String,
-    complaint: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) complaint: String,
 }
 
-fn tenantry(platform: &Platform, arguments: &[&str]) -> Said {
-    let output = Command::new(binary("tenantry"))
+pub(crate) fn command(platform: &Platform, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("tenantry"));
+    command
         .args(["--api", &format!("http://{}", platform.api_address())])
         .args(["--token", &platform.root_token()])
-        .args(arguments)
-        .output()
-        .unwrap();
+        .args(arguments);
+    command
+}
+
+pub(crate) fn tenantry(platform: &Platform, arguments: &[&str]) -> Said {
+    let output = command(platform, arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said { code: output.status.code(), out: text(output.stdout), complaint: text(output.stderr) }
 }
@@ -82,11 +90,82 @@ async fn documents_make_a_platform_and_its_export_makes_another() {
     assert!(said.out.contains("state: deleting"), "{}", said.out);
     // What is wrong is named, each with its place.
     let wrong = write("wrong.yaml", "documents: [{kind: plan}, {kind: tenant, slug: A}]");
-    for (command, code) in [("apply", 1), ("diff", 2)] {
+    for (command, code) in [("apply", 6), ("diff", 2)] {
         let said = tenantry(&platform, &[command, "-f", &wrong]);
         assert_eq!(said.code, Some(code));
         for place in ["/documents/0", "/documents/1/slug"] {
             assert!(said.complaint.contains(place), "{}", said.complaint);
         }
     }
+}
+
+/// Rounds in which the control plane is killed.
+const CRASHES: u64 = 8;
+const TENANTS: u64 = 600;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apply_that_was_cut_off_is_finished_by_the_same_again() {
+    let (mut platform, other) = (Platform::start().await, Platform::start().await);
+    platform.kill_proxy();
+    let mut documents = "documents:\n".to_owned();
+    for number in 0..TENANTS {
+        writeln!(
+            documents,
+            "- {{kind: tenant, slug: t{number}, name: T, plan: pro, \
+             domains: [t{number}.example, '*.t{number}.example']}}\n\
+             - {{kind: route, id: r{number}, tenant: t{number}, redirect: {{path: /}}}}"
+        )
+        .unwrap();
+    }
+    let file = platform.path("state.yaml");
+    fs::write(&file, documents).unwrap();
+    let file = file.display().to_string();
+    let made = async |platform: &Platform| {
+        let exported = tenantry(platform, &["export", "-o", "json"]);
+        let exported: Value = serde_json::from_str(&exported.out).unwrap();
+        let documents = exported["documents"].as_array().unwrap().clone();
+        documents.into_iter().filter(|it| it["kind"] == "tenant").collect::<Vec<_>>()
+    };
+    let mut before = 0;
+    for round in 0..CRASHES {
+        let mut apply = command(&platform, &["apply", "-f", &file]);
+        let mut apply = apply.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Later each time: the crash meets tenants, and then routes.
+        let wanted = (before + 1).max(TENANTS * (round + 1) / CRASHES - 20);
+        let slug = format!("t{}", sorted(wanted));
+        let api = platform.api();
+        eventually("some of it is done", async || api.tenants().get(&slug).await.ok()).await;
+        platform.kill_control_plane();
+        assert!(!apply.wait().unwrap().success(), "it cannot have ended well");
+        platform.start_control_plane().await;
+        let tenants = made(&platform).await;
+        for tenant in &tenants {
+            assert_eq!(tenant["domains"].as_array().unwrap().len(), 2, "half a tenant: {tenant}");
+        }
+        before = u64::try_from(tenants.len()).unwrap();
+        if before >= TENANTS - 1 {
+            break;
+        }
+    }
+    let said = tenantry(&platform, &["apply", "-o", "json", "-f", &file]);
+    assert_eq!(said.code, Some(0), "{}", said.complaint);
+    let said = tenantry(&platform, &["diff", "-f", &file]);
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "no difference\n"));
+    // Nothing is there but what would be if nothing had happened, and the log is whole.
+    let whole = tenantry(&other, &["apply", "-o", "json", "-f", &file]);
+    let whole: Value = serde_json::from_str(&whole.out).unwrap();
+    assert_eq!(whole["atomic"], false);
+    let address = |platform: &Platform| platform.origin.address().to_string();
+    let exported = tenantry(&platform, &["export"]).out;
+    let expected = tenantry(&other, &["export"]).out.replace(&address(&other), &address(&platform));
+    assert_eq!(exported, expected);
+    assert_eq!(tenantry(&platform, &["audit", "verify"]).code, Some(0));
+}
+
+/// The number of the tenant that is made as the one of this place: they are made in the order of names.
+fn sorted(place: u64) -> u64 {
+    let mut names: Vec<_> = (0..TENANTS).map(|number| format!("t{number}")).collect();
+    names.sort();
+    let place = usize::try_from(place.min(TENANTS - 1)).unwrap();
+    names[place][1..].parse().unwrap()
 }

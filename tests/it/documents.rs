@@ -8,8 +8,8 @@ use tenantry_test_support::{binary, eventually};
 use crate::demo::{ready, up};
 
 /// How the defaults are written in documents, and what they are called by `tenantry up`.
-const PORTS: [(&str, &str); 3] =
-    [(":8080", "proxy"), (":8443", "proxy_tls"), (":7080", "proxy_admin")];
+const PORTS: [(&str, &str); 4] =
+    [(":8080", "proxy"), (":8443", "proxy_tls"), (":7080", "proxy_admin"), (":7070", "api")];
 const ONCE: &str = "```sh run";
 const UNTIL: &str = "```sh run until it works";
 
@@ -42,6 +42,8 @@ async fn run(block: &str, directory: &Path) -> Result<(), String> {
     let script = format!("PATH='{programs}':\"$PATH\"\n{block}");
     let mut command = tokio::process::Command::new("sh");
     command.args(["-e", "-c", &script]).current_dir(directory);
+    // Nobody's own contexts are looked at, or changed.
+    command.env("XDG_CONFIG_HOME", directory.join("config"));
     let output = command.output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match output.status.success() {

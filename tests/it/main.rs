@@ -7,6 +7,7 @@
 
 mod access_log;
 mod changes;
+mod cli;
 mod connections;
 mod corpus;
 mod declarative;
@@ -18,6 +19,7 @@ mod front_door;
 mod groups;
 mod idempotency;
 mod identity;
+mod import;
 mod keys;
 mod keys_by_url;
 mod lifecycle;

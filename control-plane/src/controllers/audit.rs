@@ -11,13 +11,22 @@ use axum::{
 };
 use futures::stream;
 use tenantry_api::{AuditEntryBody, AuditQuery, AuditVerification, PageBody, VerifyAuditQuery};
+use tenantry_model::TenantId;
 use tenantry_tenancy::{AuditEntry, AuditFilter, Error, Listing, PageRequest, Versioned};
 
 use crate::{
     app::App,
-    http::{body::Parameters, failure::Failure, response::page},
+    http::{
+        body::{Names, Parameters},
+        failure::Failure,
+        request::Asking,
+        response::page,
+    },
+    openapi::TenantName,
 };
 
+/// How the names of a tenant's own actors begin.
+const OWN_ACTORS: [&str; 2] = ["token/", "invitation/"];
 /// Entries that are read at once for an export.
 const EXPORT_PAGE: usize = 500;
 
@@ -32,7 +41,34 @@ pub async fn list(
     Parameters(query): Parameters<AuditQuery>,
 ) -> Result<impl IntoResponse, Failure> {
     let request = PageRequest::new(query.limit, query.cursor.clone())?;
-    Ok(page(app.tenancy.audit(&filter(query), &request).await?, body))
+    Ok(page(app.tenancy.audit(&filter(query, None), &request).await?, body))
+}
+
+/// What was done to a tenant and what belongs to it, newest first.
+///
+/// Whoever belongs to the tenant is not told from where the platform's own people and programs came.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/audit", operation_id = "listTenantAudit", tag = "tenants",
+    params(TenantName, AuditQuery), responses((status = 200, body = PageBody<AuditEntryBody>)),
+    security(("bearer" = ["audit:read"])),
+)]
+pub async fn list_of_tenant(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    Parameters(query): Parameters<AuditQuery>,
+) -> Result<impl IntoResponse, Failure> {
+    let request = PageRequest::new(query.limit, query.cursor.clone())?;
+    let tenant = app.tenancy.tenant(&tenant.parse()?).await?.value.resource.id;
+    let found = app.tenancy.audit(&filter(query, Some(tenant)), &request).await?;
+    let is_confined = caller.principal.confinement().is_some();
+    Ok(page(found, move |entry| {
+        let mut entry = body(entry);
+        if is_confined && !OWN_ACTORS.iter().any(|own| entry.actor.starts_with(own)) {
+            entry.source_address = None;
+        }
+        entry
+    }))
 }
 
 /// All that was done, newest first, a line of JSON for each entry.
@@ -49,7 +85,7 @@ pub async fn export(
     Parameters(query): Parameters<AuditQuery>,
 ) -> Result<Response, Failure> {
     let cursor = query.cursor.clone();
-    let filter = Arc::new(filter(query));
+    let filter = Arc::new(filter(query, None));
     let first = exported(&app, &filter, cursor).await?;
     let pages = stream::unfold(Some(Ok(first)), move |page| {
         let (app, filter) = (Arc::clone(&app), Arc::clone(&filter));
@@ -117,9 +153,9 @@ fn lines(items: Vec<Versioned<AuditEntry>>) -> std::io::Result<Bytes> {
     Ok(lines.into())
 }
 
-fn filter(query: AuditQuery) -> AuditFilter {
+fn filter(query: AuditQuery, tenant: Option<TenantId>) -> AuditFilter {
     let AuditQuery { limit: _, cursor: _, target, actor, action, request_id, since, until } = query;
-    AuditFilter { target, actor, action, request_id, since, until }
+    AuditFilter { tenant, target, actor, action, request_id, since, until }
 }
 
 fn body(entry: Versioned<AuditEntry>) -> AuditEntryBody {

@@ -81,7 +81,7 @@ pub async fn diff(
     Documents(desired): Documents<DesiredState>,
 ) -> Result<Json<DiffBody>, Failure> {
     let prune = selector("prune", query.prune.as_deref())?;
-    let changes = app.tenancy.diff(desired.documents, prune.as_ref()).await?;
+    let changes = app.tenancy.diff(&desired.documents, prune.as_ref()).await?;
     Ok(Json(DiffBody { changes: changes.into_iter().map(change).collect() }))
 }
 
@@ -98,7 +98,8 @@ pub async fn diff(
     )),
     responses((status = 200, body = AppliedBody)),
     security(("bearer" = [
-        "tenants:write", "domains:write", "subscriptions:write", "plans:write", "gateway:write",
+        "tenants:write", "domains:write", "issuers:write", "subscriptions:write", "plans:write",
+        "gateway:write",
     ])),
 )]
 pub async fn apply(
@@ -108,12 +109,12 @@ pub async fn apply(
     Documents(desired): Documents<DesiredState>,
 ) -> Result<Json<AppliedBody>, Failure> {
     let prune = selector("prune", query.prune.as_deref())?;
-    let ApplyQuery { dry_run, .. } = query;
+    let dry_run = caller.is_rehearsal;
     if caller.idempotency.is_some() {
         let detail = "leave Idempotency-Key out: documents can be applied again as they are";
         return Err(Failure::new(ProblemKind::InvalidHeader, detail));
     }
-    let applied = app.tenancy.apply(&caller, desired.documents, prune.as_ref(), dry_run).await?;
+    let applied = app.tenancy.apply(&caller, &desired.documents, prune.as_ref(), dry_run).await?;
     Ok(Json(AppliedBody {
         dry_run,
         atomic: applied.chunks <= 1,

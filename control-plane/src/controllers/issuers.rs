@@ -176,7 +176,7 @@ pub async fn replace_of_tenant(
     put, path = "/api/v1/issuers/{id}", operation_id = "replaceSharedIssuer", tag = "issuers",
     params(SharedIssuerName, IfMatch), request_body = CreateIssuer,
     responses((status = 200, body = IssuerBody)),
-    security(("bearer" = ["issuers:write"])),
+    security(("bearer" = ["gateway:write"])),
 )]
 pub async fn replace_shared(
     State(app): State<Arc<App>>,

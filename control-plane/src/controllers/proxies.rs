@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use tenantry_api::{PageBody, ProxyBody, RefusedResource};
+use tenantry_model::Revision;
 
 use crate::{
     app::App,
@@ -17,14 +18,19 @@ use crate::{
     security(("bearer" = ["gateway:read"])),
 )]
 pub async fn list(State(app): State<Arc<App>>) -> Json<PageBody<ProxyBody>> {
-    let head = app.distributor.position();
-    let items = app.nodes.all().into_iter().map(|node| body(node, head)).collect();
+    let standing = app.distributor.standing();
+    let items = app.nodes.all().into_iter().map(|node| body(node, standing)).collect();
     Json(PageBody { items, next_cursor: None })
 }
 
-fn body(node: Node, head: Option<Position>) -> ProxyBody {
+fn body(node: Node, standing: Option<(Position, Revision)>) -> ProxyBody {
     let connected = node.is_connected();
     let Node { name, last_seen_at, report, .. } = node;
+    let head = standing.map(|(head, _)| head);
+    let enforced_through = report.as_ref().zip(standing).and_then(|(report, (head, seen))| {
+        let through = if report.revision < head.revision { report.revision } else { seen };
+        (report.epoch == head.epoch).then_some(through.as_u64())
+    });
     let lag = report.as_ref().zip(head).and_then(|(report, head)| {
         let behind = head.revision.as_u64().saturating_sub(report.revision.as_u64());
         (report.epoch == head.epoch).then_some(behind)
@@ -46,6 +52,7 @@ fn body(node: Node, head: Option<Position>) -> ProxyBody {
         tenants: report.as_ref().map(|report| report.tenants),
         version: report.map(|report| report.version),
         lag,
+        enforced_through,
         last_seen_at,
     }
 }

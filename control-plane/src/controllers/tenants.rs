@@ -64,7 +64,8 @@ pub async fn create(
     Ok(Single::created(location, revision.as_u64(), created))
 }
 
-fn first_admin(admin: FirstAdmin) -> Result<NewInvitation, Error> {
+/// Who is invited first.
+pub(super) fn first_admin(admin: FirstAdmin) -> Result<NewInvitation, Error> {
     let role = match admin.role {
         Some(role) => role,
         None => merge::parse(FIRST_ROLE.into())?,

@@ -61,7 +61,7 @@ impl Feed {
     async fn run(self, asked: Option<Position>) -> Result<Infallible, Ended> {
         let mut changed = self.app.distributor.changed.subscribe();
         let mut stopping = self.app.stopping.clone();
-        let (head, seen) = self.app.distributor.readable().ok_or(Ended::Overtaken)?;
+        let (head, seen) = self.app.distributor.standing().ok_or(Ended::Overtaken)?;
         self.send(Frame::hello(head.epoch).encode()?).await?;
         let known = asked.filter(|asked| self.app.distributor.since(*asked) != Since::Unknown);
         let mut position = match known {

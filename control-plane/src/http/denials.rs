@@ -81,6 +81,7 @@ pub async fn run(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
                 request_id: String::new(),
                 source_address: source,
                 idempotency: None,
+                is_rehearsal: false,
             };
             let others = source.is_none().then(|| "all others".to_owned());
             let denial = Denial { method: None, path: None, status: None, count, source: others };

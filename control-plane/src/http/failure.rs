@@ -38,6 +38,11 @@ impl Failure {
         self
     }
 
+    /// What there is to say of it.
+    pub(crate) fn into_problem(self) -> Box<Problem> {
+        self.problem
+    }
+
     /// With a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

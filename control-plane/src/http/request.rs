@@ -11,7 +11,10 @@ use axum::{
 };
 use tenantry_tenancy::{Caller, Principal};
 
-use super::failure::{Failure, Unsent};
+use super::{
+    changes::Rehearsal,
+    failure::{Failure, Unsent},
+};
 use crate::app::App;
 
 /// The header that carries the request's name, both ways.
@@ -75,5 +78,6 @@ pub(crate) fn caller(parts: &Parts) -> Caller {
         request_id: id.map(RequestId::as_str).unwrap_or_default().to_owned(),
         source_address: from.map(|from| from.0.ip()),
         idempotency: parts.extensions.get().cloned(),
+        is_rehearsal: parts.extensions.get::<Rehearsal>().is_some(),
     }
 }

@@ -2,16 +2,18 @@
 //! would be read into.
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, Request},
-    http::{StatusCode, header},
+    http::header,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tenantry_api::ProblemKind;
 use tenantry_tenancy::merge;
 
-use super::{body::Json, failure::Failure};
+use super::{
+    body::{Json, whole},
+    failure::Failure,
+};
 
 /// As many nodes as a body of the largest size can hold; the parser's own bound is for short files.
 const MAX_NODES: usize = 64 << 20;
@@ -27,14 +29,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Documents<T> {
         if !content_type.is_some_and(|value| is_yaml(value.as_bytes())) {
             return Json::from_request(request, state).await.map(|Json(body)| Self(body));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Failure::new(ProblemKind::TooLarge, "the body is larger than this path takes")
-            } else {
-                Failure::new(ProblemKind::MalformedJson, "the body did not arrive whole")
-            }
-        })?;
-        Ok(Self(merge::parse(read(&bytes)?)?))
+        Ok(Self(merge::parse(read(&whole(request, state).await?)?)?))
     }
 }
 

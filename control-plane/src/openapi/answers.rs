@@ -71,7 +71,8 @@ fn complete_operation(
     let is_named = has_parameter(operation, "path");
     let is_conditional = has_parameter(operation, "header");
     let has_body = complete_body(operation);
-    let is_tagged = complete_good_answers(operation, changes, tagged);
+    let is_rehearsed = changes && is_api && !is_one_of(operation, NOT_REHEARSED);
+    let is_tagged = complete_good_answers(operation, changes, is_rehearsed, tagged);
     let is_secured = operation
         .get("security")
         .and_then(Value::as_array)
@@ -95,8 +96,11 @@ fn complete_operation(
             }
         }
     }
-    if changes && is_api && !is_repeatable(operation) {
+    if changes && is_api && !is_one_of(operation, REPEATABLE) {
         add_parameter(operation, "IdempotencyKey");
+    }
+    if is_rehearsed {
+        add_parameter(operation, "DryRun");
     }
     if is_tagged && !changes {
         add_parameter(operation, "IfNoneMatch");
@@ -104,9 +108,14 @@ fn complete_operation(
 }
 
 /// What can be sent again as it is has no use for a name.
-fn is_repeatable(operation: &Map<String, Value>) -> bool {
+const REPEATABLE: &[&str] = &["apply", "diff", "import"];
+/// A session that is not begun is of no use, one that is not ended is no end, and what changes nothing
+/// needs no rehearsal.
+const NOT_REHEARSED: &[&str] = &["logIn", "logOut", "diff"];
+
+fn is_one_of(operation: &Map<String, Value>, ids: &[&str]) -> bool {
     let id = operation.get("operationId").and_then(Value::as_str);
-    id.is_some_and(|id| ["apply", "diff"].contains(&id))
+    id.is_some_and(|id| ids.contains(&id))
 }
 
 fn is_used(status: u16) -> bool {
@@ -142,6 +151,7 @@ fn complete_body(operation: &mut Map<String, Value>) -> bool {
 fn complete_good_answers(
     operation: &mut Map<String, Value>,
     changes: bool,
+    is_rehearsed: bool,
     tagged: &[String],
 ) -> bool {
     let Some(responses) = member(operation, "responses") else { return false };
@@ -157,13 +167,21 @@ fn complete_good_answers(
         names.extend(has_tag.then_some("ETag"));
         names.extend((status == "201").then_some("Location"));
         names.extend(changes.then_some("Idempotency-Replayed"));
+        names.extend(is_rehearsed.then_some("Tenantry-Revision"));
+        names.extend(is_rehearsed.then_some("Dry-Run"));
         let described = response.get("description").and_then(Value::as_str).unwrap_or_default();
         if described.is_empty() {
             response.insert("description".to_owned(), description(status).into());
         }
         if let Some(headers) = member(response, "headers") {
             for name in names {
-                let reference = json!({ "$ref": format!("#/components/headers/{name}") });
+                // Nothing that was not made has a tag or a place.
+                let kind = match name {
+                    "ETag" if is_rehearsed => "ETagOfChange",
+                    "Location" if is_rehearsed => "LocationOfChange",
+                    name => name,
+                };
+                let reference = json!({ "$ref": format!("#/components/headers/{kind}") });
                 headers.insert(name.to_owned(), reference);
             }
         }
@@ -186,7 +204,14 @@ fn headers() -> Value {
     let text = |description: &str, required: bool| json!({"description": description, "required": required, "schema": {"type": "string"}});
     json!({
         "ETag": text("The entity tag: the revision that last wrote it, in quotes.", true),
+        "ETagOfChange": text("The entity tag: the revision that last wrote it, in quotes. Not given for a dry run.", false),
         "Location": text("The path of what was made.", true),
+        "LocationOfChange": text("The path of what was made. Not given for a dry run.", false),
+        "Tenantry-Revision": text("A revision of the platform that holds the change. It is in force wherever `enforced_through` of `GET /api/v1/proxies` has reached it. Not given for a dry run.", false),
+        "Dry-Run": {
+            "description": "Given where this is what would have been answered, and nothing was done.",
+            "schema": {"type": "string", "enum": ["true"]},
+        },
         "X-Request-Id": text("What the log and the audit call this request: its own `X-Request-Id`, if that is 1 to 128 visible characters.", true),
         "Retry-After": text("After how many seconds to try again.", false),
         "WWW-Authenticate": text("How to prove who asks.", true),
@@ -208,6 +233,11 @@ fn parameters() -> Value {
             "name": "Idempotency-Key", "in": "header", "required": false,
             "description": "A name for this change, chosen by the client: 1 to 255 visible characters. Sent again within 24 hours, the change is not made again, and the first answer is given again.",
             "schema": {"type": "string", "pattern": "^[!-~]+$", "minLength": 1, "maxLength": 255},
+        },
+        "DryRun": {
+            "name": "dry_run", "in": "query", "required": false,
+            "description": "With `true` everything is looked at and nothing is done: the request is refused as it would be, or answered as it would be, with the header `Dry-Run: true`, without secrets, and with the platform's revision in place of a new one.",
+            "schema": {"type": "boolean", "default": false},
         },
         "IfNoneMatch": {
             "name": "If-None-Match", "in": "header", "required": false,

@@ -15,7 +15,13 @@ mod send;
 mod subscriptions;
 mod tenants;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
 
 use reqwest::{Method, header::HeaderMap};
 use tenantry_model::{Feature, Group, Plan, Route, Upstream};
@@ -26,6 +32,8 @@ pub use collections::{Documents, Domains, Issuers, Keys};
 pub use invitations::Invitations;
 pub use people::{Members, Roles, Users};
 pub use quotas::Quotas;
+/// What is sent, whole or as a stream.
+pub use reqwest::Body;
 pub use send::Download;
 pub use subscriptions::Subscription;
 pub use tenants::Tenants;
@@ -42,7 +50,17 @@ pub struct Client {
     base: String,
     token: String,
     idempotency_key: Option<String>,
+    is_rehearsal: bool,
+    marks: Arc<Marks>,
     witness: Option<Arc<Witness>>,
+}
+
+/// What was seen in the answers to changes.
+#[derive(Debug, Default)]
+struct Marks {
+    /// The newest revision that one has named; zero, if none has.
+    written: AtomicU64,
+    has_rehearsed: AtomicBool,
 }
 
 /// A request that was answered, as it was on the wire.
@@ -82,6 +100,9 @@ pub enum ClientError {
         #[source]
         source: Option<serde_json::Error>,
     },
+    /// A change that was only to be looked at was made.
+    #[error("the control plane knows no dry runs, and has made the change")]
+    NotRehearsed,
     /// The client could not be set up.
     #[error("the HTTP client could not be set up")]
     Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -93,7 +114,7 @@ impl ClientError {
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Problem(problem) => Some(problem),
-            Self::Transport(_) | Self::Answer { .. } | Self::Setup(_) => None,
+            Self::Transport(_) | Self::Answer { .. } | Self::NotRehearsed | Self::Setup(_) => None,
         }
     }
 }
@@ -110,6 +131,8 @@ impl Client {
             base: base.trim_end_matches('/').to_owned(),
             token: token.into(),
             idempotency_key: None,
+            is_rehearsal: false,
+            marks: Arc::default(),
             witness: None,
         })
     }
@@ -125,6 +148,29 @@ impl Client {
     #[must_use]
     pub fn keyed(&self, idempotency_key: impl Into<String>) -> Self {
         Self { idempotency_key: Some(idempotency_key.into()), ..self.clone() }
+    }
+
+    /// The same client, whose changes are looked at and not done.
+    #[must_use]
+    pub fn rehearsing(&self) -> Self {
+        Self { is_rehearsal: true, ..self.clone() }
+    }
+
+    /// A revision that holds all changes that this client and its clones have made; none, if they have made none.
+    #[must_use]
+    pub fn written(&self) -> Option<u64> {
+        Some(self.marks.written.load(Ordering::Relaxed)).filter(|revision| *revision > 0)
+    }
+
+    /// Says that changes were made up to this revision, where an answer says so at its end.
+    pub fn has_written(&self, revision: u64) {
+        self.marks.written.fetch_max(revision, Ordering::Relaxed);
+    }
+
+    /// Whether an answer was that of a dry run.
+    #[must_use]
+    pub fn has_rehearsed(&self) -> bool {
+        self.marks.has_rehearsed.load(Ordering::Relaxed)
     }
 
     /// `/api/v1/tenants`.
@@ -219,6 +265,19 @@ impl Client {
     /// [`ClientError`].
     pub async fn audit(&self, query: &AuditQuery) -> Result<PageBody<AuditEntryBody>, ClientError> {
         self.send(self.list("/audit", query)?).await
+    }
+
+    /// `GET /api/v1/tenants/{tenant}/audit`, newest first; the tenant's id or slug.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tenant_audit(
+        &self,
+        tenant: &str,
+        query: &AuditQuery,
+    ) -> Result<PageBody<AuditEntryBody>, ClientError> {
+        let path = format!("/tenants/{}/audit", send::segment(tenant));
+        self.send(self.list(&path, query)?).await
     }
 
     /// `GET /api/v1/audit/verify`: follows the whole chain, which takes a while.

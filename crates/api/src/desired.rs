@@ -9,8 +9,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DesiredState {
-    /// What there is, each with its `kind`: `feature`, `plan`, `group`, `upstream`, `tenant` or `route`,
-    /// and otherwise as it is written to create one. The tenant of a route is named by its slug. A tenant
+    /// What there is, each with its `kind`: `feature`, `plan`, `group`, `upstream`, `tenant`, `route` or
+    /// `issuer`, and otherwise as it is written to create one. The tenant of a route or an issuer is named by its slug. A tenant
     /// has all its `domains` here, and `subscription` for the terms of one; what is not given is left as
     /// it is.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
@@ -64,9 +64,6 @@ pub struct DiffQuery {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyQuery {
-    /// Whether everything is looked at and nothing is changed.
-    #[serde(default)]
-    pub dry_run: bool,
     /// Tenants with this label, written `name=value`, that no document is of are deleted, in the way that
     /// can be taken back for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -30,6 +30,7 @@ pub mod token;
 pub mod audit;
 pub mod desired;
 pub mod explain;
+pub mod import;
 pub mod proxy;
 
 pub mod client;
@@ -46,6 +47,7 @@ pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
 pub use effective::{EffectiveBody, EffectiveQuery, LimitSources, LimitsInForce, Sources};
 pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
+pub use import::{ConflictAction, ImportCounts, ImportEvent, ImportQuery};
 pub use invitation::{AcceptInvitation, CreateInvitation, InvitationBody};
 pub use issuer::{CreateIssuer, IssuerBody};
 pub use member::{

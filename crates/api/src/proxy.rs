@@ -17,6 +17,9 @@ pub struct ProxyBody {
     pub epoch: Option<String>,
     /// The revision it enforces.
     pub revision: Option<u64>,
+    /// Up to here all changes of the platform are in force at it, also those that concern no proxy; none if it
+    /// follows another history, or has not reported.
+    pub enforced_through: Option<u64>,
     /// The hash of the state it holds.
     pub hash: Option<String>,
     /// How many revisions it is behind; none if it follows another history, or has not reported.

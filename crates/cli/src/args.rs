@@ -8,11 +8,13 @@ use crate::{
     commands::{
         audit::AuditVerb,
         certificate::CertificateVerb,
+        context::ContextVerb,
         desired::{Apply, Diff, Export},
         document::Verb,
         domain::DomainVerb,
         feature::FeatureFields,
         group::GroupFields,
+        import::Import,
         issuer::IssuerVerb,
         key::KeyVerb,
         operator::{LogInArguments, OperatorVerb},
@@ -27,13 +29,16 @@ use crate::{
         token::TokenVerb,
         upstream::UpstreamFields,
     },
+    contexts::Name,
+    exit,
     explain::Explain,
     up::{RunChild, Up},
+    waiting::USUAL_SECONDS,
 };
 
 /// The operator's command of Tenantry.
 #[derive(Debug, Parser)]
-#[command(name = "tenantry", version, about, max_term_width = 100)]
+#[command(name = "tenantry", version, about, max_term_width = 100, after_long_help = exit::help())]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) connection: Connection,
@@ -41,6 +46,22 @@ pub(crate) struct Cli {
     /// How answers are printed
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub(crate) output: Format,
+
+    /// Look at everything and change nothing: it is refused as it would be, or answered as it would be
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+
+    /// After a change, return only when every connected proxy enforces it; in at most so many seconds [default: 30]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = USUAL_SECONDS,
+        conflicts_with = "dry_run"
+    )]
+    pub(crate) wait: Option<u32>,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -56,6 +77,16 @@ pub(crate) struct Connection {
     /// The root token, an access token or a session [default: the content of DATA_DIR/root-token]
     #[arg(long, global = true, env = "TENANTRY_ROOT_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+
+    /// The control plane with this name, and its token, as `tenantry context` knows them
+    #[arg(
+        long,
+        global = true,
+        env = "TENANTRY_CONTEXT",
+        value_name = "NAME",
+        hide_env_values = true
+    )]
+    pub(crate) context: Option<Name>,
 
     /// The data directory of `tenantry up` or of the control plane
     #[arg(
@@ -92,6 +123,9 @@ pub(crate) enum Command {
     Api(ApiCommand),
     /// Say how a proxy would decide a request, and why; nothing is sent or charged
     Explain(Explain),
+    /// Control planes that have names here
+    #[command(subcommand)]
+    Context(ContextVerb),
     /// Print a completion script
     Completions {
         /// For which shell
@@ -160,8 +194,10 @@ pub(crate) enum ApiCommand {
     #[command(subcommand)]
     Token(TokenVerb),
     /// Log in as an operator; the password is read from standard input
+    ///
+    /// The session is kept for the context, if there is one, and otherwise printed.
     Login(LogInArguments),
-    /// End the session that --token holds
+    /// End the session of the context, or the one that --token holds
     Logout,
     /// Show who --token is, and what it may do
     Whoami,
@@ -180,6 +216,10 @@ pub(crate) enum ApiCommand {
     ///
     /// All of it is looked at before anything is changed. The same again changes nothing.
     Apply(Apply),
+    /// Make many tenants, one from each line of JSON
+    ///
+    /// Each is made whole or not at all. Exits with 1 if a line has failed; the same again does what is left.
+    Import(Import),
     /// What was done, by whom, newest first
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -189,6 +229,11 @@ impl ApiCommand {
     /// Whether whoever asks must have a token; others prove themselves by what they send.
     pub(crate) fn needs_token(&self) -> bool {
         !matches!(self, Self::Login(_) | Self::Invitation(InvitationVerb::Accept { .. }))
+    }
+
+    /// Whether what it changes can be looked at without being done.
+    pub(crate) fn can_be_rehearsed(&self) -> bool {
+        !matches!(self, Self::Login(_) | Self::Logout)
     }
 }
 

@@ -21,10 +21,17 @@ pub(crate) mod operator;
 pub(crate) mod people;
 pub(crate) mod token;
 
+pub(crate) mod context;
+
 pub(crate) mod audit;
 pub(crate) mod desired;
+pub(crate) mod import;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+
+#[cfg(test)]
+mod coverage;
+mod progress;
 
 use crate::{
     args::{ApiCommand, Format},
@@ -64,15 +71,13 @@ pub(crate) async fn run(
         ApiCommand::Operator(verb) => operator::run(verb, session).await,
         ApiCommand::Token(verb) => token::run(verb, session).await,
         ApiCommand::Login(arguments) => operator::log_in(arguments, session).await,
-        ApiCommand::Logout => {
-            session.ask(client.log_out()).await?;
-            Ok(Answer::Done("the session has ended".to_owned()))
-        }
+        ApiCommand::Logout => operator::log_out(session).await,
         ApiCommand::Whoami => session.ask(client.me()).await.map(Answer::item),
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
         ApiCommand::Export(export) => desired::export(export, output, session).await,
         ApiCommand::Diff(diff) => desired::diff(diff, session).await,
         ApiCommand::Apply(apply) => desired::apply(apply, session).await,
+        ApiCommand::Import(arguments) => import::run(arguments, session).await,
         ApiCommand::Api(request) => raw::run(request, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,
     }

@@ -4,7 +4,7 @@ use std::{fmt, io, path::PathBuf};
 
 use tenantry_api::{ClientError, Problem, ProblemKind};
 
-use crate::{http::HttpError, up::UpError};
+use crate::{contexts::ContextError, exit::Exit, http::HttpError, up::UpError};
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,11 @@ pub(crate) enum CliError {
     Unreachable { api: String, source: Box<ClientError> },
     #[error("{api} is no address of a control plane, or the token is not usable")]
     Unusable { api: String, source: Box<ClientError> },
-    #[error("the control plane at {api} took too long to answer")]
+    #[error(
+        "the connection to the control plane at {api} was lost; whether it was done is not known"
+    )]
+    Lost { api: String, source: Box<ClientError> },
+    #[error("the control plane at {api} took too long to answer; whether it was done is not known")]
     Slow { api: String },
     #[error("what answers at {api} is no control plane that this command understands")]
     NotTheApi { api: String, source: Box<ClientError> },
@@ -42,6 +46,18 @@ pub(crate) enum CliError {
     NotExplained { proxy_admin: String, said: String },
     #[error("it is done (revision {revision}), but {}", waiting(.behind))]
     NotEnforced { revision: u64, behind: Vec<String> },
+    #[error(
+        "the import was cut off after {lines} lines or more; import the same again: what was done stays done"
+    )]
+    ImportCutOff { lines: u64 },
+    #[error("it is done (revision {revision}), but {refusal}; see `tenantry proxy list -o json`")]
+    RefusedByProxy { revision: u64, refusal: String },
+    #[error(
+        "the control plane at {api} is older than this command and knows no dry runs: the change was made"
+    )]
+    NotRehearsed { api: String },
+    #[error(transparent)]
+    Context(#[from] ContextError),
     #[error("the output cannot be written")]
     Write(#[source] io::Error),
     #[error("the audit log was tampered with, or its store is damaged: {0}")]
@@ -73,9 +89,34 @@ impl CliError {
             ClientError::Transport(source) if source.is_builder() => {
                 Self::Unusable { api, source: Box::new(ClientError::Transport(source)) }
             }
-            ClientError::Transport(_) => Self::Unreachable { api, source: Box::new(error) },
+            ClientError::Transport(ref source) if source.is_connect() => {
+                Self::Unreachable { api, source: Box::new(error) }
+            }
+            ClientError::Transport(_) => Self::Lost { api, source: Box::new(error) },
+            ClientError::NotRehearsed => Self::NotRehearsed { api },
             ClientError::Answer { .. } => Self::NotTheApi { api, source: Box::new(error) },
             ClientError::Setup(_) => Self::Unusable { api, source: Box::new(error) },
+        }
+    }
+
+    /// What it means for whoever runs the command.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) | Self::Unusable { .. } => Exit::Usage,
+            Self::Refused(problem) => Exit::of_problem(problem),
+            Self::WrongToken { .. } | Self::WrongPassword | Self::NoToken { .. } => Exit::Denied,
+            Self::Unreachable { .. } | Self::NoProxy { .. } => Exit::Unavailable,
+            Self::Lost { .. } | Self::Slow { .. } | Self::ImportCutOff { .. } => Exit::Unknown,
+            Self::Body { .. } => Exit::Invalid,
+            Self::NotEnforced { .. } | Self::RefusedByProxy { .. } => Exit::NotEnforced,
+            Self::Context(error) => error.exit(),
+            Self::NotTheApi { .. }
+            | Self::NotRehearsed { .. }
+            | Self::Read { .. }
+            | Self::NotExplained { .. }
+            | Self::Write(_)
+            | Self::BrokenAudit(_)
+            | Self::Up(_) => Exit::Failed,
         }
     }
 

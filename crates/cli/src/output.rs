@@ -22,6 +22,8 @@ pub(crate) enum Answer {
     Secret { item: Value, secret: String },
     /// Something new, and what to do with it.
     Onboarded { item: Value, secret: Option<String>, next: Vec<String> },
+    /// One thing as it would be.
+    Rehearsed(Value),
     /// It was done, and there is nothing to show.
     Done(String),
     /// A text for people, and the same for programs.
@@ -51,6 +53,17 @@ impl Answer {
         Self::Item(value(item))
     }
 
+    /// What would have come of a command, in the same form, so that nobody takes it for done.
+    pub(crate) fn rehearsed(self) -> Self {
+        match self {
+            Self::Done(text) => {
+                Self::Text { text: format!("dry run: {text}"), json: json!({"dry_run": text}) }
+            }
+            Self::Item(item) => Self::Rehearsed(item),
+            answer => answer,
+        }
+    }
+
     /// What goes to standard output, and a note for standard error.
     pub(crate) fn render(&self, format: Format) -> (String, Option<String>) {
         let text = match format {
@@ -65,7 +78,7 @@ impl Answer {
         match self {
             Self::List { cells, .. } if cells.is_empty() => "there are none".to_owned(),
             Self::List { names, cells, .. } => columns(names, cells),
-            Self::Item(item) => details(item),
+            Self::Item(item) | Self::Rehearsed(item) => details(item),
             Self::Secret { item, secret } => format!(
                 "{}\n\nSecret, shown only this once:\n\n  {secret}\n",
                 details(&without_members(item, &["secret"]))
@@ -86,9 +99,10 @@ impl Answer {
     fn json(&self) -> Value {
         match self {
             Self::List { items, .. } => items.clone(),
-            Self::Item(item) | Self::Secret { item, .. } | Self::Onboarded { item, .. } => {
-                item.clone()
-            }
+            Self::Item(item)
+            | Self::Rehearsed(item)
+            | Self::Secret { item, .. }
+            | Self::Onboarded { item, .. } => item.clone(),
             Self::Done(text) => json!({"done": text}),
             Self::Text { json, .. } | Self::Differs { json, .. } => json.clone(),
             Self::Nothing => Value::Null,
@@ -100,6 +114,7 @@ impl Answer {
             Self::List { rest: Rest::More, cells, .. } => {
                 Some(format!("{} shown, there are more; see --limit and --all", cells.len()))
             }
+            Self::Rehearsed(_) => Some("dry run: nothing was changed".to_owned()),
             _ => None,
         }
     }

@@ -73,6 +73,8 @@ pub(crate) fn rows(
 /// Which entries are listed; each part that is given must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct AuditFilter {
+    /// What concerns this tenant, and nothing else.
+    pub tenant: Option<TenantId>,
     /// What was done to this, written `kind/id`; for a tenant, also to what belongs to it.
     pub target: Option<String>,
     /// What this actor did.
@@ -88,12 +90,20 @@ pub struct AuditFilter {
 }
 
 impl AuditFilter {
+    /// Whether an entry in the history of a tenant is about the target, which may be the tenant itself.
+    fn is_of(&self, tenant: TenantId, entry: &AuditEntry) -> bool {
+        let itself = layout::record(ResourceKind::Tenant, tenant);
+        let is_target = |target: &String| *target == itself || *target == entry.target;
+        entry.tenant == Some(tenant) && self.target.as_ref().is_none_or(is_target)
+    }
+
     fn passes(&self, entry: &AuditEntry) -> bool {
         let is_action = |wanted: &String| match wanted.strip_suffix('*') {
             Some(start) => entry.action.starts_with(start),
             None => entry.action == *wanted,
         };
-        self.actor.as_ref().is_none_or(|actor| *actor == entry.actor)
+        self.tenant.is_none_or(|tenant| self.is_of(tenant, entry))
+            && self.actor.as_ref().is_none_or(|actor| *actor == entry.actor)
             && self.action.as_ref().is_none_or(is_action)
             && self.request_id.as_ref().is_none_or(|id| *id == entry.request_id)
             && self.since.is_none_or(|since| entry.at >= since)
@@ -113,6 +123,7 @@ impl Tenancy {
     ) -> Result<Listing<AuditEntry>, Error> {
         let filters = match filter {
             AuditFilter {
+                tenant: _,
                 target: _,
                 actor: None,
                 action: None,
@@ -124,7 +135,12 @@ impl Tenancy {
         };
         let passing =
             |entry: Versioned<AuditEntry>| Some(entry).filter(|entry| filter.passes(&entry.value));
-        match &filter.target {
+        // Whatever concerns a tenant is in its history.
+        let history = match filter.tenant {
+            Some(tenant) => Some(layout::record(ResourceKind::Tenant, tenant)),
+            None => filter.target.clone(),
+        };
+        match &history {
             None => {
                 self.list(layout::AUDIT, &filters, request, |row| decoded(row).map(passing)).await
             }

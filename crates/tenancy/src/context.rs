@@ -27,6 +27,8 @@ pub struct Caller {
     pub source_address: Option<IpAddr>,
     /// The name that the caller has given to the change, if it has one.
     pub idempotency: Option<Idempotency>,
+    /// Whether everything is looked at and nothing is done.
+    pub is_rehearsal: bool,
 }
 
 impl Caller {
@@ -37,6 +39,7 @@ impl Caller {
             request_id: String::new(),
             source_address: None,
             idempotency: None,
+            is_rehearsal: false,
         }
     }
 }

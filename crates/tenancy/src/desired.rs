@@ -12,7 +12,10 @@
 mod apply;
 mod declared;
 mod export;
+mod import;
+mod issuers;
 mod overlay;
+mod walk;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,9 +27,11 @@ use tenantry_directory::Filter;
 use tenantry_model::ResourceKind;
 
 pub use declared::Written;
+pub use import::{ImportTenant, Imported, OnConflict};
 
 use crate::{Error, Fault, Tenancy};
 use declared::{Declared, Name, name_of};
+use export::Current;
 
 /// The most faults that are told of at once.
 const MAX_FAULTS: usize = 100;
@@ -111,9 +116,11 @@ impl Tenancy {
     /// # Errors
     /// What reading can end in.
     pub async fn export(&self, label: Option<&LabelSelector>) -> Result<Exported, Error> {
-        let all = self.declared(label).await?;
-        let documents = all.values().map(Declared::written).collect::<Result<_, _>>()?;
-        Ok(Exported { documents, left_out: export::left_out(all.values()) })
+        let current = self.declared(label).await?;
+        let left_out = current.left_out();
+        // Each is let go of as soon as it is written: a large platform is not there twice.
+        let documents = current.all.into_values().map(|declared| declared.written());
+        Ok(Exported { documents: documents.collect::<Result<_, _>>()?, left_out })
     }
 
     /// What would have to be changed for everything to be as the documents say. What no document is of
@@ -123,7 +130,7 @@ impl Tenancy {
     /// [`Error::Faults`].
     pub async fn diff(
         &self,
-        documents: Vec<Value>,
+        documents: &[Value],
         prune: Option<&LabelSelector>,
     ) -> Result<Vec<Difference>, Error> {
         let wanted = self.wanted(documents, prune).await?;
@@ -133,10 +140,10 @@ impl Tenancy {
 
     async fn wanted(
         &self,
-        documents: Vec<Value>,
+        documents: &[Value],
         prune: Option<&LabelSelector>,
     ) -> Result<Wanted, Error> {
-        let mut current = self.declared(None).await?;
+        let Current { all: mut current, unnamed } = self.declared(None).await?;
         let mut wanted = Wanted {
             changes: Vec::new(),
             documents: Vec::new(),
@@ -145,9 +152,9 @@ impl Tenancy {
             faulty: BTreeSet::new(),
         };
         let mut named: BTreeMap<Name, (usize, Declared)> = BTreeMap::new();
-        for (index, document) in documents.into_iter().enumerate() {
-            let name = name_of(&document);
-            let declared = match Declared::parse(document) {
+        for (index, document) in documents.iter().enumerate() {
+            let name = name_of(document);
+            let declared = match Declared::parse(document.clone()) {
                 Ok(declared) => declared,
                 Err(error) => {
                     wanted.faults.push(fault(index, name.as_ref(), error)?);
@@ -156,6 +163,12 @@ impl Tenancy {
                 }
             };
             let name = declared.name();
+            if unnamed.contains(&name) {
+                let detail = "there is more than one with this name; change them by their id";
+                let error = Error::invalid("/issuer", detail);
+                wanted.faults.push(fault(index, Some(&name), error)?);
+                continue;
+            }
             if let Some((earlier, _)) = named.get(&name) {
                 let detail = format!("this is also what /documents/{earlier} is of");
                 wanted.faults.push(fault(index, Some(&name), Error::invalid("", detail))?);

@@ -119,6 +119,12 @@ impl<T> Draft<T> {
         self
     }
 
+    /// If the check of this key fails, this is the error.
+    pub(crate) fn meaning_of(mut self, key: String, error: Error) -> Self {
+        self.taken.push((key.into(), error));
+        self
+    }
+
     /// No row may have such a key; if one does, this is the error.
     pub(crate) fn none_under(mut self, prefix: String, used: Error) -> Self {
         self.taken.push((prefix.clone().into(), used));

@@ -89,9 +89,11 @@ impl Due {
 }
 
 impl<T> Draft<T> {
-    /// This becomes due.
-    pub(crate) fn due(self, due: &Due) -> Self {
-        self.put(due.key(), Vec::new())
+    /// This becomes due. What was taken away in the same draft, and is due again at the same instant, stays.
+    pub(crate) fn due(mut self, due: &Due) -> Self {
+        let key = due.key();
+        self.batch.ops.retain(|op| op.key().as_ref() != key.as_bytes());
+        self.put(key, Vec::new())
     }
 
     /// This is done, or need not be done any more.

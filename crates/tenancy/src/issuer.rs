@@ -7,13 +7,15 @@ use std::{collections::BTreeSet, fmt};
 
 use serde_json::Value;
 use tenantry_model::{
-    Algorithm, ClaimPath, Issuer, IssuerId, Resource, ResourceKind, TenantId, issuer::RawIssuer,
+    Algorithm, ClaimPath, Issuer, IssuerId, KeySource, Resource, ResourceKind, SealedSecret,
+    TenantId, issuer::RawIssuer,
 };
 
 use crate::{
     Caller, Error, IssuerRecord, Listing, PageRequest, Precondition, Tenancy, TenantRef, Versioned,
     draft::{Draft, Operation, encoded},
     layout,
+    record::HIDDEN,
     tenant::not_deleted,
 };
 
@@ -115,6 +117,26 @@ impl Tenancy {
         self.run(caller, &Delete { owner, id, precondition }).await.map(drop)
     }
 
+    /// An issuer as it is meant to be, whether or not it is there, as a part of a larger change. Secrets
+    /// that are masked are those of the one that is there.
+    pub(crate) async fn draft_issuer(
+        &self,
+        owner: IssuerOwner<'_>,
+        id: Option<IssuerId>,
+        mut issuer: NewIssuer,
+    ) -> Result<Draft<()>, Error> {
+        let Some(id) = id else {
+            unmasked(self, &mut issuer, None)?;
+            return Ok(Create { owner, issuer }.draft(self).await?.answering(drop));
+        };
+        let tenant = self.issuer_owner(owner).await?;
+        let current = self.issuer_of(tenant, id).await?;
+        unmasked(self, &mut issuer, Some(&current.value.resource))?;
+        let precondition = &Precondition::AnyOf(vec![current.revision.as_u64()]);
+        let replace = Replace { owner, id, issuer, precondition };
+        Ok(replace.draft(self).await?.answering(drop))
+    }
+
     async fn issuer_owner(&self, owner: IssuerOwner<'_>) -> Result<Option<TenantId>, Error> {
         match owner {
             Some(tenant) => Ok(Some(self.tenant(tenant).await?.value.resource.id)),
@@ -195,6 +217,64 @@ fn compiled(new: &NewIssuer, id: IssuerId, tenant: Option<TenantId>) -> Result<I
     tenantry_engine::check(&Resource::Issuer(issuer.clone()))
         .map_err(|reason| Error::invalid("/jwks", reason))?;
     Ok(issuer)
+}
+
+/// Puts the secrets that are stored in the place of those that are masked. Each is that of the key which
+/// is the same otherwise.
+fn unmasked(
+    tenancy: &Tenancy,
+    issuer: &mut NewIssuer,
+    current: Option<&Issuer>,
+) -> Result<(), Error> {
+    let list = |jwks: Option<&Value>| jwks.and_then(|jwks| jwks.get("keys")?.as_array()).cloned();
+    let mut stored = match current.map(Issuer::keys) {
+        Some(KeySource::Inline(jwks)) => list(Some(jwks)).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let keys = issuer.jwks.as_mut().and_then(|jwks| jwks.get_mut("keys")?.as_array_mut());
+    for (index, key) in keys.into_iter().flatten().enumerate() {
+        if key.get("k").is_none_or(|secret| secret != HIDDEN) {
+            continue;
+        }
+        let without = |key: &Value| {
+            let mut key = key.clone();
+            if let Some(members) = key.as_object_mut() {
+                members.retain(|name, _| name != "k" && name != "sealed_k");
+            }
+            key
+        };
+        let place = format!("/jwks/keys/{index}/k");
+        let Some(at) = stored.iter().position(|stored| without(stored) == without(key)) else {
+            let detail =
+                "no secret is stored for this key; write the issuer with `tenantry issuer` first";
+            return Err(Error::invalid(place, detail));
+        };
+        // Of two that are the same but for their secrets, each stays what it is.
+        let kept = stored.remove(at);
+        if let Some(members) = key.as_object_mut() {
+            members.insert("k".to_owned(), opened(tenancy, &kept, current, place)?.into());
+        }
+    }
+    Ok(())
+}
+
+fn opened(
+    tenancy: &Tenancy,
+    key: &Value,
+    issuer: Option<&Issuer>,
+    place: String,
+) -> Result<String, Error> {
+    let text = |name: &str| key.get(name).and_then(Value::as_str);
+    let (Some(sealed), Some(issuer)) = (text("sealed_k"), issuer) else {
+        return Ok(text("k").unwrap_or_default().to_owned());
+    };
+    let unusable =
+        |why: String| Error::invalid(place.clone(), format!("of the secret that is stored, {why}"));
+    let sealed: SealedSecret =
+        sealed.parse().map_err(|_| unusable("nothing is left".to_owned()))?;
+    let opened = tenancy.master_keys.open(&sealed, &Issuer::sealing_context(issuer.id()));
+    let opened = opened.map_err(|error| unusable(error.to_string()))?;
+    Ok(String::from_utf8_lossy(&opened).into_owned())
 }
 
 /// Without a master key a shared secret is kept as it is: what was possible before there were master keys

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_credentials::api_key::ApiKeySecret;
 use tenantry_model::{
-    ApiKey, KeyId, KeySpec, ResourceKind, TenantId, Timestamp, api_key::MAX_KEY_SCOPES,
+    ApiKey, KeyDigest, KeyId, KeySpec, ResourceKind, TenantId, Timestamp, api_key::MAX_KEY_SCOPES,
 };
 
 use crate::{
@@ -201,30 +201,42 @@ fn made(
     spec: &KeySpec,
     replaces: Option<KeyId>,
 ) -> CreatedKey {
-    let now = tenancy.now();
-    let id = KeyId::from_parts(now.unix_ms(), tenancy.identifiers.random());
     let secret = tenancy.secret();
-    let record = ApiKeyRecord {
-        resource: ApiKey {
-            id,
-            tenant,
-            digest: secret.digest(),
-            scopes: spec.scopes.clone(),
-            expires_at: spec.expires_at,
-            enabled: spec.enabled,
-            allowed_networks: spec.allowed_networks.clone(),
-            rate_limits: spec.rate_limits.clone(),
-        },
-        name: spec.name.clone(),
-        hint: secret.expose().chars().take(HINT_CHARACTERS).collect(),
-        replaces,
-        created_at: now,
-        updated_at: None,
-    };
+    let hint = secret.expose().chars().take(HINT_CHARACTERS).collect();
+    let record =
+        ApiKeyRecord { hint, replaces, ..known_by(tenancy, tenant, spec, secret.digest()) };
     CreatedKey { record, secret: Some(secret) }
 }
 
-/// The record of a fresh key and what finds it.
+/// A key of which no more than the digest is known.
+fn known_by(
+    tenancy: &Tenancy,
+    tenant: TenantId,
+    spec: &KeySpec,
+    digest: KeyDigest,
+) -> ApiKeyRecord {
+    let now = tenancy.now();
+    let id = KeyId::from_parts(now.unix_ms(), tenancy.identifiers.random());
+    let resource = ApiKey {
+        id,
+        tenant,
+        digest,
+        scopes: spec.scopes.clone(),
+        expires_at: spec.expires_at,
+        enabled: spec.enabled,
+        allowed_networks: spec.allowed_networks.clone(),
+        rate_limits: spec.rate_limits.clone(),
+    };
+    ApiKeyRecord {
+        resource,
+        name: spec.name.clone(),
+        hint: String::new(),
+        replaces: None,
+        created_at: now,
+        updated_at: None,
+    }
+}
+
 /// Adds to the draft that makes a tenant that its first key is made, too. The audit entry is the tenant's.
 pub(crate) fn first<T>(
     tenancy: &Tenancy,
@@ -232,17 +244,38 @@ pub(crate) fn first<T>(
     tenant: TenantId,
     spec: &KeySpec,
 ) -> Result<(Draft<T>, CreatedKey), Error> {
-    let placed = |error| match error {
-        Error::Invalid { pointer, detail } => Error::invalid(format!("/key{pointer}"), detail),
-        other => other,
-    };
-    check(spec).map_err(placed)?;
-    still_ahead(spec.expires_at, tenancy.now()).map_err(placed)?;
+    check_first(tenancy, spec)?;
     let made = made(tenancy, tenant, spec, None);
     let draft = with_rows(draft, &made.record)?;
     Ok((draft, made))
 }
 
+/// The same with a key that somebody else has made.
+pub(crate) fn imported<T>(
+    tenancy: &Tenancy,
+    draft: Draft<T>,
+    tenant: TenantId,
+    spec: &KeySpec,
+    digest: KeyDigest,
+) -> Result<(Draft<T>, KeyId), Error> {
+    check_first(tenancy, spec)?;
+    let record = known_by(tenancy, tenant, spec, digest);
+    // Unlike one that was made here, it may be somebody's already.
+    let taken =
+        Error::invalid("/key/digest", "this is no digest of a key that is still to be taken");
+    let draft = with_rows(draft, &record)?.meaning_of(layout::key_digest(&digest), taken);
+    Ok((draft, record.resource.id))
+}
+
+fn check_first(tenancy: &Tenancy, spec: &KeySpec) -> Result<(), Error> {
+    let good = check(spec).and_then(|()| still_ahead(spec.expires_at, tenancy.now()));
+    good.map_err(|error| match error {
+        Error::Invalid { pointer, detail } => Error::invalid(format!("/key{pointer}"), detail),
+        other => other,
+    })
+}
+
+/// The record of a fresh key and what finds it.
 fn with_rows<T>(draft: Draft<T>, record: &ApiKeyRecord) -> Result<Draft<T>, Error> {
     let ApiKey { id, tenant, digest, .. } = &record.resource;
     let (json, digest) = (encoded("key", record)?, layout::key_digest(digest));

@@ -179,6 +179,11 @@ pub(crate) fn history(target: &str, id: Ulid) -> String {
     format!("{}{}", histories(target), order(id))
 }
 
+/// Whether a row is an audit entry, or finds one.
+pub(crate) fn is_log(key: &[u8]) -> bool {
+    key.starts_with(AUDIT.as_bytes()) || key.starts_with(b"history/")
+}
+
 fn order(id: Ulid) -> String {
     format!("{:032x}", !id.0)
 }

@@ -60,6 +60,7 @@ mod directory;
 mod draft;
 mod due;
 pub mod idempotency;
+mod rehearsal;
 mod settings;
 mod tenancy;
 mod text;
@@ -70,7 +71,9 @@ pub use audit::{AuditEntry, AuditFilter};
 pub use certificate::CertificateSpec;
 pub use context::{Caller, Clock, Precondition, Terms};
 pub use denial::Denial;
-pub use desired::{Applied, Difference, Exported, LabelSelector};
+pub use desired::{
+    Applied, Difference, Exported, ImportTenant, Imported, LabelSelector, OnConflict,
+};
 pub use document::Document;
 pub use due::Reconciled;
 pub use effective::Effective;

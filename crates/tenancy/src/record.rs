@@ -18,7 +18,7 @@ use crate::tenant::subscription::Subscription;
 pub const MAX_RECORD_BYTES: usize = 640 * 1024;
 
 /// What a secret is replaced with.
-const HIDDEN: &str = "[hidden]";
+pub(crate) const HIDDEN: &str = "[hidden]";
 /// The private members of a JWK (RFC 7518, section 6).
 const SECRET_JWK_MEMBERS: [&str; 8] = ["k", "d", "p", "q", "dp", "dq", "qi", "oth"];
 /// What stands in place of `k` where it is sealed. It is shown as if it were not.

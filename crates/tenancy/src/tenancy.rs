@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{ResourceKind, TenantId, Timestamp};
 use tenantry_store::{CommitError, Revision, Row, Store};
+use ulid::Ulid;
 
 use crate::{
     Caller, Clock, Error, StoreFault, TenantRecord, TenantRef, Terms, Versioned, audit,
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// How often an operation is decided anew because what it had read was changed by others.
-const MAX_ATTEMPTS: usize = 16;
+pub(crate) const MAX_ATTEMPTS: usize = 16;
 
 /// Every operation of the platform. The other modules of this crate add them, each for its kind.
 pub struct Tenancy {
@@ -116,12 +117,16 @@ impl Tenancy {
         self.clock.now()
     }
 
-    /// Commits an operation together with its audit entry, or finds what a named one was answered.
+    /// Commits an operation together with its audit entry, or finds what a named one was answered. A
+    /// rehearsal is answered alike, and commits nothing.
     pub(crate) async fn run<O: Operation>(
         &self,
         caller: &Caller,
         operation: &O,
     ) -> Result<Versioned<O::Output>, Error> {
+        if caller.is_rehearsal {
+            return self.rehearse(caller, operation).await;
+        }
         let refused = match self.attempt(caller, operation).await {
             Err(refused) if caller.idempotency.is_some() => refused,
             outcome => return outcome,
@@ -144,14 +149,8 @@ impl Tenancy {
                 Some(Known::Not(outdated)) => outdated,
                 None => Outdated::default(),
             };
-            let mut draft = operation.draft(self).await?;
-            caller.principal.reaches(draft.entry.as_ref().and_then(|entry| entry.tenant))?;
-            let id = self.identifiers.rising(self.now());
-            if let Some(entry) = &draft.entry {
-                let rows = audit::rows(id, self.now(), caller, entry)?;
-                draft = rows.into_iter().fold(draft, |draft, (key, value)| draft.put(key, value));
-            }
-            draft = self.named_by(caller, draft, outdated)?;
+            let (id, draft) = self.drafted(caller, operation).await?;
+            let mut draft = self.named_by(caller, draft, outdated)?;
             let batch = std::mem::take(&mut draft.batch);
             match self.store.commit(batch).await {
                 Ok(revision) => return Ok(Versioned { value: draft.value, revision }),
@@ -165,6 +164,22 @@ impl Tenancy {
             }
         }
         Err(Error::ConcurrentChange)
+    }
+
+    /// What an operation would commit, with its audit entry and that one's name, if the caller reaches it.
+    pub(crate) async fn drafted<O: Operation>(
+        &self,
+        caller: &Caller,
+        operation: &O,
+    ) -> Result<(Ulid, Draft<O::Output>), Error> {
+        let mut draft = operation.draft(self).await?;
+        caller.principal.reaches(draft.entry.as_ref().and_then(|entry| entry.tenant))?;
+        let id = self.identifiers.rising(self.now());
+        if let Some(entry) = &draft.entry {
+            let rows = audit::rows(id, self.now(), caller, entry)?;
+            draft = rows.into_iter().fold(draft, |draft, (key, value)| draft.put(key, value));
+        }
+        Ok((id, draft))
     }
 
     /// Finds out whether a commit was made: if so, its audit entry is there.

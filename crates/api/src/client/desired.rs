@@ -1,12 +1,14 @@
-//! Export, diff and apply.
+//! Export, diff, apply and import.
 
-use reqwest::{Method, header};
+use reqwest::{Body, Method, header};
 
 use super::{Client, ClientError, Download};
-use crate::{AppliedBody, ApplyQuery, DiffBody, DiffQuery, ExportQuery};
+use crate::{AppliedBody, ApplyQuery, DiffBody, DiffQuery, ExportQuery, ImportQuery};
 
 /// YAML as a body; JSON is YAML, too.
 const YAML: &str = "application/yaml";
+/// Lines of JSON.
+const LINES: &str = "application/x-ndjson";
 
 impl Client {
     /// `GET /api/v1/export`, piece by piece as it comes.
@@ -41,5 +43,19 @@ impl Client {
     ) -> Result<AppliedBody, ClientError> {
         let request = self.query(Method::POST, "/apply", query)?;
         self.send(request.header(header::CONTENT_TYPE, YAML).body(documents)).await
+    }
+
+    /// `POST /api/v1/import` with a tenant in each line. The answer begins at once and is to be read while
+    /// the lines are sent: [`ImportEvent`](crate::ImportEvent)s, one in each of its lines.
+    ///
+    /// # Errors
+    /// [`ClientError`], also between two pieces.
+    pub async fn import(
+        &self,
+        lines: impl Into<Body>,
+        query: &ImportQuery,
+    ) -> Result<Download, ClientError> {
+        let request = self.query(Method::POST, "/import", query)?;
+        self.download(request.header(header::CONTENT_TYPE, LINES).body(lines)).await
     }
 }

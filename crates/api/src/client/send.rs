@@ -1,6 +1,6 @@
 //! One request: built, sent, and its answer read.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -13,6 +13,11 @@ use crate::Problem;
 
 const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'*');
+
+/// What is sent as a change is, and changes nothing.
+const DIFF: &str = "/diff";
+const REVISION: &str = "tenantry-revision";
+const DRY_RUN: &str = "dry-run";
 
 /// The HTTP client, with the cryptography chosen here: reqwest would otherwise panic if nobody had
 /// installed a provider for the whole process. It trusts no certificate authority yet, so `https`
@@ -54,8 +59,11 @@ impl Download {
 impl Client {
     /// A request to a path under `/api/v1`.
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("{}/api/v1{path}", self.base);
+        let mut url = format!("{}/api/v1{path}", self.base);
         let is_change = method != Method::GET;
+        if is_change && self.is_rehearsal && !path.starts_with(DIFF) {
+            url.push_str(if path.contains('?') { "&dry_run=true" } else { "?dry_run=true" });
+        }
         let request = self.http.request(method, url).bearer_auth(&self.token);
         match &self.idempotency_key {
             Some(key) if is_change => request.header("idempotency-key", key),
@@ -147,10 +155,22 @@ impl Client {
     async fn answer(&self, request: RequestBuilder) -> Result<(u16, Bytes), ClientError> {
         let request: Request = request.build().map_err(ClientError::Transport)?;
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let is_to_be_rehearsed = request.url().query_pairs().any(|(name, _)| name == "dry_run");
         let answer = self.http.execute(request).await.map_err(ClientError::Transport)?;
         let is_success = answer.status().is_success();
+        let written = answer.headers().get(REVISION).and_then(|value| value.to_str().ok());
+        let written = written.and_then(|revision| revision.parse().ok()).unwrap_or_default();
+        self.marks.written.fetch_max(written, Ordering::Relaxed);
+        let is_rehearsed = answer.headers().contains_key(DRY_RUN);
+        self.marks.has_rehearsed.fetch_or(is_rehearsed, Ordering::Relaxed);
         let (status, body) = self.received(&method, &path, answer).await?;
-        if is_success { Ok((status, body)) } else { Err(refusal(status, &body)) }
+        if !is_success {
+            return Err(refusal(status, &body));
+        }
+        if is_to_be_rehearsed && !is_rehearsed {
+            return Err(ClientError::NotRehearsed);
+        }
+        Ok((status, body))
     }
 
     /// The whole answer, shown to the witness.

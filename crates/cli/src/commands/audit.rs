@@ -18,6 +18,9 @@ use crate::{
 pub(crate) enum AuditVerb {
     /// Show what was done; what changed is in `-o json`
     List {
+        /// Only what concerns this tenant, by id or slug: all that its own tokens may see
+        #[arg(long)]
+        tenant: Option<String>,
         #[command(flatten)]
         filter: Filter,
         #[command(flatten)]
@@ -77,10 +80,13 @@ impl Filter {
 
 pub(super) async fn run(verb: &AuditVerb, session: &Session) -> Result<Answer, CliError> {
     match verb {
-        AuditVerb::List { filter, listing } => {
+        AuditVerb::List { tenant, filter, listing } => {
             pages::collect(session, listing, async |page| {
                 let query = AuditQuery { limit: page.limit, cursor: page.cursor, ..filter.query() };
-                session.client.audit(&query).await
+                match tenant {
+                    Some(tenant) => session.client.tenant_audit(tenant, &query).await,
+                    None => session.client.audit(&query).await,
+                }
             })
             .await
         }

@@ -9,6 +9,7 @@ use std::{
 use clap::Args;
 use tenantry_api::{ApplyQuery, ChangeBody, DiffQuery, ExportFormat, ExportQuery};
 
+use super::progress;
 use crate::{
     args::Format,
     error::CliError,
@@ -44,9 +45,6 @@ pub(crate) struct Apply {
     /// Delete tenants with this label that no document is of; `tenant undelete` brings them back
     #[arg(long, value_name = "LABEL=VALUE")]
     prune: Option<String>,
-    /// Look at everything and change nothing
-    #[arg(long)]
-    dry_run: bool,
 }
 
 /// Writes the documents to standard output: in JSON if that is asked for, and otherwise in YAML.
@@ -70,7 +68,10 @@ pub(super) async fn export(
 pub(super) async fn diff(diff: &Diff, session: &Session) -> Result<Answer, CliError> {
     let query = DiffQuery { prune: diff.prune.clone() };
     let documents = read(&diff.file)?;
-    let found = session.ask_patiently(session.client.diff(documents, &query)).await?;
+    let waiting = progress::waiting("comparing");
+    let found = session.ask_patiently(session.client.diff(documents, &query)).await;
+    waiting.finish_and_clear();
+    let found = found?;
     if found.changes.is_empty() {
         return Ok(Answer::Text { text: "no difference".to_owned(), json: value(found) });
     }
@@ -79,9 +80,12 @@ pub(super) async fn diff(diff: &Diff, session: &Session) -> Result<Answer, CliEr
 }
 
 pub(super) async fn apply(apply: &Apply, session: &Session) -> Result<Answer, CliError> {
-    let query = ApplyQuery { dry_run: apply.dry_run, prune: apply.prune.clone() };
+    let query = ApplyQuery { prune: apply.prune.clone() };
     let documents = read(&apply.file)?;
-    let applied = session.ask_patiently(session.client.apply(documents, &query)).await?;
+    let waiting = progress::waiting("applying");
+    let applied = session.ask_patiently(session.client.apply(documents, &query)).await;
+    waiting.finish_and_clear();
+    let applied = applied?;
     let done = match (applied.chunks, applied.atomic) {
         (0, _) => "nothing to change".to_owned(),
         (_, true) => "in one commit".to_owned(),

@@ -53,6 +53,18 @@ pub(crate) enum Verb<F: Args> {
         #[command(flatten)]
         body: ChangeBody,
     },
+    /// Replace all of it; what is not given falls back to its default
+    Replace {
+        /// Its identifier
+        id: String,
+        #[command(flatten)]
+        fields: Box<F>,
+        #[command(flatten)]
+        body: NewBody,
+        /// Replace it only if it is still at this revision
+        #[arg(long, value_name = "REVISION")]
+        if_revision: Option<u64>,
+    },
     /// Remove one that nothing refers to
     Delete {
         /// Its identifier
@@ -93,6 +105,14 @@ where
             fields.write(&mut body, session).await?;
             let patch = body.patch()?;
             session.ask(documents.patch(id, &patch, if_revision)).await.map(Answer::item)
+        }
+        Verb::Replace { id, fields, body, if_revision } => {
+            let mut body = body.read()?;
+            body.set("id", Some(id));
+            fields.write(&mut body, session).await?;
+            F::defaults(&mut body, Some(id));
+            let resource: T = body.create(what)?;
+            session.ask(documents.replace(id, &resource, *if_revision)).await.map(Answer::item)
         }
         Verb::Delete { id, if_revision } => {
             session.ask(documents.delete(id, *if_revision)).await?;

@@ -22,6 +22,8 @@ pub(crate) enum DomainVerb {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Show one
+    Get { tenant: String, host: DomainPattern },
     /// Take a host name from a tenant
     Remove { tenant: String, host: DomainPattern },
 }
@@ -37,6 +39,10 @@ pub(super) async fn run(verb: &DomainVerb, session: &Session) -> Result<Answer, 
             let domains = session.client.domains(tenant);
             pages::collect(session, listing, async |query| domains.list(&query).await).await
         }
+        DomainVerb::Get { tenant, host } => session
+            .ask(session.client.domains(tenant).get(&host.to_string()))
+            .await
+            .map(Answer::item),
         DomainVerb::Remove { tenant, host } => {
             session.ask(session.client.domains(tenant).delete(&host.to_string())).await?;
             Ok(Answer::Done(format!("domain {host} is removed from tenant {tenant}")))

@@ -42,6 +42,18 @@ pub(crate) enum KeyVerb {
         #[command(flatten)]
         body: ChangeBody,
     },
+    /// Replace all that may be written of it; what is not given falls back to its default
+    Replace {
+        tenant: String,
+        key: String,
+        #[command(flatten)]
+        fields: Box<KeyFields>,
+        #[command(flatten)]
+        body: NewBody,
+        /// Replace it only if it is still at this revision
+        #[arg(long, value_name = "REVISION")]
+        if_revision: Option<u64>,
+    },
     /// Make a new one in its place; its secret is shown only this once
     Roll {
         tenant: String,
@@ -116,6 +128,12 @@ pub(super) async fn run(verb: &KeyVerb, session: &Session) -> Result<Answer, Cli
             fields.write(&mut body);
             let (keys, patch) = (session.client.keys(tenant), body.patch()?);
             session.ask(keys.patch(key, &patch, if_revision)).await.map(Answer::item)
+        }
+        KeyVerb::Replace { tenant, key, fields, body, if_revision } => {
+            let mut body = body.read()?;
+            fields.write(&mut body);
+            let (keys, spec) = (session.client.keys(tenant), body.create("key")?);
+            session.ask(keys.replace(key, &spec, *if_revision)).await.map(Answer::item)
         }
         KeyVerb::Roll { tenant, key, overlap, expires_at } => {
             let overlap_seconds = Bounded::try_from(*overlap)

@@ -3,11 +3,13 @@
 use std::io::{self, BufRead as _};
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 use tenantry_api::{CreateOperator, LogIn, SetPassword};
 use tenantry_model::{Email, OperatorRole};
 
 use crate::{
     body::{ChangeBody, NewBody},
+    contexts::ContextError,
     error::CliError,
     output::{Answer, value},
     pages::{self, Listing},
@@ -120,7 +122,45 @@ pub(super) async fn log_in(
         CliError::WrongToken { .. } => CliError::WrongPassword,
         error => error,
     })?;
-    Ok(Answer::Secret { item: value(&opened), secret: opened.secret })
+    let Some(name) = session.context() else {
+        return Ok(Answer::Secret { item: value(&opened), secret: opened.secret });
+    };
+    let kept = session.contexts.change(|contexts, tokens| {
+        let path = tokens.keep(name, &opened.secret)?;
+        let context = contexts.contexts.get_mut(name);
+        context.ok_or_else(|| ContextError::None(name.clone()))?.token_file = None;
+        Ok(path)
+    })?;
+    let text = format!(
+        "{} is logged in to context {name}, until {} at the latest; the session is kept in {}",
+        arguments.email,
+        opened.expires_at,
+        kept.display()
+    );
+    let json = json!({
+        "context": name, "operator": opened.operator, "session": opened.id,
+        "expires_at": opened.expires_at, "token_file": kept,
+    });
+    Ok(Answer::Text { text, json })
+}
+
+/// Ends the session, and forgets the token that was kept for it.
+pub(super) async fn log_out(session: &Session) -> Result<Answer, CliError> {
+    let ended = session.ask(session.client.log_out()).await;
+    let is_over = match &ended {
+        Err(error) => matches!(error, CliError::WrongToken { .. }),
+        Ok(()) => true,
+    };
+    // One that has ended by itself is of no use either.
+    if let Some(name) = session.kept_in().filter(|_| is_over) {
+        session.contexts.change(|contexts, tokens| match contexts.context(name)?.token_file {
+            Some(_) => Ok(()),
+            None => tokens.forget(name),
+        })?;
+        return Ok(Answer::Done(format!("context {name} is logged out")));
+    }
+    ended?;
+    Ok(Answer::Done("the session has ended".to_owned()))
 }
 
 /// The first line of standard input: on the command line, others could see it.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tenantry_api::{DeleteTenantQuery, TenantQuery, tenant::InitialState};
 use tenantry_model::{
     AuthRequirement, Color, DisplayName, DomainPattern, Email, GroupId, HttpsUrl, LogoUrl, PlanId,
-    RegionId, Slug, TenantState, access::AccessMode,
+    RegionId, Slug, TenantSpec, TenantState, access::AccessMode,
 };
 
 use super::{effective, plan::LimitFlags};
@@ -42,9 +42,6 @@ pub(crate) enum TenantVerb {
         /// Invite somebody to own it
         #[arg(long, value_name = "ADDRESS")]
         admin: Option<Email>,
-        /// Return only when every connected proxy serves it
-        #[arg(long)]
-        wait: bool,
         #[command(flatten)]
         body: NewBody,
     },
@@ -67,6 +64,20 @@ pub(crate) enum TenantVerb {
         fields: Box<TenantFields>,
         #[command(flatten)]
         body: ChangeBody,
+    },
+    /// Replace all that may be written of it; what is not given falls back to its default
+    Replace {
+        tenant: String,
+        /// Its slug [default: what it is]
+        #[arg(long)]
+        slug: Option<Slug>,
+        #[command(flatten)]
+        fields: Box<TenantFields>,
+        #[command(flatten)]
+        body: NewBody,
+        /// Replace it only if it is still at this revision
+        #[arg(long, value_name = "REVISION")]
+        if_revision: Option<u64>,
     },
     /// Refuse its requests until it is resumed
     Suspend {
@@ -250,7 +261,7 @@ impl TenantFields {
 pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, CliError> {
     let tenants = session.client.tenants();
     let tenant = match verb {
-        TenantVerb::Create { slug, fields, domains, provisioning, key, admin, wait, body } => {
+        TenantVerb::Create { slug, fields, domains, provisioning, key, admin, body } => {
             let mut body = create_body(slug.as_ref(), fields, domains, body)?;
             body.set("state", provisioning.then_some(InitialState::Provisioning));
             if let Some(name) = key {
@@ -259,7 +270,7 @@ pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, 
             if let Some(email) = admin {
                 body.set_within("admin", "email", Some(email));
             }
-            return onboard::onboard(session, &body.create("tenant")?, *wait).await;
+            return onboard::onboard(session, &body.create("tenant")?).await;
         }
         TenantVerb::Get { tenant } => session.ask(tenants.get(tenant)).await,
         TenantVerb::List { filter, listing } => return list(filter, listing, session).await,
@@ -269,6 +280,14 @@ pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, 
             body.set("slug", slug.as_ref());
             fields.write(&mut body);
             session.ask(tenants.patch(tenant, &body.patch()?, if_revision)).await
+        }
+        TenantVerb::Replace { tenant, slug, fields, body, if_revision } => {
+            let mut body = body.read()?;
+            body.set("slug", slug.as_ref());
+            body.set_default("slug", tenant);
+            fields.write(&mut body);
+            let spec: TenantSpec = body.create("tenant")?;
+            session.ask(tenants.replace(tenant, &spec, *if_revision)).await
         }
         TenantVerb::Suspend { tenant, reason } => {
             session.ask(tenants.suspend(tenant, reason)).await

@@ -1,5 +1,7 @@
 //! One document of a desired state.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tenantry_model::{
@@ -7,16 +9,18 @@ use tenantry_model::{
     TenantSpec, Timestamp, Upstream,
 };
 
+use super::issuers::{self, DeclaredIssuer};
 use crate::{Document, Error, SubscriptionSpec, document::Need, merge};
 
 /// The kinds there are documents of, in the order in which they stand.
-pub(super) const KINDS: [ResourceKind; 6] = [
+pub(super) const KINDS: [ResourceKind; 7] = [
     ResourceKind::Feature,
     ResourceKind::Plan,
     ResourceKind::Group,
     ResourceKind::Upstream,
     ResourceKind::Tenant,
     ResourceKind::Route,
+    ResourceKind::Issuer,
 ];
 
 /// What something is meant to be. References are names: of a tenant, its slug.
@@ -28,6 +32,7 @@ pub(super) enum Declared {
     Upstream(Box<Upstream>),
     Tenant(Box<DeclaredTenant>),
     Route(Box<DeclaredRoute>),
+    Issuer(Box<DeclaredIssuer>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +80,15 @@ pub struct Written {
 pub(super) fn name_of(document: &Value) -> Option<Name> {
     let kind = document.get("kind")?.as_str()?;
     let kind = KINDS.into_iter().find(|known| known.as_str() == kind)?;
-    let field = if kind == ResourceKind::Tenant { "slug" } else { "id" };
-    Some((kind, document.get(field)?.as_str()?.to_owned()))
+    let text = |field: &str| document.get(field)?.as_str();
+    Some((
+        kind,
+        match kind {
+            ResourceKind::Tenant => text("slug")?.to_owned(),
+            ResourceKind::Issuer => issuers::name(text("tenant"), text("issuer")?),
+            _ => text("id")?.to_owned(),
+        },
+    ))
 }
 
 impl Declared {
@@ -92,6 +104,7 @@ impl Declared {
             Some("upstream") => Self::Upstream(Box::new(upstream(fields)?)),
             Some("tenant") => Self::Tenant(Box::new(tenant(fields)?)),
             Some("route") => Self::Route(Box::new(route(fields)?)),
+            Some("issuer") => Self::Issuer(Box::new(DeclaredIssuer::parse(fields)?)),
             _ => {
                 let known = KINDS.map(ResourceKind::as_str).join(", ");
                 return Err(Error::invalid("/kind", format!("kind is one of {known}")));
@@ -108,6 +121,7 @@ impl Declared {
             Self::Upstream(upstream) => (kind, upstream.id.to_string()),
             Self::Tenant(tenant) => (kind, tenant.spec.slug.to_string()),
             Self::Route(route) => (kind, route.route.id.to_string()),
+            Self::Issuer(issuer) => (kind, issuer.name()),
         }
     }
 
@@ -119,6 +133,7 @@ impl Declared {
             Self::Upstream(_) => ResourceKind::Upstream,
             Self::Tenant(_) => ResourceKind::Tenant,
             Self::Route(_) => ResourceKind::Route,
+            Self::Issuer(_) => ResourceKind::Issuer,
         }
     }
 
@@ -138,6 +153,10 @@ impl Declared {
                 let tenant = route.tenant.as_ref();
                 needs.chain(tenant.map(|slug| (ResourceKind::Tenant, slug.to_string()))).collect()
             }
+            Self::Issuer(issuer) => {
+                let tenant = issuer.tenant.as_ref();
+                tenant.map(|slug| (ResourceKind::Tenant, slug.to_string())).into_iter().collect()
+            }
             Self::Feature(_) | Self::Plan(_) | Self::Group(_) | Self::Upstream(_) => Vec::new(),
         }
     }
@@ -155,6 +174,9 @@ impl Declared {
                 (terms @ None, current) => terms.clone_from(current),
                 _ => {}
             }
+        }
+        if let (Self::Issuer(issuer), Some(Self::Issuer(current))) = (&mut self, current) {
+            issuer.id = current.id;
         }
         self
     }
@@ -182,6 +204,7 @@ impl Declared {
                 fields.insert("tenant".to_owned(), route.tenant.as_ref().map(Slug::as_str).into());
                 fields
             }
+            Self::Issuer(issuer) => issuer.fields()?,
         };
         // What is not there is not written, so that people have less to read.
         fields.retain(|_, value| !value.is_null());
@@ -202,7 +225,7 @@ impl DeclaredRoute {
     }
 }
 
-fn parsed<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Error> {
+pub(super) fn parsed<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Error> {
     merge::parse(Value::Object(fields))
 }
 
@@ -218,8 +241,9 @@ fn upstream(fields: Map<String, Value>) -> Result<Upstream, Error> {
 fn tenant(mut fields: Map<String, Value>) -> Result<DeclaredTenant, Error> {
     let domains: Option<Vec<DomainPattern>> = part(&mut fields, "domains")?;
     let subscription = part(&mut fields, "subscription")?;
+    let mut earlier = BTreeSet::new();
     for (index, host) in domains.iter().flatten().enumerate() {
-        if domains.iter().flatten().take(index).any(|earlier| earlier == host) {
+        if !earlier.insert(host) {
             let detail = format!("{host} stands twice");
             return Err(Error::invalid(format!("/domains/{index}"), detail));
         }
@@ -237,7 +261,7 @@ fn route(mut fields: Map<String, Value>) -> Result<DeclaredRoute, Error> {
     Ok(DeclaredRoute { tenant, route: parsed(fields)? })
 }
 
-fn part<T: DeserializeOwned>(
+pub(super) fn part<T: DeserializeOwned>(
     fields: &mut Map<String, Value>,
     name: &str,
 ) -> Result<Option<T>, Error> {
@@ -257,7 +281,7 @@ pub(super) fn within(name: &str, error: Error) -> Error {
     }
 }
 
-fn object(value: &impl Serialize) -> Result<Map<String, Value>, Error> {
+pub(super) fn object(value: &impl Serialize) -> Result<Map<String, Value>, Error> {
     match serde_json::to_value(value) {
         Ok(Value::Object(fields)) => Ok(fields),
         _ => Err(crate::draft::unencodable()),

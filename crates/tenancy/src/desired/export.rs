@@ -1,6 +1,6 @@
 //! What is there now, as documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -12,8 +12,11 @@ use tenantry_store::{Cursor, Row};
 use super::{
     LabelSelector,
     declared::{Declared, DeclaredRoute, DeclaredSubscription, DeclaredTenant, Name},
+    issuers::DeclaredIssuer,
 };
-use crate::{DomainRecord, Error, Record, Tenancy, TenantRecord, layout, tenancy::decoded};
+use crate::{
+    DomainRecord, Error, IssuerRecord, Record, Tenancy, TenantRecord, layout, tenancy::decoded,
+};
 
 /// Rows that are read at once.
 const ROWS: usize = 1000;
@@ -21,10 +24,7 @@ const ROWS: usize = 1000;
 impl Tenancy {
     /// Everything there are documents of, as it was at one revision. With a label, tenants without it are
     /// left out, and so are their routes.
-    pub(super) async fn declared(
-        &self,
-        label: Option<&LabelSelector>,
-    ) -> Result<BTreeMap<Name, Declared>, Error> {
+    pub(super) async fn declared(&self, label: Option<&LabelSelector>) -> Result<Current, Error> {
         let status = self.store.status().await;
         let at = Cursor { store: status.id, at: status.head, after: Bytes::new() };
         let mut all: Vec<Declared> = Vec::new();
@@ -52,7 +52,14 @@ impl Tenancy {
                 all.push(Declared::Route(Box::new(DeclaredRoute { tenant, route })));
             }
         }
-        Ok(all.into_iter().map(|declared| (declared.name(), declared)).collect())
+        for record in self.records::<IssuerRecord>(ResourceKind::Issuer, &at).await? {
+            let tenant = record.resource.tenant().map(|tenant| slugs.get(&tenant).cloned());
+            if tenant != Some(None) {
+                let issuer = DeclaredIssuer::of(tenant.flatten(), record.resource);
+                all.push(Declared::Issuer(Box::new(issuer)));
+            }
+        }
+        Ok(Current::of(all))
     }
 
     async fn resources<D: crate::Document>(&self, at: &Cursor) -> Result<Vec<D>, Error> {
@@ -102,18 +109,46 @@ fn tenant(record: &TenantRecord, domains: Vec<DomainPattern>) -> DeclaredTenant 
     DeclaredTenant { spec: record.spec(), domains: Some(domains), subscription }
 }
 
-/// What there is of these that no document says.
-pub(super) fn left_out<'d>(all: impl Iterator<Item = &'d Declared>) -> Vec<String> {
-    let keys = all.filter_map(|declared| match declared {
-        Declared::Upstream(upstream) if upstream.client_key().is_some() => {
-            Some(format!("the client key of the upstream {}", upstream.id))
+/// What is there.
+pub(super) struct Current {
+    pub(super) all: BTreeMap<Name, Declared>,
+    /// Names of more than one thing, which cannot be told apart by documents.
+    pub(super) unnamed: BTreeSet<Name>,
+}
+
+impl Current {
+    fn of(declared: Vec<Declared>) -> Self {
+        let (mut all, mut unnamed) = (BTreeMap::new(), BTreeSet::new());
+        for declared in declared {
+            let name = declared.name();
+            if all.insert(name.clone(), declared).is_some() {
+                unnamed.insert(name);
+            }
         }
-        _ => None,
-    });
-    let always = [
-        "API keys, issuers and certificates",
-        "users, members, roles, operators, access tokens and sessions",
-        "the states of tenants, quotas that are taken, and the audit log",
-    ];
-    always.map(str::to_owned).into_iter().chain(keys).collect()
+        all.retain(|name, _| !unnamed.contains(name));
+        Self { all, unnamed }
+    }
+
+    /// What there is of these that no document says.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        let secrets = self.all.iter().filter_map(|((_, name), declared)| match declared {
+            Declared::Upstream(upstream) if upstream.client_key().is_some() => {
+                Some(format!("the client key of the upstream {name}"))
+            }
+            Declared::Issuer(issuer) if issuer.has_secret() => {
+                Some(format!("the shared secrets of the issuer {name}"))
+            }
+            _ => None,
+        });
+        let unnamed = self
+            .unnamed
+            .iter()
+            .map(|(kind, name)| format!("the {kind}s {name}: there is more than one of this name"));
+        let always = [
+            "API keys and certificates",
+            "users, members, roles, operators, access tokens and sessions",
+            "the states of tenants, quotas that are taken, and the audit log",
+        ];
+        always.map(str::to_owned).into_iter().chain(unnamed).chain(secrets).collect()
+    }
 }

@@ -16,7 +16,7 @@ use tenantry_store::{
     WatchStream,
 };
 
-use crate::{Error, draft::Draft};
+use crate::{Error, draft::Draft, layout};
 
 /// The revision of a row that is not committed yet.
 const STAGED: Revision = Revision::new(u64::MAX);
@@ -43,7 +43,10 @@ impl Overlay {
         let mut written = self.written.lock();
         for op in &draft.batch.ops {
             let (key, value) = parts(op);
-            written.insert(key, value);
+            // Nothing that is drafted reads what the log will say, and that is most of the bytes.
+            if !layout::is_log(&key) {
+                written.insert(key, value);
+            }
         }
         Ok(())
     }

@@ -98,7 +98,7 @@ impl Operation for Create<'_> {
 }
 
 /// Adds to what the audit entry shows of the tenant.
-fn note(after: &mut Value, what: &str, id: String) {
+pub(super) fn note(after: &mut Value, what: &str, id: String) {
     if let Value::Object(members) = after {
         members.insert(what.to_owned(), id.into());
     }

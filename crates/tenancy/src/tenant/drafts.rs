@@ -1,11 +1,16 @@
 //! Changes of tenants as parts of a larger one.
 
-use super::{Change, NewTenant, Transition, create::Create, respecified, subscription};
+use super::{
+    Change, NewTenant, Transition,
+    create::{Create, note},
+    respecified, subscription,
+};
 use crate::{
     Caller, Error, Precondition, SubscriptionSpec, Tenancy, TenantRecord, TenantRef,
     draft::{Draft, Operation as _},
+    key,
 };
-use tenantry_model::TenantSpec;
+use tenantry_model::{KeyDigest, KeySpec, TenantSpec};
 
 impl Tenancy {
     pub(crate) async fn draft_tenant(
@@ -14,6 +19,23 @@ impl Tenancy {
         tenant: NewTenant,
     ) -> Result<Draft<()>, Error> {
         Ok(Create { caller, tenant }.draft(self).await?.answering(drop))
+    }
+
+    /// With a key that somebody else has made.
+    pub(crate) async fn draft_imported(
+        &self,
+        caller: &Caller,
+        tenant: &NewTenant,
+        key: Option<&(KeySpec, KeyDigest)>,
+    ) -> Result<Draft<()>, Error> {
+        let draft = Create { caller, tenant: tenant.clone() }.draft(self).await?;
+        let id = draft.value.record.resource.id;
+        let Some((spec, digest)) = key else { return Ok(draft.answering(drop)) };
+        let (mut draft, key) = key::imported(self, draft, id, spec, *digest)?;
+        if let Some(entry) = &mut draft.entry {
+            note(&mut entry.after, "first_key", key.to_string());
+        }
+        Ok(draft.answering(drop))
     }
 
     pub(crate) async fn draft_respecified(

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tenantry_model::{ResourceKind, Route, TenantId, TenantState};
+use tenantry_model::{ResourceKind, Route, TenantId, TenantState, Timestamp};
 use tenantry_store::{MAX_OPS, Row};
 
 use super::references;
@@ -54,7 +54,43 @@ impl Tenancy {
         };
         let requested_by = &caller.principal.to_string();
         self.run(caller, &Begin { id, requested_by, precondition, confirmed }).await?;
+        if caller.is_rehearsal {
+            return self.foreseen(id, requested_by).await;
+        }
         self.go_on_purging(caller, id).await
+    }
+
+    /// The certificate of a tenant's deletion, if it were purged now. Its digest is over what would be
+    /// removed, as far as that can be known before.
+    async fn foreseen(
+        &self,
+        id: TenantId,
+        requested_by: &str,
+    ) -> Result<Versioned<DeletionCertificate>, Error> {
+        let now = self.now();
+        let mut purge = Purge {
+            requested_by: requested_by.to_owned(),
+            requested_at: now,
+            removed: BTreeMap::new(),
+            digest: String::new(),
+        };
+        let (owned, mut cursor) = (layout::all_owned(id), None);
+        loop {
+            let page = self.store.scan(owned.as_bytes(), cursor, MAX_OPS).await?;
+            for row in &page.rows {
+                let item = Item::of(&owned, row)?;
+                self.without(Draft::quiet(()), &item, &mut purge).await?;
+                *purge.removed.entry(item.kind).or_default() += 1;
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let Versioned { value: record, .. } = self.tenant(&TenantRef::Id(id)).await?;
+        let record = TenantRecord { purge: None, ..record };
+        let value = certified(id, &record, purge, now)?;
+        Ok(Versioned { value, revision: self.store.status().await.head })
     }
 
     /// What is left of a purged tenant.
@@ -211,20 +247,11 @@ impl Step {
         &self,
         tenancy: &Tenancy,
         current: Versioned<TenantRecord>,
-        mut purge: Purge,
+        purge: Purge,
     ) -> Result<Draft<Option<DeletionCertificate>>, Error> {
         let Versioned { value: record, revision } = current;
-        digest(&mut purge, &encoded("tenant", &record)?);
-        let now = tenancy.now();
-        let certificate = DeletionCertificate {
-            tenant: self.id,
-            deleted_at: record.deleted_at.unwrap_or(now),
-            requested_by: purge.requested_by,
-            requested_at: purge.requested_at,
-            purged_at: now,
-            removed: purge.removed,
-            digest: purge.digest,
-        };
+        let requested_at = purge.requested_at;
+        let certificate = certified(self.id, &record, purge, tenancy.now())?;
         let (id, key) = (self.id.to_string(), layout::record(ResourceKind::Tenant, self.id));
         let said = serde_json::to_value(&certificate).map_err(|_| unencodable())?;
         let stored = encoded("deletion certificate", &certificate)?;
@@ -236,7 +263,7 @@ impl Step {
             .empty(layout::all_owned(self.id))
             .delete(key)
             .put(layout::purged(self.id), stored)
-            .not_due(&Due::new(purge.requested_at, DueKind::Purge, self.id));
+            .not_due(&Due::new(requested_at, DueKind::Purge, self.id));
         let draft = references(&record.resource).into_iter().fold(draft, Draft::delete);
         Ok(tenancy.freed(draft, &record.resource.slug, self.id))
     }
@@ -297,6 +324,25 @@ impl Tenancy {
             None => access::without(draft, item.kind.as_str(), &row)?,
         })
     }
+}
+
+/// What is left of a tenant once its record is gone, too.
+fn certified(
+    id: TenantId,
+    record: &TenantRecord,
+    mut purge: Purge,
+    now: Timestamp,
+) -> Result<DeletionCertificate, Error> {
+    digest(&mut purge, &encoded("tenant", record)?);
+    Ok(DeletionCertificate {
+        tenant: id,
+        deleted_at: record.deleted_at.unwrap_or(now),
+        requested_by: purge.requested_by,
+        requested_at: purge.requested_at,
+        purged_at: now,
+        removed: purge.removed,
+        digest: purge.digest,
+    })
 }
 
 fn digest(purge: &mut Purge, removed: &[u8]) {

@@ -3,8 +3,10 @@
 
 mod chain;
 mod desired;
+mod desired_issuers;
 mod groups;
 mod idempotency;
+mod import;
 mod invitations;
 mod keys;
 mod life;

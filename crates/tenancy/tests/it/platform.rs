@@ -59,6 +59,7 @@ pub(crate) fn caller() -> Caller {
         request_id: "test".to_owned(),
         source_address: None,
         idempotency: None,
+        is_rehearsal: false,
     }
 }
 

@@ -47,6 +47,21 @@ async fn a_key_is_sealed_kept_and_checked_against_a_new_certificate() {
         assert!(!String::from_utf8_lossy(&value).contains(line), "{key}");
     }
 
+    // No document has it, sealed or not; a document without it leaves it as it is.
+    let exported = tenancy.export(None).await.unwrap();
+    let documents = serde_json::to_value(&exported.documents).unwrap();
+    let written = documents.to_string();
+    assert!(written.contains("client_certificate_pem") && !written.contains("client_key_pem"));
+    assert!(exported.left_out.iter().any(|it| it.contains("client key of the upstream main")));
+    let mut documents = documents.as_array().unwrap().clone();
+    assert_eq!(tenancy.diff(&documents, None).await.unwrap(), []);
+    for document in documents.iter_mut().filter(|it| it["kind"] == "upstream") {
+        document["max_requests"] = json!(7);
+    }
+    assert_eq!(tenancy.apply(&caller(), &documents, None, false).await.unwrap().chunks, 1);
+    assert_eq!(stored(&tenancy).await.client_key(), first.client_key());
+    patch(&tenancy, json!({"max_requests": null})).await.unwrap();
+
     let shown = first.clone().without_secrets();
     tenancy.replace(&caller(), shown, &Precondition::None).await.unwrap();
     assert_eq!(stored(&tenancy).await, first, "what was shown and is written again");
