@@ -107,7 +107,7 @@ async fn a_greeting_is_not_lost_while_the_request_is_held_back() {
     let limits = json!({"auth": "none", "limits": {"request_bytes_per_second": 10_000}});
     edge.platform.tenant("slow", limits).await;
     let upload = edge.platform.request(Method::POST, "slow.example", "/");
-    let upload = tokio::spawn(upload.body(vec![b'x'; 15_000]).status());
+    let upload = tokio::spawn(upload.body(vec![b'x'; 20_000]).status());
     eventually("the upload is in progress", async || {
         edge.platform
             .metric("tenantry_in_flight_requests{tenant=\"slow\"}")
