@@ -6,6 +6,7 @@
 mod attempts;
 mod caller;
 mod connector;
+mod handshake;
 mod line;
 mod metrics;
 mod outcome;

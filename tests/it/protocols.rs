@@ -2,6 +2,7 @@
 
 mod bulk;
 mod expect;
+mod greeted;
 mod grpc;
 mod lasting;
 mod sse;

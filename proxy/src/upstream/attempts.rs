@@ -7,7 +7,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result, http::ResponseHeader, proxy
 use tenantry_engine::{CompiledUpstream, Held, Outcome, Pick, Picked, Reason};
 use tenantry_model::upstream::Retries;
 
-use super::{line::Line, outcome, watch::Watch};
+use super::{handshake::Handshake, line::Line, outcome, watch::Watch};
 
 /// Times that hold for one request.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,7 @@ pub(crate) struct Attempts {
     pub(super) picked: Option<Picked>,
     pub(super) line: Option<Arc<Line>>,
     pub(super) watch: Option<Watch>,
+    pub(super) handshake: Option<Arc<Handshake>>,
     pub(super) _place: Held,
     /// A place in the retry budget, once the request is tried again.
     pub(super) retry: Option<Held>,
@@ -38,6 +39,8 @@ pub(crate) struct Attempts {
     pub(super) is_watched: bool,
     /// Whether the client has asked for a WebSocket.
     pub(super) wants_upgrade: bool,
+    /// Whether nothing may be read before the request ended.
+    pub(super) keeps_order: bool,
     /// Whether only the end of the connection ends the answer.
     until_close: bool,
     /// Whether the whole of the request was sent. Until then it may be the client that is waited for.
@@ -62,10 +65,12 @@ impl Attempts {
             picked: None,
             line: None,
             watch: None,
+            handshake: None,
             _place: place,
             retry: None,
             is_watched: false,
             wants_upgrade: false,
+            keeps_order: false,
             until_close: false,
             sent_all: false,
             failure: None,
@@ -74,7 +79,7 @@ impl Attempts {
 
     /// Picks the endpoint for the next try. The one before is let go.
     pub(super) fn pick(&mut self, now: Duration) -> Option<&Picked> {
-        (self.picked, self.line, self.watch) = (None, None, None);
+        (self.picked, self.line, self.watch, self.handshake) = (None, None, None, None);
         self.is_watched = false;
         let (hash, avoid) = (self.hash, self.tried.as_slice());
         let random = self.random.wrapping_add(self.tried.len() as u64);
@@ -114,6 +119,12 @@ impl Attempts {
     /// No connection could be made.
     pub(crate) fn not_connected(&mut self, now: Duration) -> bool {
         if self.line.as_ref().is_some_and(|line| line.is_over_cap()) {
+            if self.handshake.take().is_some() {
+                // A connection that is kept for later may have the place, and ordinary ones are used again.
+                self.keeps_order = false;
+                self.tried.pop();
+                return true;
+            }
             self.failure = Some((
                 Reason::UpstreamUnavailable,
                 Some("the service has as many connections as it may have"),
@@ -136,6 +147,9 @@ impl Attempts {
     /// Bytes of the request went by, perhaps the last.
     pub(crate) fn sent(&mut self, ends: bool, now: Duration) {
         self.sent_all |= ends;
+        if let Some(handshake) = self.handshake.as_ref().filter(|_| ends) {
+            handshake.end();
+        }
         if let Some(watch) = &self.watch {
             watch.touch(now);
         }

@@ -23,6 +23,7 @@ use tenantry_model::{
 use super::{
     attempts::{Attempts, Patience, upstream_error},
     caller::Caller,
+    handshake::Dialer,
     line::{Lines, Purpose},
     resolver::Resolver,
 };
@@ -38,18 +39,19 @@ pub(crate) struct Connector {
     clock: Clock,
     resolver: Arc<Resolver>,
     lines: Arc<Lines>,
+    dialer: Dialer,
 }
 
 impl Connector {
     pub(crate) fn new(bounds: UpstreamBounds, clock: Clock, resolver: Arc<Resolver>) -> Self {
-        Self { bounds, clock, resolver, lines: Arc::default() }
+        Self { bounds, clock, resolver, lines: Arc::default(), dialer: Dialer::new() }
     }
 
     /// Takes a place in the upstream; none if it has as many requests as it may have.
     pub(crate) fn begin(
         &self,
         forward: &Forward,
-        session: &Session,
+        session: &mut Session,
         client: IpAddr,
         started: Duration,
     ) -> Option<Attempts> {
@@ -60,6 +62,7 @@ impl Connector {
         let retries = upstream.spec().retries.as_deref().cloned().unwrap_or_else(|| self.retries());
         let mut attempts = Attempts::new(upstream, place, (patience, retries), rand::random());
         attempts.wants_upgrade = session.is_upgrade_req();
+        attempts.keeps_order = is_bare_handshake(session);
         if let Some(on) = upstream.hash_on() {
             let caller = Caller {
                 tenant: forward.tenant().map(|tenant| tenant.id()),
@@ -117,6 +120,9 @@ impl Connector {
             peer.options.alpn = ALPN::H1;
         }
         self.bound(&mut peer, attempts, now);
+        if attempts.keeps_order && upstream.spec().protocol != Protocol::Http2 {
+            attempts.handshake = Some(self.dialer.keep_order(&mut peer));
+        }
         Ok(peer)
     }
 
@@ -182,12 +188,23 @@ impl Connector {
 
     /// A connection is there, new or used before.
     pub(crate) fn connected(&self, attempts: &mut Attempts, was_reused: bool, descriptor: RawFd) {
+        if let Some(handshake) = &attempts.handshake {
+            handshake.begin();
+        }
         if !attempts.is_watched {
             return;
         }
         let line = if was_reused { self.lines.find(descriptor) } else { attempts.line.clone() };
         attempts.connected(line, self.clock);
     }
+}
+
+/// Whether pingora passes on that a WebSocket is asked for, without a body. What has one is let be: the
+/// server may have to speak before the body is there, and knows of its end only when pingora does.
+fn is_bare_handshake(session: &mut Session) -> bool {
+    let upgrade = session.req_header().headers.get(http::header::UPGRADE);
+    let is_websocket = upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    is_websocket && session.is_upgrade_req() && session.is_body_empty()
 }
 
 /// TLS material as pingora wants it.

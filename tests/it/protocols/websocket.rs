@@ -9,7 +9,6 @@ use tokio_tungstenite::{
     tungstenite::{
         Error, Message,
         client::IntoClientRequest as _,
-        error::ProtocolError,
         handshake::server::{Request, Response},
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
@@ -59,22 +58,11 @@ pub(super) async fn try_open(edge: &Edge, over: Over, path: &str) -> Result<Sock
     Ok(socket)
 }
 
-/// Opens one, and is greeted. Pingora now and then ends a socket whose server switches protocols before
-/// the proxy has looked at the end of the request (ARCHITECTURE.md, known limits); as clients do, it is
-/// then opened anew. Once greeted, nothing may end it.
+/// Opens one, and is greeted.
 pub(super) async fn open(edge: &Edge, over: Over, path: &str) -> Socket {
-    let mut ended = 0;
-    loop {
-        let mut socket = try_open(edge, over, path).await.unwrap();
-        let first = tokio::time::timeout(DEADLINE, socket.next()).await.unwrap().unwrap();
-        if matches!(first, Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) {
-            ended += 1;
-            assert!(ended < 5, "no socket is greeted");
-            continue;
-        }
-        assert_eq!(first.unwrap(), Message::text("hello"));
-        return socket;
-    }
+    let mut socket = try_open(edge, over, path).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::text("hello"));
+    socket
 }
 
 pub(super) async fn next(socket: &mut Socket) -> Message {
