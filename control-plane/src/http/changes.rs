@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use axum::{
+    body::HttpBody as _,
     extract::{MatchedPath, Query, Request, State},
     http::{HeaderName, HeaderValue, Method, Uri, header},
     middleware::Next,
@@ -48,7 +49,9 @@ pub async fn looked_at(
         }
     }
     let mut response = next.run(request).await;
-    if is_change && response.status().is_success() {
+    // What is told piece by piece begins before the change is made.
+    let is_whole = response.body().size_hint().exact().is_some();
+    if is_change && is_whole && response.status().is_success() {
         let revision = app.store.status().await.head.as_u64();
         response.headers_mut().insert(REVISION, revision.into());
     }

@@ -148,7 +148,12 @@ impl World {
         let (line, body) = (self.filled(line), self.filled(body));
         let mark = if line.contains('?') { '&' } else { '?' };
         let line = if query.is_empty() { line } else { format!("{line}{mark}{query}") };
-        self.server.send(&line, "", &body).await
+        // Many tenants come as lines.
+        let kind = if line.contains("/import") { "x-ndjson" } else { "json" };
+        let token = self.server.running.root_token.expose();
+        let headers =
+            format!("Authorization: Bearer {token}\r\nContent-Type: application/{kind}\r\n");
+        exchange(self.server.running.api, &line, &headers, &body).await
     }
 }
 
@@ -315,6 +320,7 @@ fn changes() -> Vec<Change> {
             json!({"name": "new", "role": "viewer"}),
         ),
         ("revokeTenantToken", "DELETE /api/v1/tenants/acme/tokens/{theirs}", Value::Null),
+        ("import", "POST /api/v1/import", json!({"slug": "imported", "name": "I", "plan": "pro"})),
         (
             "apply",
             "POST /api/v1/apply",
@@ -387,8 +393,12 @@ async fn every_change_can_be_looked_at_without_being_made() {
         let answer = world.send(line, "dry_run=false", &body).await;
         assert_eq!(answer.status, status, "{id}: {}", answer.body);
         assert_eq!(answer.header("dry-run"), None, "{id}");
-        let revision: u64 = answer.header("tenantry-revision").unwrap().parse().unwrap();
-        assert!(revision > before, "{id}");
+        let revision = answer.header("tenantry-revision").map(|text| text.parse::<u64>().unwrap());
+        // What is told piece by piece says it at its end.
+        assert!(
+            revision.map_or(*id == "import", |revision| revision > before),
+            "{id}: {revision:?}"
+        );
         let made = serde_json::from_str::<Value>(&answer.body).unwrap_or_default();
         let members = |value: &Value| -> Vec<String> {
             value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()

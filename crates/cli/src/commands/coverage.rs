@@ -11,6 +11,7 @@ use tokio::{
 
 use crate::{
     args::{Cli, Command, Format},
+    error::CliError,
     session::Session,
 };
 
@@ -160,6 +161,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("exportAudit", "audit export"),
     ("verifyAudit", "audit verify"),
     ("export", "export"),
+    ("import", "import {json}"),
     ("diff", "diff --file {json}"),
     ("apply", "apply --file {json}"),
 ];
@@ -209,7 +211,7 @@ async fn first_request(listener: &TcpListener, line: &str) -> String {
         request = &mut answered => request,
         done = asked => match done {
             // It may be told of the answer before the other end is done with it.
-            Err(crate::error::CliError::NotTheApi { .. }) => answered.await,
+            Err(CliError::NotTheApi { .. } | CliError::Lost { .. }) => answered.await,
             done => panic!("{line} asked nothing: {done:?}"),
         },
     }
