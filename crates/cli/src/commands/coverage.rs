@@ -162,6 +162,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("export", "export"),
     ("diff", "diff --file {json}"),
     ("apply", "apply --file {json}"),
+    ("import", "import {json}"),
 ];
 
 /// Method and path of each operation.
