@@ -67,6 +67,7 @@ fn counted(events: &[Value]) -> Value {
     assert_eq!(summary["event"], "summary", "{events:?}");
     let members = summary.as_object_mut().unwrap();
     members.remove("event");
+    assert!(members.remove("revision").is_some_and(|revision| revision.is_u64()));
     members.retain(|_, value| !(value.is_null() || *value == 0 || *value == false));
     summary
 }
@@ -143,7 +144,13 @@ async fn conflicts_dry_runs_and_the_first_error_end_as_was_asked_for() {
         async || server.send("GET /api/v1/tenants/acme", "", "").await.json()["name"].clone();
     let skipped = import(&server, "?on_conflict=skip", &acme).await;
     assert_eq!(counted(&skipped), json!({"lines": 1, "skipped": 1}));
+    let head = async || {
+        let audit = server.send("GET /api/v1/audit?limit=1", "", "").await.json();
+        audit["items"][0]["revision"].clone()
+    };
+    let before = head().await;
     let dry = import(&server, "?on_conflict=update&dry_run=true", &acme).await;
+    assert_eq!(head().await, before, "nothing was written down");
     assert_eq!(counted(&dry), json!({"lines": 1, "updated": 1, "dry_run": true}));
     assert_eq!(name().await, "Acme");
     let updated = import(&server, "?on_conflict=update", &acme).await;

@@ -164,6 +164,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("import", "import {json}"),
     ("diff", "diff --file {json}"),
     ("apply", "apply --file {json}"),
+    ("import", "import {json}"),
 ];
 
 /// Method and path of each operation.
