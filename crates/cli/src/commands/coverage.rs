@@ -164,7 +164,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("import", "import {json}"),
     ("diff", "diff --file {json}"),
     ("apply", "apply --file {json}"),
-    ("import", "import {json}"),
 ];
 
 /// Method and path of each operation.
