@@ -140,6 +140,25 @@ async fn a_lease_is_kept_given_back_or_lost_and_counted_once() {
 }
 
 #[tokio::test]
+async fn nothing_and_more_than_is_counted_is_refused_with_the_place() {
+    let platform = platform("\"unlimited\"").await;
+    let day = 86_400;
+    for (action, expected) in [
+        (reserve(0, None), "/amount"),
+        (QuotaAction::Release { amount: 0 }, "/amount"),
+        (reserve((1 << 53) + 1, None), "/amount"),
+        (QuotaAction::Set { current: (1 << 53) + 1 }, "/amount"),
+        (reserve(1, Some(0)), "/lease_seconds"),
+        (reserve(1, Some(day + 1)), "/lease_seconds"),
+    ] {
+        let refused = act(&platform, action.clone()).await.unwrap_err();
+        let Error::Invalid { pointer, .. } = refused else { panic!("{action:?}: {refused:?}") };
+        assert_eq!(pointer, expected, "{action:?}");
+    }
+    act(&platform, reserve(1, Some(day))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_lowered_maximum_takes_nothing_away_and_none_is_no_end() {
     let platform = platform("\"unlimited\"").await;
     act(&platform, reserve(50, None)).await.unwrap();
