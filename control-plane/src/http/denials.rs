@@ -94,6 +94,8 @@ pub async fn run(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
 
 #[cfg(test)]
 mod tests {
+    use tenantry_model::InvitationId;
+
     use super::*;
 
     #[test]
@@ -108,5 +110,14 @@ mod tests {
         assert_eq!(taken.iter().map(|(_, count)| count).sum::<u64>(), 1990);
         assert!(denials.taken().is_empty());
         assert!(denials.is_shown(&Principal::Root, None));
+    }
+
+    #[test]
+    fn of_many_who_are_known_few_entries_are_written_too() {
+        let denials = Denials::default();
+        let who = |number: u128| Principal::Invited(InvitationId::from_parts(1, number));
+        let shown = (0..1000).filter(|number| denials.is_shown(&who(number % 100), None));
+        assert_eq!(shown.count(), 60);
+        assert_eq!(denials.taken(), [(None, 940)]);
     }
 }

@@ -218,6 +218,22 @@ mod tests {
     }
 
     #[test]
+    fn room_is_looked_for_once_a_second() {
+        let limiter = limiter();
+        let who = |number: usize| Subject::Principal(number.to_string());
+        for number in 0..=MAX_CALLERS {
+            let _ = limiter.admit(who(number), at(0));
+        }
+        let known = || limiter.callers.lock().earned_back.len();
+        assert_eq!(known(), MAX_CALLERS + 1);
+        // They have earned back everything, and newcomers share for a while all the same.
+        let _ = limiter.admit(who(MAX_CALLERS + 1), at(999));
+        assert_eq!(known(), MAX_CALLERS + 1);
+        limiter.admit(who(MAX_CALLERS + 2), at(1000)).unwrap();
+        assert!(known() <= 2, "the newcomer, and those who share");
+    }
+
+    #[test]
     fn one_network_of_ipv6_is_one_caller() {
         let subject = |text: &str| Subject::address(text.parse().unwrap());
         assert_eq!(subject("2001:db8::1"), subject("2001:db8::ffff:1"));

@@ -145,6 +145,9 @@ async fn only_the_members_that_are_asked_for_are_answered() {
         assert_eq!(problem["errors"][0]["pointer"], "?fields", "{problem}");
     }
     assert_eq!(get("tenants/nobody?fields=slug").await.status, 404);
+    // What is changed is answered whole.
+    let changed = server.send("PATCH /api/v1/tenants/acme?fields=slug", "", "{}").await;
+    assert_eq!(changed.json()["errors"][0]["pointer"], "?fields", "{}", changed.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

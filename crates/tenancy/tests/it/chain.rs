@@ -116,10 +116,72 @@ async fn every_way_of_tampering_is_found() {
     platform.tenancy.seal_audit(Revision::ZERO).await.unwrap();
     assert_eq!(verified(&platform).await.sealed, 5);
 
+    // With its last entry gone, too, it is whole, and only who noted the last link knows better.
+    let platform = chained(4).await;
+    let noted = verified(&platform).await.head;
+    let rows = keys(&platform, "chain/").await;
+    let entry = keys(&platform, "audit/").await.remove(0).0;
+    let (before, last) = (rows.get(3).unwrap().1.clone(), rows.get(4).unwrap().0.clone());
+    let cut = Batch::new().delete(last).delete(entry).put("chainhead", before);
+    platform.store.commit(cut).await.unwrap();
+    let found = verified(&platform).await;
+    assert_eq!((found.sealed, found.unsealed, found.fault), (4, 0, None));
+    let compared =
+        platform.tenancy.verify_audit(Some((noted.sequence, &noted.hash))).await.unwrap();
+    assert_eq!(compared.fault, Some(Fault::NoLink { sequence: 5 }));
+
     // An entry that no link speaks of, older than linked ones.
     let platform = chained(1).await;
     let slipped = platform.create_tenant("slipped").await.revision;
     platform.create_tenant("later").await;
     platform.tenancy.seal_audit(slipped).await.unwrap();
     assert_eq!(verified(&platform).await.fault, Some(Fault::SlippedIn { count: 1 }));
+}
+
+/// The same history, but for the name of the first tenant, or for what no entry speaks of.
+async fn nearly_chained(first: &str, unspoken: Batch) -> Platform {
+    let platform = Platform::new().await;
+    if !unspoken.ops.is_empty() {
+        platform.store.commit(unspoken).await.unwrap();
+    }
+    for slug in [first, "t1", "t2"] {
+        platform.create_tenant(slug).await;
+    }
+    platform.tenancy.seal_audit(Revision::ZERO).await.unwrap();
+    platform
+}
+
+#[tokio::test]
+async fn a_link_stands_for_all_before_it() {
+    let platform = chained(3).await;
+    let head = verified(&platform).await.head;
+    let last = platform.audit().await.remove(0).value;
+    let noted = Some((head.sequence, head.hash.as_str()));
+    let same = nearly_chained("t0", Batch::new()).await;
+    assert_eq!(same.tenancy.verify_audit(noted).await.unwrap().fault, None);
+    let other_entry = nearly_chained("tx", Batch::new()).await;
+    let other_revisions = nearly_chained("t0", Batch::new().put("x", "y")).await;
+    for other in [other_entry, other_revisions] {
+        assert_eq!(other.audit().await.remove(0).value, last);
+        let compared = other.tenancy.verify_audit(noted).await.unwrap();
+        assert_eq!(compared.fault, Some(Fault::NotAsNoted { sequence: 4 }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_links_at_the_same_time_links_each_entry_once() {
+    let platform = Platform::new().await;
+    for number in 0..100 {
+        platform.create_tenant(&format!("t{number}")).await;
+    }
+    let sealing = (0..4).map(|seed| {
+        let tenancy = platform.beside(seed);
+        tokio::spawn(async move { tenancy.seal_audit(Revision::ZERO).await })
+    });
+    for sealed in join_all(sealing).await {
+        sealed.unwrap().unwrap();
+    }
+    let found = verified(&platform).await;
+    assert_eq!((found.sealed, found.unsealed, found.fault), (101, 0, None));
+    assert_eq!(keys(&platform, "chain/").await.len(), 101);
 }

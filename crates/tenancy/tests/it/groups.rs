@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use serde_json::json;
 use tenantry_model::{Feature, Group, GroupId, Plan, Source};
-use tenantry_tenancy::{Error, Precondition};
+use tenantry_tenancy::{Error, Precondition, Transition};
 
 use crate::platform::{Platform, caller, named, new_tenant, parsed};
 
@@ -140,4 +140,22 @@ async fn every_value_has_a_source() {
         ]
     );
     assert!(matches!(tenancy.effective(&named("nobody")).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_group_is_in_use_until_its_tenant_is_purged() {
+    let platform = Platform::new().await;
+    create_group(&platform, "eu").await;
+    platform.create_tenant("acme").await;
+    put_in(&platform, Some("eu")).await.unwrap();
+    let (tenancy, caller, acme) = (&platform.tenancy, &caller(), &named("acme"));
+    let (none, id) = (&Precondition::None, "eu".parse::<GroupId>().unwrap());
+    let suspend = Transition::Suspend { reason: "unpaid".to_owned() };
+    for transition in [suspend, Transition::Delete { retention_days: None }] {
+        tenancy.move_tenant(caller, acme, &transition, none).await.unwrap();
+        let refused = tenancy.delete::<Group>(caller, &id, none).await;
+        assert!(matches!(refused, Err(Error::InUse { .. })), "{transition:?}: {refused:?}");
+    }
+    tenancy.purge_tenant(caller, acme, "acme", none).await.unwrap();
+    tenancy.delete::<Group>(caller, &id, none).await.unwrap();
 }

@@ -1,7 +1,8 @@
 //! Named changes: made once, whoever asks how often.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use serde_json::json;
 use tenantry_model::KeySpec;
 use tenantry_tenancy::{
@@ -89,7 +90,12 @@ async fn a_name_is_forgotten_after_a_day() {
     let again = keyed("one", "suspend");
     suspend(&again).await.unwrap();
     assert!(is_replayed(&again));
-    platform.clock.pass(KEPT);
+    platform.clock.pass(KEPT - Duration::from_secs(1));
+    assert_eq!(tenancy.reconcile().await.unwrap().done, 0);
+    let again = keyed("one", "suspend");
+    suspend(&again).await.unwrap();
+    assert!(is_replayed(&again), "a second before its time");
+    platform.clock.pass(Duration::from_secs(1));
     // It stands for nothing now, before anybody has cleared it away and afterwards.
     assert!(matches!(suspend(&keyed("one", "suspend")).await, Err(Error::InvalidState { .. })));
     tenancy.create_tenant(&keyed("one", "create"), new_tenant("globex", &[])).await.unwrap();
@@ -170,4 +176,20 @@ async fn a_purge_is_answered_again_and_takes_the_tenants_rows_with_it() {
     assert_eq!(kept, 1, "only the purge itself is still known");
     let of = format!("of/{}/", purged.value.tenant);
     assert!(!rows.iter().any(|(key, _)| key.starts_with(&of)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_at_once_that_nothing_else_keeps_apart_are_one_change() {
+    let platform = Platform::new().await;
+    platform.create_tenant("acme").await;
+    let made = (0..20).map(|seed| {
+        let tenancy = platform.beside(seed);
+        tokio::spawn(async move {
+            let key = KeySpec::named("ci");
+            let made = tenancy.create_key(&keyed("one", "key"), &named("acme"), key).await;
+            made.unwrap().value.record.resource.id
+        })
+    });
+    let made: BTreeSet<_> = join_all(made).await.into_iter().map(|made| made.unwrap()).collect();
+    assert_eq!(made.len(), 1);
 }

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tenantry_credentials::{access_token::parse_invitation, sealing::MasterKeys};
 use tenantry_model::KeyDigest;
 use tenantry_tenancy::{
-    Error, InvitationState, Mail, NewInvitation, PageRequest, Precondition, Tenancy,
+    Error, InvitationState, Mail, NewInvitation, PageRequest, Precondition, RoleSpec, Tenancy,
 };
 
 use crate::platform::{Platform, caller, named};
@@ -88,6 +88,40 @@ async fn an_invitation_is_one_at_a_time_and_ends() {
     let globex = named(foreign.value.resource.slug.as_str());
     let missed = tenancy.invitation(&globex, third.id).await;
     assert!(matches!(missed, Err(Error::NotFound { .. })), "{missed:?}");
+}
+
+#[tokio::test]
+async fn the_time_of_an_invitation_begins_anew_with_each_letter() {
+    let platform = Platform::new().await;
+    platform.create_tenant("acme").await;
+    let (tenancy, caller, acme) = (&platform.tenancy, &caller(), &named("acme"));
+    let id = tenancy.invite(caller, acme, ada()).await.unwrap().value.id;
+    platform.clock.pass(DAY * 6);
+    tenancy.resend_invitation(caller, acme, id).await.unwrap();
+    let letter = digest(&only_letter(tenancy).await);
+    // The end of the first letter goes by.
+    platform.clock.pass(DAY * 6);
+    tenancy.reconcile().await.unwrap();
+    let found = tenancy.invitation(acme, id).await.unwrap().value;
+    assert_eq!(found.state, InvitationState::Pending);
+    tenancy.accept_invitation(caller, letter).await.unwrap();
+    let again = tenancy.resend_invitation(caller, acme, id).await;
+    assert!(matches!(again, Err(Error::Gone(_))), "{again:?}");
+    let spec = RoleSpec { description: String::new(), permissions: [].into() };
+    tenancy.create_role(caller, acme, "guest".parse().unwrap(), spec).await.unwrap();
+    let guest =
+        NewInvitation { email: "eve@example.com".parse().unwrap(), role: "guest".parse().unwrap() };
+    let id = tenancy.invite(caller, acme, guest).await.unwrap().value.id;
+    let used =
+        tenancy.delete_role(caller, acme, "guest".parse().unwrap(), &Precondition::None).await;
+    assert!(matches!(used, Err(Error::InUse { .. })), "{used:?}");
+    tenancy.revoke_invitation(caller, acme, id, &Precondition::None).await.unwrap();
+    tenancy.delete_role(caller, acme, "guest".parse().unwrap(), &Precondition::None).await.unwrap();
+    let second = NewInvitation { email: "bob@example.com".parse().unwrap(), ..ada() };
+    let id = tenancy.invite(caller, acme, second).await.unwrap().value.id;
+    platform.clock.pass(DAY * 7);
+    let late = tenancy.resend_invitation(caller, acme, id).await;
+    assert!(matches!(late, Err(Error::Gone(_))), "{late:?}");
 }
 
 #[tokio::test]

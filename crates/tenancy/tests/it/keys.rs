@@ -217,8 +217,10 @@ async fn uses_of_keys_are_kept_roughly_and_beside_the_record() {
     assert_eq!(tenancy.key_last_used(id).await.unwrap(), Some(at(60_000)));
     assert_eq!(tenancy.key_last_used(other).await.unwrap(), None);
     // The same hour, and one before it: nothing is written.
-    tenancy.note_used_keys(&[(id, at(120_000)), (id, at(0))]).await.unwrap();
-    assert_eq!(platform.store.status().await.head, written);
+    for time in [at(120_000), at(3_599_999), Timestamp::from_unix_ms(hour - 1)] {
+        tenancy.note_used_keys(&[(id, time)]).await.unwrap();
+        assert_eq!(platform.store.status().await.head, written, "{time}");
+    }
     // A proxy from the future is not believed.
     tenancy.note_used_keys(&[(id, Timestamp::from_unix_ms(u64::MAX))]).await.unwrap();
     let noted = tenancy.key_last_used(id).await.unwrap().unwrap();
@@ -238,4 +240,31 @@ async fn uses_of_keys_are_kept_roughly_and_beside_the_record() {
     tenancy.note_used_keys(&many).await.unwrap();
     let used = platform.rows().await.iter().filter(|(key, _)| key.starts_with("used/")).count();
     assert_eq!(used, 120);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_revoked_stays_so_whoever_rolls_or_uses_it_meanwhile() {
+    let platform = Platform::new().await;
+    platform.create_tenant("acme").await;
+    let acme = named("acme");
+    for round in 0..20 {
+        let id = key(&platform, KeySpec::named("ci")).await;
+        let [revoking, rolling, using] = [0, 1, 2].map(|seed| platform.beside(round * 3 + seed));
+        let roll = KeyRoll { overlap_seconds: Bounded::clamped(60), expires_at: None };
+        let used = [(id, Timestamp::from_unix_ms(1_700_000_000_000))];
+        let (revoked, _, _) = tokio::join!(
+            tokio::spawn(async move {
+                revoking.revoke_key(&caller(), &named("acme"), id, &Precondition::None).await
+            }),
+            tokio::spawn(async move {
+                let none = Precondition::None;
+                rolling.roll_key(&caller(), &named("acme"), id, roll, &none).await.map(drop)
+            }),
+            tokio::spawn(async move { using.note_used_keys(&used).await }),
+        );
+        revoked.unwrap().unwrap();
+        let found = platform.tenancy.key(&acme, id).await;
+        assert!(matches!(found, Err(Error::NotFound { .. })), "{found:?}");
+        assert_eq!(platform.tenancy.key_last_used(id).await.unwrap(), None);
+    }
 }

@@ -4,6 +4,7 @@
 mod chain;
 mod desired;
 mod desired_issuers;
+mod directory;
 mod groups;
 mod idempotency;
 mod import;

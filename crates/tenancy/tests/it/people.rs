@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::future::join_all;
 use tenantry_credentials::{access_token, password::Password};
 use tenantry_model::{OperatorRole, Permission, TenantRole, UserId};
+use tenantry_store::Store as _;
 use tenantry_tenancy::{
     Error, Joining, NewInvitation, NewToken, OperatorSpec, PageRequest, Precondition, Principal,
     RoleSpec, TenantGrant, Transition, UserSpec,
@@ -52,6 +53,26 @@ async fn of_owners_who_remove_each_other_one_stays() {
         assert_eq!((done.len(), platform.owners().await), (5, 1), "{refused:?}");
         assert!(refused.iter().all(|refused| *refused == Err(Error::LastOwner)), "{refused:?}");
     }
+}
+
+#[tokio::test]
+async fn who_was_made_an_owner_stays_for_one_who_goes() {
+    let platform = Platform::new().await;
+    platform.create_tenant("acme").await;
+    let first = platform.add("ada@example.com", "owner").await;
+    let second = platform.add("bob@example.com", "admin").await;
+    let (tenancy, caller, acme) = (&platform.tenancy, &caller(), &named("acme"));
+    assert_eq!(tenancy.remove_member(caller, acme, first, ANY).await, Err(Error::LastOwner));
+    let change = async |user, role: &str| {
+        let role = role.parse().unwrap();
+        tenancy.change_role(caller, acme, user, role, ANY).await.map(drop)
+    };
+    assert_eq!(change(first, "viewer").await, Err(Error::LastOwner));
+    change(second, "owner").await.unwrap();
+    change(first, "viewer").await.unwrap();
+    assert_eq!(change(second, "admin").await, Err(Error::LastOwner));
+    assert_eq!(tenancy.remove_member(caller, acme, second, ANY).await, Err(Error::LastOwner));
+    tenancy.remove_member(caller, acme, first, ANY).await.unwrap();
 }
 
 #[tokio::test]
@@ -179,6 +200,9 @@ async fn a_session_ends_when_it_is_not_used_and_when_its_time_is_over() {
     let session = log_in().await;
     clock.pass(minutes(29));
     assert!(lives(session).await);
+    let written = platform.store.status().await.head;
+    assert!(lives(session).await);
+    assert_eq!(platform.store.status().await.head, written, "each minute is noted once");
     clock.pass(minutes(29));
     assert!(lives(session).await, "use makes it longer");
     clock.pass(minutes(31));
@@ -195,6 +219,18 @@ async fn a_session_ends_when_it_is_not_used_and_when_its_time_is_over() {
     let due = rows.iter().filter(|(key, _)| key.starts_with("due/")).count();
     assert_eq!((left, due), (0, 0));
     let session = log_in().await;
+    clock.stand_still_at("2027-01-01T00:00:00Z");
+    let exact = log_in().await;
+    clock.stand_still_at("2027-01-01T00:30:00Z");
+    assert!(!lives(exact).await, "half an hour is the end");
+    assert!(!lives(session).await);
+    let session = log_in().await;
+    tenancy.set_operator_password(caller, id, tenancy.hashed(&password)).await.unwrap();
+    assert!(!lives(session).await, "it is of another password");
+    let hash = tenancy.operator(id).await.unwrap().value.password.unwrap();
+    let session = tenancy.create_session(caller, id, &hash).await.unwrap().value.secret;
+    let session = access_token::parse(session.as_ref().unwrap().expose()).unwrap();
+    assert!(lives(session).await);
     let disabled = serde_json::json!({"disabled": true});
     tenancy.patch_operator(caller, id, &disabled, ANY).await.unwrap();
     assert!(!lives(session).await);

@@ -85,9 +85,18 @@ pub(crate) fn named(tenant: &str) -> TenantRef {
 impl Platform {
     /// With the plan `pro`.
     pub(crate) async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::opened(&OpenOptions::new(StoreId::from_bytes([7; 16]))).await
+    }
+
+    /// The same, where watchers may fall so many commits behind.
+    pub(crate) async fn with_watch_backlog(watch_backlog: usize) -> Self {
         let options = OpenOptions::new(StoreId::from_bytes([7; 16]));
-        let store = Arc::new(SledStore::open(directory.path(), &options).unwrap());
+        Self::opened(&OpenOptions { watch_backlog, ..options }).await
+    }
+
+    async fn opened(options: &OpenOptions) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SledStore::open(directory.path(), options).unwrap());
         let clock = ManualClock::at(1_700_000_000_000);
         let random = Box::new(StdRng::seed_from_u64(1));
         let shared: Arc<dyn Store> = Arc::<SledStore>::clone(&store);
@@ -99,9 +108,14 @@ impl Platform {
 
     /// The same store, with something to seal secrets with.
     pub(crate) fn sealing(&self, keys: MasterKeys) -> Tenancy {
+        self.beside(2).with_master_keys(keys)
+    }
+
+    /// The same store, for somebody who shares nothing else with others.
+    pub(crate) fn beside(&self, seed: u64) -> Tenancy {
         let clock = ManualClock::at(1_800_000_000_000);
         let store: Arc<dyn Store> = Arc::<SledStore>::clone(&self.store);
-        Tenancy::new(store, clock, Box::new(StdRng::seed_from_u64(2))).with_master_keys(keys)
+        Tenancy::new(store, clock, Box::new(StdRng::seed_from_u64(seed)))
     }
 
     pub(crate) async fn create_plan(&self, id: &str) {

@@ -65,6 +65,47 @@ async fn of_two_hundred_that_want_a_hundred_places_a_hundred_get_one() {
     assert_eq!((left.count.leased, left.count.confirmed), (0, found.count.confirmed));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn those_who_do_not_wait_for_each_other_get_no_place_twice_either() {
+    let platform = platform("10").await;
+    let wishes = (0..20).map(|number| {
+        let tenancy = platform.beside(number);
+        tokio::spawn(async move {
+            loop {
+                let wish = reserve(1, None);
+                match tenancy.quota_action(&caller(), &named("acme"), &devices(), &wish).await {
+                    Err(Error::ConcurrentChange) => {}
+                    outcome => return outcome.is_ok(),
+                }
+            }
+        })
+    });
+    let given = join_all(wishes).await.into_iter().filter(|given| *given.as_ref().unwrap());
+    assert_eq!(given.count(), 10);
+    assert_eq!(state(&platform).await.count.confirmed, 10);
+}
+
+#[tokio::test]
+async fn a_lease_is_that_of_its_tenant_and_its_meter() {
+    let platform = platform("3").await;
+    platform.create_tenant("globex").await;
+    let lease = act(&platform, reserve(1, Some(60))).await.unwrap().reservation.unwrap().id;
+    let users = "users".parse().unwrap();
+    for (tenant, meter) in [("globex", &devices()), ("acme", &users)] {
+        for action in [
+            QuotaAction::Confirm { reservation: lease },
+            QuotaAction::Cancel { reservation: lease },
+        ] {
+            let tenancy = &platform.tenancy;
+            let foreign = tenancy.quota_action(&caller(), &named(tenant), meter, &action).await;
+            assert!(matches!(foreign, Err(Error::NotFound { .. })), "{tenant} {meter} {foreign:?}");
+        }
+    }
+    let leased = act(&platform, QuotaAction::Release { amount: 1 }).await;
+    assert!(matches!(leased, Err(Error::Invalid { .. })), "what is leased is not released");
+    act(&platform, QuotaAction::Confirm { reservation: lease }).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_lease_is_kept_given_back_or_lost_and_counted_once() {
     let platform = platform("3").await;

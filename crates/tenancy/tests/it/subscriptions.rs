@@ -100,6 +100,45 @@ async fn cancelled_it_is_served_to_the_end_of_its_period_or_ends_at_once() {
 }
 
 #[tokio::test]
+async fn other_terms_go_on_with_the_period_and_others_begin_where_they_are_told() {
+    let platform = subscribed(&monthly(false, 14)).await;
+    let put = async |spec: &SubscriptionSpec| {
+        let (caller, acme) = (caller(), named("acme"));
+        let put = platform.tenancy.put_subscription(&caller, &acme, spec, &NONE).await;
+        put.map(|found| found.value.subscription.unwrap())
+    };
+    let end = "2027-02-28T12:00:00Z";
+    check(&platform, "2027-03-01T12:00:00Z", PastDue, Served, end).await;
+    // More grace is counted from when it was past due, whoever says so again.
+    let longer = put(&monthly(false, 20)).await.unwrap();
+    assert_eq!((longer.status, longer.periods), (PastDue, 0));
+    let again = act(&platform, SubscriptionAction::PastDue).await.subscription.unwrap();
+    assert_eq!(again, longer);
+    check(&platform, "2027-03-20T11:59:59.999Z", PastDue, Served, end).await;
+    check(&platform, "2027-03-20T12:00:00Z", PastDue, Suspended, end).await;
+    // What began long ago is in the period that contains now.
+    let anchor = "2025-12-31T00:00:00Z".parse().unwrap();
+    let moved = put(&SubscriptionSpec { anchor: Some(anchor), ..monthly(true, 0) }).await.unwrap();
+    assert_eq!((moved.status, moved.periods), (Active, 14));
+    assert_eq!(moved.period_end().to_string(), "2027-03-31T00:00:00Z");
+    let refused = put(&monthly(true, 366)).await.unwrap_err();
+    assert!(matches!(refused, Error::Invalid { pointer, .. } if pointer == "/grace_days"));
+}
+
+#[tokio::test]
+async fn what_was_cancelled_is_not_past_due_and_goes_on_when_it_is_paid() {
+    let platform = subscribed(&monthly(true, 0)).await;
+    act(&platform, SubscriptionAction::Cancel { at_period_end: true }).await;
+    act(&platform, SubscriptionAction::Renew).await;
+    check(&platform, "2027-02-28T12:00:00Z", Active, Served, "2027-03-31T12:00:00Z").await;
+    act(&platform, SubscriptionAction::Cancel { at_period_end: false }).await;
+    let found = act(&platform, SubscriptionAction::PastDue).await.subscription.unwrap();
+    assert_eq!((found.status, found.past_due_at), (Cancelled, None));
+    let found = act(&platform, SubscriptionAction::Renew).await;
+    assert_eq!((found.resource.state, found.suspended_reason), (Served, None));
+}
+
+#[tokio::test]
 async fn a_tenant_that_was_suspended_for_something_else_is_not_served_because_it_paid() {
     let platform = subscribed(&monthly(false, 0)).await;
     let (caller, acme) = (caller(), named("acme"));
@@ -120,8 +159,12 @@ async fn a_deleted_tenant_stands_still_and_catches_up_when_it_is_undeleted() {
     let action = SubscriptionAction::Renew;
     let refused = platform.tenancy.subscription_action(&caller, &acme, action, &NONE).await;
     assert!(matches!(refused, Err(Error::InvalidState { .. })), "{refused:?}");
+    let refused = platform.tenancy.delete_subscription(&caller, &acme, &NONE).await;
+    assert!(matches!(refused, Err(Error::InvalidState { .. })), "{refused:?}");
     platform.clock.stand_still_at("2027-03-01T00:00:00Z");
     platform.tenancy.reconcile().await.unwrap();
+    let found = platform.tenancy.tenant(&acme).await.unwrap().value.subscription.unwrap();
+    assert_eq!(found.periods, 0);
     platform.tenancy.move_tenant(&caller, &acme, &Transition::Undelete, &NONE).await.unwrap();
     check(&platform, "2027-03-01T00:00:00Z", Active, Served, "2027-03-31T12:00:00Z").await;
 }

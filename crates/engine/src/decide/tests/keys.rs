@@ -52,6 +52,17 @@ fn a_key_that_is_off_is_refused_like_one_that_is_not() {
     from("192.0.2.1").check(&with_key(&json!({"enabled": true})), "acme all");
 }
 
+#[test]
+fn a_key_is_good_until_the_instant_at_which_it_expires() {
+    let expires_at = now().unix;
+    let table = with_key(&json!({ "expires_at": expires_at }));
+    let at = |unix_ms: u64| Now { unix: Timestamp::from_unix_ms(unix_ms), ..now() };
+    let outcome_at =
+        |unix_ms: u64| outcome(&from("192.0.2.1").decide_at(&table, at(unix_ms))).to_owned();
+    assert_eq!(outcome_at(expires_at.unix_ms() - 1), "acme all");
+    assert_eq!(outcome_at(expires_at.unix_ms()), "credential-expired");
+}
+
 fn levels(decision: &Decision) -> Vec<(String, u32)> {
     let left = |level: LimitLevel<'_>| (level.name().into_owned(), level.level.remaining);
     match decision {
