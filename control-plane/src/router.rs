@@ -111,6 +111,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::undelete))
         .routes(routes!(tenants::purge))
         .routes(routes!(tenants::settings))
+        .routes(routes!(tenants::patch_settings))
         .routes(routes!(subscriptions::get, subscriptions::put, subscriptions::delete))
         .routes(routes!(subscriptions::renew))
         .routes(routes!(quotas::list))

@@ -84,6 +84,10 @@ pub async fn export(
     State(app): State<Arc<App>>,
     Parameters(query): Parameters<AuditQuery>,
 ) -> Result<Response, Failure> {
+    if query.limit.is_some() {
+        let detail = "an export is of everything: narrow it by its filters".to_owned();
+        return Err(Error::InvalidQuery { parameter: "limit", detail }.into());
+    }
     let cursor = query.cursor.clone();
     let filter = Arc::new(filter(query, None));
     let first = exported(&app, &filter, cursor).await?;

@@ -183,7 +183,8 @@ async fn shown(app: &App, record: Versioned<ApiKeyRecord>) -> Result<Single<ApiK
 }
 
 fn body(record: Versioned<ApiKeyRecord>, last_used_at: Option<Timestamp>) -> ApiKeyBody {
-    let ApiKeyRecord { resource, name, hint, replaces, created_at, updated_at } = record.value;
+    let ApiKeyRecord { resource, name, hint, replaces, replaced_by, created_at, updated_at } =
+        record.value;
     let ApiKey { id, tenant, scopes, expires_at, enabled, allowed_networks, rate_limits, .. } =
         resource;
     ApiKeyBody {
@@ -197,6 +198,7 @@ fn body(record: Versioned<ApiKeyRecord>, last_used_at: Option<Timestamp>) -> Api
         allowed_networks,
         rate_limits,
         replaces,
+        replaced_by,
         last_used_at,
         created_at,
         updated_at,

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 use tenantry_api::{
     CreateTenant, CreatedTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody,
     EffectiveQuery, FirstAdmin, ListQuery, PageBody, ProblemKind, PurgeTenant, SuspendTenant,
     TenantBody, TenantQuery,
 };
-use tenantry_model::TenantSpec;
+use tenantry_model::{Permission, TenantSpec};
 use tenantry_tenancy::{
     Caller, DeletionCertificate, Effective, Error, NewInvitation, NewTenant, PageRequest,
     TenantFilter, TenantRecord, Transition, Versioned, merge,
@@ -45,6 +45,10 @@ pub async fn create(
     Json(document): Json<Map<String, Value>>,
 ) -> Result<Single<CreatedTenant>, Failure> {
     let CreateTenant { spec, start } = CreateTenant::parse(document).map_err(misplaced)?;
+    // What is made with it needs what it would need by itself.
+    needed(&caller, !start.domains.is_empty(), Permission::DomainsWrite)?;
+    needed(&caller, start.key.is_some(), Permission::KeysWrite)?;
+    needed(&caller, start.admin.is_some(), Permission::MembersWrite)?;
     let invitation = start.admin.map(first_admin).transpose()?;
     let tenant = NewTenant {
         spec,
@@ -65,6 +69,14 @@ pub async fn create(
 }
 
 /// Who is invited first.
+fn needed(caller: &Caller, is_used: bool, permission: Permission) -> Result<(), Failure> {
+    if !is_used || caller.principal.may(permission) {
+        return Ok(());
+    }
+    let detail = format!("what the tenant is made with needs the permission {permission}");
+    Err(Failure::new(ProblemKind::Forbidden, detail))
+}
+
 pub(super) fn first_admin(admin: FirstAdmin) -> Result<NewInvitation, Error> {
     let role = match admin.role {
         Some(role) => role,
@@ -144,12 +156,13 @@ pub async fn effective(
     State(app): State<Arc<App>>,
     Names(tenant): Names<String>,
     Parameters(query): Parameters<EffectiveQuery>,
+    conditions: Conditions,
 ) -> Result<Single<EffectiveBody>, Failure> {
     let Versioned { value, revision } = app.tenancy.effective(&tenant.parse()?).await?;
     let Effective { tenant, limits, features } = &value;
     let revision = revision.as_u64();
     let body = EffectiveBody::new(tenant, limits, features, query, revision);
-    Ok(Single::ok(revision, body))
+    Ok(Single::ok(revision, body).unless(&conditions.known))
 }
 
 /// Replaces what may be written of a tenant.
@@ -211,6 +224,27 @@ pub async fn patch(
     Json(patch): Json<Value>,
 ) -> Answer {
     let precondition = &conditions.precondition;
+    changed(app.tenancy.patch_tenant(&caller, &tenant.parse()?, &patch, precondition).await?)
+}
+
+/// Changes some settings of a tenant.
+///
+/// For those who may not change anything else of it.
+#[utoipa::path(
+    patch, path = "/api/v1/tenants/{tenant}/settings", operation_id = "patchTenantSettings",
+    tag = "tenants", params(TenantName, IfMatch),
+    request_body(content = MergePatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = TenantBody)),
+    security(("bearer" = ["settings:write"])),
+)]
+pub async fn patch_settings(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    Names(tenant): Names<String>,
+    conditions: Conditions,
+    Json(patch): Json<Map<String, Value>>,
+) -> Answer {
+    let (patch, precondition) = (json!({ "settings": patch }), &conditions.precondition);
     changed(app.tenancy.patch_tenant(&caller, &tenant.parse()?, &patch, precondition).await?)
 }
 

@@ -11,7 +11,10 @@ use axum::{
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value, error::Category};
 use tenantry_api::ProblemKind;
-use tenantry_tenancy::{Error, merge::placed};
+use tenantry_tenancy::{
+    Error,
+    merge::{placed, plain},
+};
 
 use super::{failure::Failure, unique::UniqueMembers};
 
@@ -51,12 +54,12 @@ pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result
     })
 }
 
-/// `application/json`, or a type that is JSON by its suffix, such as that of merge patches.
+/// `application/json`, or the type of merge patches. Others that are JSON by their suffix mean something else: a
+/// JSON patch must not be taken for a merge patch.
 fn is_json(value: &[u8]) -> bool {
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
     let essence = essence.trim_ascii().to_ascii_lowercase();
-    essence == b"application/json"
-        || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
+    essence == b"application/json" || essence == b"application/merge-patch+json"
 }
 
 /// A JSON object, every member of which stands once.
@@ -109,9 +112,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let query = Query::<T>::from_request_parts(parts, state).await;
-        query
-            .map(|Query(parameters)| Self(parameters))
-            .map_err(|rejection| Failure::new(ProblemKind::InvalidQuery, rejection.body_text()))
+        query.map(|Query(parameters)| Self(parameters)).map_err(|rejection| {
+            let text = rejection.body_text();
+            let (name, detail) = misread(text.strip_prefix(MISREAD).unwrap_or(&text));
+            let failure = Failure::new(ProblemKind::InvalidQuery, detail);
+            if name.is_empty() { failure } else { failure.at(format!("?{name}")) }
+        })
+    }
+}
+
+/// What stands before it where axum says what is wrong with a query.
+const MISREAD: &str = "Failed to deserialize query string: ";
+
+/// Which parameter is wrong, and why.
+fn misread(text: &str) -> (&str, String) {
+    if let Some(name) = text.split('`').nth(1).filter(|_| text.contains("unknown field `")) {
+        return (name, format!("there is no parameter `{name}` here"));
+    }
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    match text.split_once(": ") {
+        Some((name, message)) if is_name(name) => (name, plain(message)),
+        _ => ("", plain(text)),
     }
 }
 

@@ -88,6 +88,8 @@ impl From<Error> for Failure {
             }
             Error::NoMasterKey => Self::new(ProblemKind::NoMasterKey, detail),
             Error::IdTaken { .. } => Self::new(ProblemKind::IdTaken, detail).at("/id"),
+            Error::KeyReplaced { .. } => Self::new(ProblemKind::KeyReplaced, detail),
+            Error::MemberAlready(_) => Self::new(ProblemKind::MemberAlready, detail).at("/email"),
             Error::QuotaExceeded { .. } => Self::new(ProblemKind::QuotaExceeded, detail),
             Error::InUse { .. } => Self::new(ProblemKind::InUse, detail),
             Error::InvalidState { .. } => Self::new(ProblemKind::InvalidState, detail),

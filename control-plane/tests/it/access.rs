@@ -3,6 +3,7 @@
 mod credentials;
 mod letters;
 mod matrix;
+mod parts;
 
 use serde_json::{Value, json};
 use tenantry_api::{CreateOperator, CreateTenantToken, CreateToken};
@@ -18,6 +19,19 @@ impl Server {
         let operator: CreateOperator = serde_json::from_value(operator).unwrap();
         let id = self.client.operators().create(&operator).await.unwrap().id.to_string();
         let token: CreateToken = serde_json::from_value(json!({"name": "ci"})).unwrap();
+        let token = self.client.operator_tokens(&id).create(&token).await.unwrap();
+        (id, token.secret.unwrap())
+    }
+
+    /// The same, with a token of these scopes.
+    pub(crate) async fn operator_with(
+        &self,
+        email: &str,
+        roles: Value,
+        scopes: Value,
+    ) -> (String, String) {
+        let (id, _) = self.operator(email, roles).await;
+        let token = serde_json::from_value(json!({"name": "scoped", "scopes": scopes})).unwrap();
         let token = self.client.operator_tokens(&id).create(&token).await.unwrap();
         (id, token.secret.unwrap())
     }

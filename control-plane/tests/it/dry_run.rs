@@ -199,6 +199,11 @@ fn changes() -> Vec<Change> {
         ("activateTenant", "POST /api/v1/tenants/fresh/activate", Value::Null),
         ("suspendTenant", "POST /api/v1/tenants/leaving/suspend", json!({"reason": "unpaid"})),
         ("resumeTenant", "POST /api/v1/tenants/held/resume", Value::Null),
+        (
+            "patchTenantSettings",
+            "PATCH /api/v1/tenants/acme/settings",
+            json!({"time_zone": "Europe/Berlin"}),
+        ),
         ("deleteTenant", "DELETE /api/v1/tenants/leaving?retention_days=3", Value::Null),
         ("undeleteTenant", "POST /api/v1/tenants/gone/undelete", Value::Null),
         ("purgeTenant", "POST /api/v1/tenants/lost/purge", json!({"confirm": "lost"})),
@@ -344,6 +349,11 @@ fn secrets(value: &Value) -> Vec<String> {
     }
 }
 
+/// The answer, or its end where it comes piece by piece: how far it has come depends on how quick it was.
+fn last_line(body: &str) -> Value {
+    serde_json::from_str(body.lines().last().unwrap_or_default()).unwrap_or_default()
+}
+
 /// What each change would be answered.
 async fn rehearsed(world: &World, changes: &[Change]) -> Vec<(u16, Value)> {
     let mut foreseen = Vec::new();
@@ -355,7 +365,7 @@ async fn rehearsed(world: &World, changes: &[Change]) -> Vec<(u16, Value)> {
         for header in ["etag", "location", "tenantry-revision", "idempotency-replayed"] {
             assert_eq!(answer.header(header), None, "{id}: {header}");
         }
-        let shown = serde_json::from_str(&answer.body).unwrap_or_default();
+        let shown = last_line(&answer.body);
         assert_eq!(secrets(&shown), Vec::<String>::new(), "{id}");
         foreseen.push((answer.status, shown));
     }
@@ -399,7 +409,7 @@ async fn every_change_can_be_looked_at_without_being_made() {
             revision.map_or(*id == "import", |revision| revision > before),
             "{id}: {revision:?}"
         );
-        let made = serde_json::from_str::<Value>(&answer.body).unwrap_or_default();
+        let made = last_line(&answer.body);
         let members = |value: &Value| -> Vec<String> {
             value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
         };

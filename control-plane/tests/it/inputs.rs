@@ -208,7 +208,7 @@ async fn every_bad_input_is_refused_with_its_place() {
         ("GET /api/v1/nothing", String::new(), 404, "not-found", None),
         ("GET /api/v1/tenants?limit=0", String::new(), 400, "invalid-query", Some("?limit")),
         ("GET /api/v1/tenants?limit=1001", String::new(), 400, "invalid-query", Some("?limit")),
-        ("GET /api/v1/tenants?limt=1", String::new(), 400, "invalid-query", None),
+        ("GET /api/v1/tenants?limt=1", String::new(), 400, "invalid-query", Some("?limt")),
         ("GET /api/v1/tenants?cursor=x", String::new(), 400, "invalid-cursor", Some("?cursor")),
         ("DELETE /api/v1/plans/pro", String::new(), 409, "in-use", None),
         ("POST /api/v1/tenants/acme/resume", String::new(), 409, "invalid-state", None),

@@ -161,6 +161,9 @@ async fn what_cannot_be_asked_is_refused_with_the_place() {
         ("q", &"a".repeat(201), "200 characters"),
         ("cursor", "nonsense", "cursor"),
         ("limit", "0", "1 to 1000"),
+        ("limit", "many", "a whole number"),
+        ("state", "angry", "provisioning"),
+        ("colour", "red", "no parameter `colour`"),
     ] {
         let line = format!("GET /api/v1/tenants?{}", query(&[(parameter, value)]));
         let refused = server.send(&line, "", "").await;

@@ -47,6 +47,9 @@ pub struct ApiKeyBody {
     pub rate_limits: RateLimits,
     /// The key that it was made to take the place of.
     pub replaces: Option<KeyId>,
+    /// The key that took its place, if it was rolled.
+    #[serde(default)]
+    pub replaced_by: Option<KeyId>,
     /// When it was last used, to the hour; the revision does not change with it.
     pub last_used_at: Option<Timestamp>,
     /// When it was made.

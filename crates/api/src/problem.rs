@@ -126,6 +126,10 @@ problems! {
     CertificateTaken, "certificate-taken", 409, "There is a certificate for this";
     /// The identifier is in use.
     IdTaken, "id-taken", 409, "The identifier is taken";
+    /// Another key has taken its place.
+    KeyReplaced, "key-replaced", 409, "The key was rolled already";
+    /// They belong to the tenant already.
+    MemberAlready, "member-already", 409, "They are a member already";
     /// There is no room under a quota.
     QuotaExceeded, "quota-exceeded", 409, "Quota exceeded";
     /// Something refers to it.

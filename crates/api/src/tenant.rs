@@ -144,9 +144,9 @@ pub struct SuspendTenant {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteTenantQuery {
-    /// For how many days it can be brought back, 0 to 3650; as many as the control plane is set to, if
+    /// For how many days it can be brought back, 1 to 3650; as many as the control plane is set to, if
     /// not given.
-    #[cfg_attr(feature = "openapi", param(value_type = Option<u64>, maximum = 3650))]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<u64>, minimum = 1, maximum = 3650))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
 }

@@ -16,11 +16,16 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Listing {
     /// How many items at most
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_PAGE_ITEMS, conflicts_with = "all")]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PAGE_ITEMS, value_parser = some, conflicts_with = "all")]
     limit: usize,
     /// The whole list
     #[arg(long)]
     all: bool,
+}
+
+fn some(text: &str) -> Result<usize, String> {
+    let items = text.parse().ok().filter(|items| *items > 0);
+    items.ok_or_else(|| "write a whole number from 1 on".to_owned())
 }
 
 impl Listing {

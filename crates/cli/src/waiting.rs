@@ -21,7 +21,15 @@ pub(crate) struct Refused(BTreeSet<String>);
 /// Looks at the proxies before something is changed. Whoever may not look may not wait, and learns so while
 /// nothing is changed yet.
 pub(crate) async fn before(session: &Session) -> Result<Refused, CliError> {
-    let proxies = session.ask(session.client.proxies()).await?.items;
+    let proxies = session.ask(session.client.proxies()).await.map_err(|error| match error {
+        CliError::Refused(mut problem) if problem.status == 403 => {
+            let detail = &problem.detail;
+            problem.detail = format!("--wait has to look at the proxies: {detail}");
+            CliError::Refused(problem)
+        }
+        error => error,
+    })?;
+    let proxies = proxies.items;
     Ok(Refused(proxies.iter().flat_map(refusals).collect()))
 }
 

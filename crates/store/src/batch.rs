@@ -133,6 +133,12 @@ impl Batch {
         self
     }
 
+    /// Whether a row goes by this batch.
+    #[must_use]
+    pub fn deletes(&self, key: &[u8]) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Delete { key: known } if known == key))
+    }
+
     /// Bytes of all keys, prefixes and values.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -143,8 +143,11 @@ impl<T> Draft<T> {
         self
     }
 
+    /// A row that goes. It can be said twice: two things that go may have led to one row.
     pub(crate) fn delete(mut self, key: String) -> Self {
-        self.batch = self.batch.delete(key);
+        if !self.batch.deletes(key.as_bytes()) {
+            self.batch = self.batch.delete(key);
+        }
         self
     }
 

@@ -1,6 +1,6 @@
 //! Everything that can go wrong with an operation, by what whoever asked should do about it.
 
-use tenantry_model::{Email, TenantState};
+use tenantry_model::{Email, KeyId, TenantState};
 use tenantry_store::{CommitError, ReadError};
 
 /// Why an operation was not done. Unless it says otherwise, nothing was written.
@@ -17,7 +17,7 @@ pub enum Error {
         id: String,
     },
     /// A tenant has this slug.
-    #[error("the slug {0} is taken")]
+    #[error("the slug {0} is taken, or still reserved for the tenant that had it last")]
     SlugTaken(String),
     /// Somebody has this e-mail address.
     #[error("the e-mail address {0} is taken")]
@@ -70,6 +70,15 @@ pub enum Error {
         /// What refers to it.
         user: &'static str,
     },
+    /// Another key has taken its place.
+    #[error("it was rolled already: {by} has taken its place; roll that one, or delete it first")]
+    KeyReplaced {
+        /// The other key.
+        by: KeyId,
+    },
+    /// They belong to the tenant already.
+    #[error("{0} is a member of the tenant already")]
+    MemberAlready(Email),
     /// There is no room.
     #[error("{current} of at most {max} {meter} are taken, and there is no room for as many more")]
     QuotaExceeded {
@@ -109,7 +118,7 @@ pub enum Error {
         detail: String,
     },
     /// Parts of what was sent break rules. Nothing was written.
-    #[error("{} things are at fault, and nothing was changed", .0.len())]
+    #[error("at fault: {}; nothing was changed", .0.len())]
     Faults(Vec<Fault>),
     /// A parameter of a list breaks a rule.
     #[error("{detail}")]

@@ -199,6 +199,12 @@ impl Tenancy {
         let NewInvitation { email, role } = new.clone();
         let assigned = self.assigned(tenant, &role).await?;
         caller.principal.can_grant(&assigned.permissions)?;
+        if let Some(user) = self.user_with(&email).await? {
+            let member = layout::member(tenant, user.value.id);
+            if self.find::<MemberRecord>(&member, None).await?.is_some() {
+                return Err(Error::MemberAlready(email));
+            }
+        }
         let (now, secret) = (self.now(), AccessSecret::invitation(&self.random_bytes()));
         let record = InvitationRecord {
             id: InvitationId::from_parts(now.unix_ms(), self.identifiers.random()),

@@ -232,6 +232,7 @@ fn known_by(
         name: spec.name.clone(),
         hint: String::new(),
         replaces: None,
+        replaced_by: None,
         created_at: now,
         updated_at: None,
     }

@@ -60,7 +60,42 @@ pub fn placed(path: &Path, message: &str) -> (String, String) {
         };
         return (place, detail);
     }
-    (place, message.to_owned())
+    (place, plain(message))
+}
+
+/// What a parser says of a value, in words that people use for it.
+#[must_use]
+pub fn plain(message: &str) -> String {
+    let no_number = ["invalid digit", "cannot parse integer", "number too "];
+    if no_number.iter().any(|start| message.starts_with(start)) {
+        return "write a whole number that fits here".to_owned();
+    }
+    let found = ["invalid type: ", "invalid value: "].iter();
+    let found = found.filter_map(|start| message.strip_prefix(start)).next();
+    match found.and_then(|found| found.rsplit_once(", expected ")) {
+        Some((found, expected)) => format!("write {}, not {found}", wanted(expected)),
+        None => message.to_owned(),
+    }
+}
+
+fn wanted(expected: &str) -> &str {
+    let is_integer = |word: &str| {
+        word == "usize"
+            || word.strip_prefix(['u', 'i']).is_some_and(|bits| bits.parse::<u8>().is_ok())
+    };
+    match expected {
+        "a map" => "an object",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        _ if is_integer(expected) => "a whole number",
+        _ if expected.strip_prefix("a nonzero ").is_some_and(is_integer) => {
+            "a whole number from 1 on"
+        }
+        _ if expected.starts_with("struct ") || expected.starts_with("internally tagged enum ") => {
+            "an object"
+        }
+        _ => expected,
+    }
 }
 
 /// The path as a JSON pointer (RFC 6901).
@@ -105,6 +140,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_value_that_is_another_is_told_of_plainly() {
+        for (message, told) in [
+            ("invalid type: string \"x\", expected u32", "write a whole number, not string \"x\""),
+            (
+                "invalid value: integer `0`, expected a nonzero u32",
+                "write a whole number from 1 on, not integer `0`",
+            ),
+            (
+                "invalid type: integer `3`, expected struct BillingPeriod",
+                "write an object, not integer `3`",
+            ),
+            ("invalid type: null, expected a string", "write a string, not null"),
+            ("invalid digit found in string", "write a whole number that fits here"),
+            ("a domain has no spaces", "a domain has no spaces"),
+        ] {
+            assert_eq!(plain(message), told);
+        }
+    }
 
     #[test]
     fn the_examples_of_the_standard() {

@@ -140,6 +140,7 @@ impl Tenancy {
             states.insert(meter, state);
         }
         let prefix = format!("{}{id}.", layout::COUNTS);
+        // Those beside the bound were counted by others at the same time.
         let page = self.store.scan(prefix.as_bytes(), None, MAX_METERS * 2).await?;
         for row in &page.rows {
             let counted: Counted = crate::tenancy::decoded(row)?.value;
@@ -148,6 +149,17 @@ impl Tenancy {
             states.entry(counted.meter.clone()).or_insert_with(none).count = counted.count;
         }
         Ok(states.into_values().collect())
+    }
+
+    /// Whether one more meter can be counted that no quota names.
+    async fn has_room_for_meter(&self, tenant: TenantId) -> Result<(), Error> {
+        let prefix = format!("{}{tenant}.", layout::COUNTS);
+        let counted = self.store.scan(prefix.as_bytes(), None, MAX_METERS).await?.rows.len();
+        if counted < MAX_METERS {
+            return Ok(());
+        }
+        let detail = format!("a tenant has at most {MAX_METERS} meters that no quota of it names");
+        Err(Error::invalid("", detail))
     }
 
     /// Does something with a quota.
@@ -248,6 +260,9 @@ impl Operation for Act<'_> {
         let max = max.get(self.meter).and_then(|max| max.value.at_most());
         let key = layout::count(self.tenant, self.meter);
         let found: Option<Versioned<Counted>> = tenancy.find(&key, None).await?;
+        if found.is_none() && max.is_none() {
+            tenancy.has_room_for_meter(self.tenant).await?;
+        }
         let (count, revision) = found.map_or((Count::default(), Revision::ZERO), |found| {
             (found.value.count, found.revision)
         });

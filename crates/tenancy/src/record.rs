@@ -126,6 +126,9 @@ pub struct ApiKeyRecord {
     /// The key that it was made to take the place of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<KeyId>,
+    /// The key that took its place, if it was rolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<KeyId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed, if it ever was.

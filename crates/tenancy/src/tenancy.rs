@@ -34,6 +34,7 @@ pub struct Tenancy {
     pub(crate) invitation_url: String,
     pub(crate) settings: Arc<Settings>,
     pub(crate) turns: Arc<Turns>,
+    meetings: Arc<Turns>,
     pub(crate) tenants: Arc<Tenants>,
     clock: Arc<dyn Clock>,
 }
@@ -56,6 +57,7 @@ impl Tenancy {
             invitation_url: "http://127.0.0.1:7070/invitation".to_owned(),
             settings: Arc::new(Settings::new()),
             turns: Arc::new(Turns::new()),
+            meetings: Arc::new(Turns::new()),
             tenants: Arc::default(),
             clock,
         }
@@ -83,6 +85,7 @@ impl Tenancy {
             invitation_url: self.invitation_url.clone(),
             settings: Arc::clone(&self.settings),
             turns: Arc::clone(&self.turns),
+            meetings: Arc::clone(&self.meetings),
             // What another store holds is for it to say.
             tenants: Arc::default(),
             clock: Arc::clone(&self.clock),
@@ -143,6 +146,8 @@ impl Tenancy {
         caller: &Caller,
         operation: &O,
     ) -> Result<Versioned<O::Output>, Error> {
+        // Whoever has met others at a row waits for them there: one of many would else lose every time.
+        let mut turn = None;
         for _ in 0..MAX_ATTEMPTS {
             let outdated = match self.known(caller).await? {
                 Some(Known::Answered(answer)) => return Ok(answer),
@@ -155,9 +160,14 @@ impl Tenancy {
             match self.store.commit(batch).await {
                 Ok(revision) => return Ok(Versioned { value: draft.value, revision }),
                 Err(CommitError::Conflict { key }) => {
-                    if let Some(error) = key.and_then(|key| draft.meaning(&key)) {
+                    if let Some(error) = key.as_ref().and_then(|key| draft.meaning(key)) {
                         return Err(error);
                     }
+                    // Never two at once.
+                    drop(turn.take());
+                    let met =
+                        key.as_ref().map(|key| String::from_utf8_lossy(key)).unwrap_or_default();
+                    turn = self.meetings.take(&met).await;
                 }
                 Err(CommitError::Unknown) => return self.settle(draft, &layout::audit(id)).await,
                 Err(error) => return Err(StoreFault::from(error).into()),

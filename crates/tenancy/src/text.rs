@@ -74,5 +74,13 @@ fn is_shallow(value: &Value, levels: usize) -> bool {
 }
 
 fn is_line(text: &str, characters: usize) -> bool {
-    text.chars().count() <= characters && !text.chars().any(char::is_control)
+    text.chars().count() <= characters && !text.chars().any(is_unseen)
+}
+
+/// Controls, and what turns text round or takes no place: nobody could see that two names differ.
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+                | '\u{FFF0}'..='\u{FFFB}' | '\u{FFFE}' | '\u{FFFF}' | '\u{E0000}'..='\u{E007F}')
 }

@@ -214,7 +214,7 @@ impl Tenancy {
         precondition: &Precondition,
     ) -> Result<(), Error> {
         let holder = holder.to_string();
-        self.run(caller, &Revoke { holder, id, precondition }).await.map(drop)
+        self.run(caller, &Revoke { caller, holder, id, precondition }).await.map(drop)
     }
 
     /// Who presents this, if anybody who may act now.
@@ -427,7 +427,11 @@ impl Operation for CreateOfTenant<'_> {
         not_deleted(&owner.value)?;
         let (id, grant) = (owner.value.resource.id, self.token.grant.clone());
         let permissions = tenancy.granted(id, &grant).await?;
-        let missing = || Error::invalid("", "the tenant has no such role or member");
+        let pointer = match &grant {
+            TenantGrant::Member(_) => "/member",
+            TenantGrant::Role(_) | TenantGrant::Scopes(_) => "/role",
+        };
+        let missing = || Error::invalid(pointer, "the tenant has no such role or member");
         let permissions = permissions.ok_or_else(missing)?;
         if let Some(beyond) = beyond_tenants(&permissions) {
             let detail = format!("{beyond} cannot be held in a tenant");
@@ -453,6 +457,7 @@ pub(crate) fn beyond_tenants(permissions: &Permissions) -> Option<Permission> {
 }
 
 struct Revoke<'a> {
+    caller: &'a Caller,
     holder: String,
     id: TokenId,
     precondition: &'a Precondition,
@@ -465,6 +470,11 @@ impl Operation for Revoke<'_> {
         let current = tenancy.token(&self.holder, self.id).await?;
         self.precondition.check(current.revision)?;
         let (token, key) = (current.value, layout::token(self.id));
+        // Nobody takes from a tenant what they could not have given.
+        if let TokenHolder::Tenant { id, grant } = &token.holder {
+            let permissions = tenancy.granted(*id, grant).await?.unwrap_or_default();
+            self.caller.principal.can_grant(&permissions)?;
+        }
         let draft = Draft::about("token.revoke", key.clone(), token.holder.tenant(), ())
             .before(&token)?
             .unchanged(key, current.revision);

@@ -4,7 +4,7 @@ use tenantry_test_support::ControlPlane;
 
 use super::{
     account::Account,
-    load::{Writer, work_until},
+    load::{NO_RETENTION, Writer, work_until},
 };
 
 const ROUNDS: usize = 50;
@@ -12,7 +12,7 @@ const ROUNDS: usize = 50;
 #[tokio::test]
 async fn fifty_kills_under_load_lose_and_halve_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let mut control_plane = ControlPlane::start(directory.path(), &[]).await;
+    let mut control_plane = ControlPlane::start(directory.path(), &[NO_RETENTION]).await;
     Writer::prepare(&control_plane.api()).await;
     let (mut writers, mut account) = (Writer::all(), Account::default());
     for round in 0..ROUNDS {

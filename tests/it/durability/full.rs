@@ -12,7 +12,7 @@ use tenantry_test_support::{ControlPlane, Disk, eventually};
 
 use super::{
     account::Account,
-    load::{Writer, work_until},
+    load::{NO_RETENTION, Writer, work_until},
 };
 
 const DISK_MIB: u32 = 64;
@@ -30,7 +30,8 @@ async fn a_full_disk_refuses_changes_and_nothing_else() {
         Ok(disk) => disk,
         Err(why) => return super::skipped("full disks", &why),
     };
-    let mut control_plane = ControlPlane::start(&mounted.join("data"), &[RESERVE]).await;
+    let mut control_plane =
+        ControlPlane::start(&mounted.join("data"), &[RESERVE, NO_RETENTION]).await;
     Writer::prepare(&control_plane.api()).await;
     let (mut writers, mut account) = (Writer::all(), Account::default());
     fill(&mounted.join("first"), FIRST_MIB).unwrap();

@@ -11,6 +11,8 @@ use tokio::{
 };
 
 const WRITERS: usize = 4;
+/// Tenants that are deleted without a word on their retention are purged at once.
+pub(super) const NO_RETENTION: (&str, &str) = ("RETENTION_DAYS", "0");
 
 /// What is done to a tenant, in this order. Each is one operation: one commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +24,7 @@ enum Step {
     Resume,
     Delete,
     Undelete,
-    /// Deleted without retention: the reconciler is to purge it, in commits of its own.
+    /// Deleted for as long as [`NO_RETENTION`] says: the reconciler is to purge it, in commits of its own.
     Discard,
 }
 
@@ -109,12 +111,12 @@ impl Step {
             Self::Suspend => tenants.suspend(slug, "unpaid").await.map(drop),
             Self::Resume => tenants.resume(slug).await.map(drop),
             Self::Delete => {
-                tenants.delete(slug, &DeleteTenantQuery::default(), None).await.map(drop)
+                let query = DeleteTenantQuery { retention_days: Some(7) };
+                tenants.delete(slug, &query, None).await.map(drop)
             }
             Self::Undelete => tenants.undelete(slug).await.map(drop),
             Self::Discard => {
-                let query = DeleteTenantQuery { retention_days: Some(0) };
-                tenants.delete(slug, &query, None).await.map(drop)
+                tenants.delete(slug, &DeleteTenantQuery::default(), None).await.map(drop)
             }
         }
     }

@@ -16,7 +16,7 @@ use tenantry_test_support::{ControlPlane, Disk};
 
 use super::{
     account::Account,
-    load::{Writer, work_until},
+    load::{NO_RETENTION, Writer, work_until},
 };
 
 const ROUNDS: usize = 10;
@@ -35,7 +35,7 @@ async fn ten_power_cuts_under_load_lose_and_halve_nothing() {
         Err(why) => return super::skipped("power cuts", &why),
     };
     let data = mounted.join("data");
-    let mut control_plane = ControlPlane::start(&data, &[]).await;
+    let mut control_plane = ControlPlane::start(&data, &[NO_RETENTION]).await;
     Writer::prepare(&control_plane.api()).await;
     let (mut writers, mut account) = (Writer::all(), Account::default());
     let (mut rounds, mut shown) = (0, 0);

@@ -180,6 +180,21 @@ impl<'c> Tenants<'c> {
         self.client.send(self.client.request(Method::GET, "/settings")).await
     }
 
+    /// Changes some settings of a tenant by a merge patch (RFC 7396).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn patch_settings(
+        &self,
+        tenant: &str,
+        patch: &Value,
+        revision: Option<u64>,
+    ) -> Result<TenantBody, ClientError> {
+        let path = format!("{}/settings", path(tenant));
+        let request = merge_patch(self.client.request(Method::PATCH, &path), patch);
+        self.client.send(if_revision(request, revision)).await
+    }
+
     fn action(&self, tenant: &str, action: &str) -> RequestBuilder {
         self.client.request(Method::POST, &format!("{}/{action}", path(tenant)))
     }

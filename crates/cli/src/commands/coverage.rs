@@ -162,6 +162,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("verifyAudit", "audit verify"),
     ("export", "export"),
     ("import", "import {json}"),
+    ("patchTenantSettings", "tenant set acme time_zone=UTC"),
     ("diff", "diff --file {json}"),
     ("apply", "apply --file {json}"),
 ];

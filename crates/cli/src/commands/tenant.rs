@@ -118,6 +118,16 @@ pub(crate) enum TenantVerb {
     },
     /// Show the settings that tenants can have, with their JSON Schemas
     Settings,
+    /// Change some settings of one
+    Set {
+        tenant: String,
+        /// A setting and its value, as JSON or as text; `null` takes it away
+        #[arg(required = true, value_name = "NAME=VALUE", value_parser = value::setting)]
+        settings: Vec<(String, Value)>,
+        /// Change it only if it is still at this revision
+        #[arg(long, value_name = "REVISION")]
+        if_revision: Option<u64>,
+    },
     /// Show what is left of purged tenants: their deletion certificates
     Purged {
         /// Only that of the tenant with this id
@@ -303,6 +313,10 @@ pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, 
         }
         TenantVerb::Purge { tenant, confirm } => {
             return session.ask(tenants.purge(tenant, confirm)).await.map(Answer::item);
+        }
+        TenantVerb::Set { tenant, settings, if_revision } => {
+            let patch = Value::Object(settings.iter().cloned().collect());
+            session.ask(tenants.patch_settings(tenant, &patch, *if_revision)).await
         }
         TenantVerb::Settings => {
             return session.ask(tenants.settings()).await.map(Answer::item);

@@ -31,6 +31,7 @@ impl Tenancy {
     ///
     /// # Errors
     /// [`Error::NotFound`], also if it is another tenant's; [`Error::PreconditionFailed`];
+    /// [`Error::KeyReplaced`] if it was rolled before and its successor is still there;
     /// [`Error::Invalid`] if the new key would have expired; [`Error::InvalidState`] if the tenant is
     /// deleted.
     pub async fn roll_key(
@@ -61,16 +62,22 @@ impl Operation for Roll<'_> {
         let tenant = owner.value.resource.id;
         let old = tenancy.key_of(tenant, self.id).await?;
         self.precondition.check(old.revision)?;
+        if let Some(by) = old.value.replaced_by
+            && tenancy.key_of(tenant, by).await.is_ok()
+        {
+            return Err(Error::KeyReplaced { by });
+        }
         let (spec, now) = (spec(&old.value), tenancy.now());
         let spec = KeySpec { expires_at: self.roll.expires_at.or(spec.expires_at), ..spec };
         still_ahead(spec.expires_at, now)?;
+        let made = made(tenancy, tenant, &spec, Some(self.id));
         let ending = ApiKeyRecord {
             resource: self.ending(old.value.resource.clone(), now),
+            replaced_by: Some(made.record.resource.id),
             updated_at: Some(now),
             ..old.value.clone()
         };
         let (ending, key) = (encoded("key", &ending)?, layout::record(KIND, self.id));
-        let made = made(tenancy, tenant, &spec, Some(self.id));
         // The entry is the old key's: it says what became of it, and the new key what it replaces.
         let id = self.id.to_string();
         let draft = Draft::new("key.roll", (KIND, &id), Some(tenant), made.record.clone())

@@ -65,8 +65,13 @@ impl Transition {
     fn check(&self) -> Result<(), Error> {
         match self {
             Self::Suspend { reason } => text::name("/reason", reason),
-            Self::Delete { retention_days: Some(days) } if *days > MAX_RETENTION_DAYS => {
-                let detail = format!("retention_days is 0 to {MAX_RETENTION_DAYS}");
+            // None at all would be a purge, which has a permission and a confirmation of its own.
+            Self::Delete { retention_days: Some(days) }
+                if !(1..=MAX_RETENTION_DAYS).contains(days) =>
+            {
+                let detail = format!(
+                    "retention_days is 1 to {MAX_RETENTION_DAYS}; purge the tenant if it is not to be kept"
+                );
                 Err(Error::InvalidQuery { parameter: "retention_days", detail })
             }
             _ => Ok(()),

@@ -179,17 +179,24 @@ async fn a_key_is_rolled_with_and_without_an_overlap() {
     let old = tenancy.key(&acme, id).await.unwrap().value;
     let ends = old.resource.expires_at.unwrap().unix_ms() - old.updated_at.unwrap().unix_ms();
     assert!(old.resource.enabled && ends == 3_600_000, "{ends}");
+    // One key takes its place, not two; unless that one is gone.
+    let refused = tenancy.roll_key(&caller(), &acme, id, roll(7200), &none).await;
+    let by = rolled.record.resource.id;
+    assert_eq!(refused.map(drop), Err(Error::KeyReplaced { by }));
+    tenancy.revoke_key(&caller(), &acme, by, &none).await.unwrap();
     // An earlier end stays.
-    tenancy.roll_key(&caller(), &acme, id, roll(7200), &none).await.unwrap();
+    let rolled = tenancy.roll_key(&caller(), &acme, id, roll(7200), &none).await.unwrap().value;
     let again = tenancy.key(&acme, id).await.unwrap().value;
     assert_eq!(again.resource.expires_at, old.resource.expires_at);
     // Without an overlap it is off, whatever a proxy's clock says.
     let id = rolled.record.resource.id;
-    tenancy.roll_key(&caller(), &acme, id, roll(0), &none).await.unwrap();
+    let next = tenancy.roll_key(&caller(), &acme, id, roll(0), &none).await.unwrap().value;
     let old = tenancy.key(&acme, id).await.unwrap().value;
     assert!(!old.resource.enabled);
     assert_eq!(old.resource.expires_at, old.updated_at);
     // What has expired is not made anew by accident.
+    let next = next.record.resource.id;
+    tenancy.revoke_key(&caller(), &acme, next, &none).await.unwrap();
     let refused = tenancy.roll_key(&caller(), &acme, id, roll(0), &none).await;
     assert_eq!(pointer(refused.map(drop)), "/expires_at");
 }

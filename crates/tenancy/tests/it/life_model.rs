@@ -213,7 +213,7 @@ async fn live(steps: &[Step]) {
     }
     // In the end everything is deleted and purged, and nothing of it is left but what should be.
     for text in SLUGS {
-        let gone = Transition::Delete { retention_days: Some(0) };
+        let gone = Transition::Delete { retention_days: Some(1) };
         let _ =
             platform.tenancy.move_tenant(&caller(), &named(text), &gone, &Precondition::None).await;
     }

@@ -193,3 +193,21 @@ async fn a_deleted_tenant_gets_no_room_and_its_leases_end_and_are_purged() {
         !rows.iter().any(|(key, _)| key.starts_with("count/") || key.starts_with("reservation/"))
     );
 }
+
+#[tokio::test]
+async fn meters_that_nobody_named_are_bounded_and_all_are_listed() {
+    let platform = platform("5").await;
+    let set = async |meter: String| {
+        let meter = meter.parse().unwrap();
+        let action = QuotaAction::Set { current: 1 };
+        platform.tenancy.quota_action(&caller(), &named("acme"), &meter, &action).await.map(drop)
+    };
+    for number in 0..100 {
+        set(format!("m{number}")).await.unwrap();
+    }
+    assert!(matches!(set("one-more".to_owned()).await, Err(Error::Invalid { .. })));
+    set("m7".to_owned()).await.unwrap();
+    act(&platform, reserve(1, None)).await.unwrap();
+    let listed = platform.tenancy.quotas(&named("acme")).await.unwrap();
+    assert_eq!(listed.len(), 101, "and the one of the plan");
+}

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use tenantry_model::{Plan, PlanId};
-use tenantry_tenancy::{Error, Precondition};
+use serde_json::json;
+use tenantry_model::{Bounded, Plan, PlanId};
+use tenantry_tenancy::{Error, KeyRoll, NewTenant, Precondition};
 
-use crate::platform::{Platform, caller, named, new_tenant};
+use crate::platform::{Platform, caller, named, new_tenant, parsed};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_fifty_creations_of_one_slug_one_wins() {
@@ -28,6 +29,49 @@ async fn of_fifty_creations_of_one_slug_one_wins() {
     let rows = platform.rows().await;
     let count = |prefix: &str| rows.iter().filter(|(key, _)| key.starts_with(prefix)).count();
     assert_eq!((count("tenant/"), count("domain/"), count("of/"), count("audit/")), (1, 1, 1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_hundred_who_change_one_tenant_nobody_is_turned_away() {
+    let platform = Platform::new().await;
+    platform.create_tenant("acme").await;
+    let changes = (0..100).map(|number| {
+        let tenancy = Arc::clone(&platform.tenancy);
+        let patch = json!({ "labels": { format!("l{number}"): "x" } });
+        tokio::spawn(async move {
+            let (acme, none) = (named("acme"), Precondition::None);
+            // No more labels fit, but as many changes as one likes.
+            let patch = if number < 50 { patch } else { json!({ "name": format!("{number}") }) };
+            tenancy.patch_tenant(&caller(), &acme, &patch, &none).await.map(drop)
+        })
+    });
+    for outcome in join_all(changes).await {
+        assert_eq!(outcome.unwrap(), Ok(()));
+    }
+    let labels = platform.tenancy.tenant(&named("acme")).await.unwrap().value.profile.labels;
+    assert_eq!(labels.len(), 50, "no change has undone another");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_ten_who_roll_one_key_one_does() {
+    let platform = Platform::new().await;
+    let spec = parsed(json!({"name": "ci"}));
+    let tenant = NewTenant { key: Some(spec), ..new_tenant("acme", &[]) };
+    let made = platform.tenancy.create_tenant(&caller(), tenant).await.unwrap().value;
+    let id = made.key.unwrap().record.resource.id;
+    let rolls = (0..10).map(|_| {
+        let tenancy = Arc::clone(&platform.tenancy);
+        let roll = KeyRoll { overlap_seconds: Bounded::try_from(60).unwrap(), expires_at: None };
+        tokio::spawn(async move {
+            let (acme, none) = (named("acme"), Precondition::None);
+            tenancy.roll_key(&caller(), &acme, id, roll, &none).await.map(drop)
+        })
+    });
+    let outcomes: Vec<_> =
+        join_all(rolls).await.into_iter().map(|outcome| outcome.unwrap()).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+    let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+    assert!(refused.into_iter().all(|error| matches!(error, Error::KeyReplaced { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
