@@ -27,6 +27,7 @@ mod limits;
 mod observability;
 mod protocols;
 mod routes;
+mod secrets;
 mod start;
 mod supervision;
 mod survival;
