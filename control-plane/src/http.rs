@@ -11,6 +11,7 @@ pub mod fields;
 pub mod guard;
 pub mod idempotency;
 pub mod lines;
+mod query;
 pub mod rate;
 pub mod request;
 pub mod response;

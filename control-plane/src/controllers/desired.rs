@@ -14,12 +14,12 @@ use tenantry_api::{
     AppliedBody, ApplyQuery, ChangeAction, ChangeBody, DesiredState, DiffBody, DiffQuery,
     ExportFormat, ExportQuery, ProblemKind,
 };
-use tenantry_tenancy::{Difference, Error, LabelSelector, desired::Written};
+use tenantry_tenancy::{Difference, desired::Written};
 
 use crate::{
     app::App,
     http::{
-        body::Parameters,
+        body::{Parameters, parameter},
         failure::Failure,
         request::Asking,
         yaml::{self, Documents},
@@ -50,7 +50,7 @@ pub async fn export(
     Parameters(query): Parameters<ExportQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let label = selector("label", query.label.as_deref())?;
+    let label = parameter("label", query.label.as_deref())?;
     let exported = app.tenancy.export(label.as_ref()).await?;
     let export = Export { documents: exported.documents, left_out: exported.left_out };
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
@@ -80,7 +80,7 @@ pub async fn diff(
     Parameters(query): Parameters<DiffQuery>,
     Documents(desired): Documents<DesiredState>,
 ) -> Result<Json<DiffBody>, Failure> {
-    let prune = selector("prune", query.prune.as_deref())?;
+    let prune = parameter("prune", query.prune.as_deref())?;
     let changes = app.tenancy.diff(&desired.documents, prune.as_ref()).await?;
     Ok(Json(DiffBody { changes: changes.into_iter().map(change).collect() }))
 }
@@ -108,7 +108,7 @@ pub async fn apply(
     Parameters(query): Parameters<ApplyQuery>,
     Documents(desired): Documents<DesiredState>,
 ) -> Result<Json<AppliedBody>, Failure> {
-    let prune = selector("prune", query.prune.as_deref())?;
+    let prune = parameter("prune", query.prune.as_deref())?;
     let dry_run = caller.is_rehearsal;
     if caller.idempotency.is_some() {
         let detail = "leave Idempotency-Key out: documents can be applied again as they are";
@@ -121,11 +121,6 @@ pub async fn apply(
         chunks: applied.chunks,
         changes: applied.changes.into_iter().map(change).collect(),
     }))
-}
-
-fn selector(parameter: &'static str, text: Option<&str>) -> Result<Option<LabelSelector>, Error> {
-    let parsed = text.map(str::parse).transpose();
-    parsed.map_err(|detail| Error::InvalidQuery { parameter, detail })
 }
 
 fn change(difference: Difference) -> ChangeBody {

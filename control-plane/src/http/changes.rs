@@ -15,10 +15,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use percent_encoding::percent_decode_str;
 use tenantry_api::ProblemKind;
 
-use super::failure::Failure;
+use super::{failure::Failure, query};
 use crate::{app::App, openapi::Document};
 
 const DRY_RUN: &str = "dry_run";
@@ -99,7 +98,8 @@ fn asked(document: &Document, request: &Request) -> Result<Asked, Failure> {
             return Err(Failure::new(ProblemKind::InvalidQuery, detail).at(format!("?{DRY_RUN}")));
         }
     };
-    Ok(Asked { is_rehearsal, uri: without_dry_run(uri) })
+    let uri = query::without(uri, DRY_RUN).map(|(_, uri)| uri);
+    Ok(Asked { is_rehearsal, uri })
 }
 
 fn unknown(name: &str) -> Failure {
@@ -110,14 +110,4 @@ fn unknown(name: &str) -> Failure {
         format!("there is no parameter `{name}` here")
     };
     Failure::new(ProblemKind::InvalidQuery, detail).at(format!("?{name}"))
-}
-
-fn without_dry_run(uri: &Uri) -> Option<Uri> {
-    let is_other = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
-        percent_decode_str(&name).decode_utf8_lossy() != DRY_RUN
-    };
-    let rest: Vec<_> = uri.query()?.split('&').filter(is_other).collect();
-    let mark = if rest.is_empty() { "" } else { "?" };
-    format!("{}{mark}{}", uri.path(), rest.join("&")).parse().ok()
 }

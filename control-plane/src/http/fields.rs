@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     body::{Body, to_bytes},
     extract::{MatchedPath, Request, State},
-    http::{Method, StatusCode, Uri, header},
+    http::{Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::value::RawValue;
 use tenantry_api::ProblemKind;
 
-use super::failure::Failure;
+use super::{failure::Failure, query};
 use crate::openapi::Document;
 
 const PARAMETER: &str = "fields";
@@ -52,20 +52,13 @@ pub async fn select(
 
 /// Takes the parameter off the request: the names it lists, if it is there.
 fn taken(request: &mut Request) -> Result<Option<Vec<String>>, Failure> {
-    let query = request.uri().query().unwrap_or_default();
-    if !query.contains(PARAMETER) {
-        return Ok(None);
-    }
-    let (ours, others): (Vec<_>, Vec<_>) =
-        form_urlencoded::parse(query.as_bytes()).partition(|(name, _)| name == PARAMETER);
-    let [(_, names)] = ours.as_slice() else {
-        return if ours.is_empty() { Ok(None) } else { Err(refused("give it once".to_owned())) };
+    let (values, uri) = query::without(request.uri(), PARAMETER)
+        .ok_or_else(|| refused("the query cannot be read".to_owned()))?;
+    let fields = match values.as_slice() {
+        [] => return Ok(None),
+        [names] => names.split(',').map(|name| name.trim().to_owned()).collect(),
+        _ => return Err(refused("give it once".to_owned())),
     };
-    let fields: Vec<_> = names.split(',').map(|name| name.trim().to_owned()).collect();
-    let rest = form_urlencoded::Serializer::new(String::new()).extend_pairs(others).finish();
-    let path = request.uri().path();
-    let uri = if rest.is_empty() { path.to_owned() } else { format!("{path}?{rest}") };
-    let uri = Uri::try_from(uri).map_err(|_| refused("the query cannot be read".to_owned()))?;
     *request.uri_mut() = uri;
     Ok(Some(fields))
 }
