@@ -33,7 +33,7 @@ const TEXTS: [&str; 12] = [
     "mail_from",
     "invitation_url",
 ];
-const NUMBERS: [&str; 17] = [
+const NUMBERS: [&str; 18] = [
     "heartbeat_seconds",
     "shutdown_seconds",
     "store_cache_mib",
@@ -45,6 +45,7 @@ const NUMBERS: [&str; 17] = [
     "invitation_days",
     "retention_days",
     "slug_reserved_days",
+    "owned_by_tenant",
     "api_requests_per_second",
     "api_requests_burst",
     "anonymous_requests_per_second",
@@ -111,6 +112,8 @@ pub struct Bootstrap {
     pub retention_days: u16,
     /// For how many days a slug that its tenant gave up stays reserved.
     pub slug_reserved_days: u16,
+    /// How much of each kind a tenant's own people can make.
+    pub owned_by_tenant: NonZeroU32,
     /// The token of the API; if none, the one in `root-token`.
     #[serde(default)]
     pub root_token: Option<Token>,
@@ -160,7 +163,7 @@ pub struct Arguments {
 }
 
 impl Bootstrap {
-    /// For how long things are kept.
+    /// For how long things are kept, and how many there may be.
     #[must_use]
     pub fn terms(&self) -> Terms {
         let days = |days: u16| Duration::from_secs(u64::from(days) * 86_400);
@@ -169,6 +172,7 @@ impl Bootstrap {
             slug_reserve: days(self.slug_reserved_days),
             sessions: self.session_life(),
             invitations: Duration::from_secs(u64::from(self.invitation_days.get()) * 86_400),
+            owned_by_tenant: self.owned_by_tenant,
         }
     }
 

@@ -56,6 +56,7 @@ pub mod token;
 pub mod user;
 
 mod access;
+mod bounds;
 mod directory;
 mod draft;
 mod due;

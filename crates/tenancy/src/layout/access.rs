@@ -126,8 +126,13 @@ pub(crate) fn invitation_digest(digest: &KeyDigest) -> String {
     format!("invitationdigest/{digest}")
 }
 
+/// All invitations of a tenant that are pending.
+pub(crate) fn invitations_pending(tenant: TenantId) -> String {
+    format!("invitationpending/{tenant}/")
+}
+
 pub(crate) fn invitation_pending(tenant: TenantId, email: &Email) -> String {
-    format!("invitationpending/{tenant}/{email}")
+    format!("{}{email}", invitations_pending(tenant))
 }
 
 /// All invitations of a tenant.
