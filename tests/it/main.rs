@@ -26,6 +26,7 @@ mod lifecycle;
 mod limits;
 mod observability;
 mod protocols;
+mod roles;
 mod routes;
 mod secrets;
 mod start;
