@@ -61,6 +61,8 @@ pub struct App {
     pub(crate) random: Random,
     pub(crate) root_token: Token,
     pub(crate) node_token: Token,
+    /// Tells streams that a node's token may not be good any more.
+    pub(crate) enrolments: watch::Sender<()>,
     pub(crate) heartbeat: Duration,
     pub(crate) in_progress: Arc<InProgress>,
     pub(crate) rate_limiter: RateLimiter,
@@ -207,6 +209,7 @@ impl App {
             random,
             root_token: root_token.clone(),
             node_token: node_token.clone(),
+            enrolments: watch::Sender::new(()),
             heartbeat,
             in_progress: Arc::default(),
             rate_limiter,

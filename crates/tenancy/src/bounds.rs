@@ -13,13 +13,12 @@ use tenantry_store::{Batch, Op};
 use crate::{Caller, Error, Tenancy, layout};
 
 /// What is counted, by the kind in its row, and as it is called when there is no room.
-const COUNTED: [(&str, &str); 6] = [
+const COUNTED: [(&str, &str); 5] = [
     ("domain", "domains"),
     ("key", "API keys"),
     ("issuer", "issuers"),
     ("certificate", "certificates"),
     ("role", "roles"),
-    ("token", "access tokens"),
 ];
 
 impl Tenancy {
