@@ -19,10 +19,12 @@ use crate::{courier::MailUrl, http::cors::Origin, master_key::MasterKeyText, tok
 
 const DEFAULTS: &str = include_str!("../../config/control-plane.toml");
 const PREFIX: &str = "TENANTRY_";
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 14] = [
     "data_dir",
     "api_addr",
     "distribution_addr",
+    "distribution_tls_cert_file",
+    "distribution_tls_key_file",
     "log_filter",
     "log_format",
     "root_token",
@@ -66,6 +68,12 @@ pub struct Bootstrap {
     pub api_addr: SocketAddr,
     /// Where distribution listens.
     pub distribution_addr: SocketAddr,
+    /// The chain that distribution shows, if it speaks TLS.
+    #[serde(default)]
+    pub distribution_tls_cert_file: Option<PathBuf>,
+    /// The key of that certificate.
+    #[serde(default)]
+    pub distribution_tls_key_file: Option<PathBuf>,
     /// Which events are logged.
     pub log_filter: String,
     /// How they are written.

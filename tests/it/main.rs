@@ -24,6 +24,7 @@ mod keys;
 mod keys_by_url;
 mod lifecycle;
 mod limits;
+mod nodes;
 mod observability;
 mod protocols;
 mod roles;
