@@ -23,5 +23,6 @@ pub mod users;
 pub mod description;
 pub mod desired;
 pub mod distribution;
+pub mod explain;
 pub mod health;
 pub mod import;

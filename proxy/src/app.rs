@@ -73,7 +73,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         master_keys(bootstrap.master_key.as_ref().map(Hidden::expose), master_key_file)?;
     let secrets = Arc::new(Secrets::new(master_keys));
     let table = Table::new(runtime, seed);
-    let active = Arc::new(Active::new(table, seed, Arc::clone(&secrets)));
+    let active = Arc::new(Active::new(table, seed, Arc::clone(&secrets), clock));
     let subscription = subscribe(&bootstrap, &active)?;
     let progress = subscription.progress();
     let ready = subscription.progress();
@@ -280,6 +280,7 @@ fn subscribe(bootstrap: &Bootstrap, active: &Arc<Active>) -> anyhow::Result<Subs
     let node = node.parse().context("the node name is not usable; set one with --node")?;
     let mut options =
         Options::new(&bootstrap.distribution_url, node, env!("CARGO_PKG_VERSION"), token)?;
+    options.region.clone_from(&bootstrap.region);
     options.file = Some(directory.join(LAST_KNOWN_GOOD));
     Subscription::new(options, Arc::clone(active)).context("the subscription cannot be set up")
 }

@@ -15,7 +15,6 @@ mod admin;
 mod clock;
 mod connection;
 mod error_page;
-mod explain;
 mod facts;
 mod filters;
 mod grpc;

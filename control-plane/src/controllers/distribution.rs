@@ -8,7 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use tenantry_distribution::{KeyUse, StatusReport, SubscribeQuery};
+use tenantry_distribution::{Answer, KeyUse, StatusReport, SubscribeQuery};
 
 use crate::{
     app::App,
@@ -46,4 +46,10 @@ pub async fn status(
     let uses: Vec<_> = uses.into_iter().map(|KeyUse { key, at }| (key, at)).collect();
     app.tenancy.note_used_keys(&uses).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /distribution/v1/answers`: what a proxy answers to what it was asked.
+pub async fn answer(State(app): State<Arc<App>>, Json(answer): Json<Answer>) -> StatusCode {
+    app.questions.answered(answer);
+    StatusCode::NO_CONTENT
 }

@@ -14,3 +14,4 @@ mod inputs;
 mod lists;
 mod openapi;
 mod server;
+mod waiting;

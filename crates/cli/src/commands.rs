@@ -7,6 +7,7 @@ pub(crate) mod feature;
 pub(crate) mod group;
 pub(crate) mod plan;
 pub(crate) mod route;
+mod status;
 pub(crate) mod upstream;
 
 pub(crate) mod certificate;
@@ -36,6 +37,7 @@ mod progress;
 use crate::{
     args::{ApiCommand, Format},
     error::CliError,
+    explain,
     output::Answer,
     session::Session,
 };
@@ -73,6 +75,7 @@ pub(crate) async fn run(
         ApiCommand::Login(arguments) => operator::log_in(arguments, session).await,
         ApiCommand::Logout => operator::log_out(session).await,
         ApiCommand::Whoami => session.ask(client.me()).await.map(Answer::item),
+        ApiCommand::Explain(arguments) => explain::run(arguments, session).await,
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
         ApiCommand::Export(export) => desired::export(export, output, session).await,
         ApiCommand::Diff(diff) => desired::diff(diff, session).await,

@@ -36,6 +36,7 @@ pub mod assembler;
 pub mod fold;
 
 pub mod node;
+pub mod question;
 pub mod report;
 
 pub use assembler::{Assembler, ContinuityError, Event, RemovalBrake};
@@ -49,6 +50,7 @@ pub use hex::{Epoch, StateHash};
 pub use ledger::Ledger;
 pub use node::NodeName;
 pub use position::Position;
+pub use question::{ANSWER_PATH, Answer, Question};
 pub use report::{KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
 pub use tenantry_model::Revision;
 pub use update::Update;

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{Url, header::HeaderValue};
 use tenantry_distribution::{NodeName, RemovalBrake};
-use tenantry_model::Timestamp;
+use tenantry_model::{RegionId, Timestamp};
 
 /// All that a subscription needs to know. [`Options::new`] sets what has a sensible default.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct Options {
     pub node: NodeName,
     /// The version of its build, for reports.
     pub version: String,
+    /// Where it stands, for reports.
+    pub region: Option<RegionId>,
     /// What it authenticates with.
     pub token: BearerToken,
     /// The last-known-good file; without one, a start needs the control plane.
@@ -81,6 +83,7 @@ impl Options {
             control_plane: url,
             node,
             version: version.into(),
+            region: None,
             token,
             file: None,
             compact_above_bytes: 1024 * 1024,
