@@ -15,6 +15,7 @@ pub mod members;
 pub mod operators;
 pub mod proxies;
 pub mod quotas;
+pub mod replay;
 pub mod roles;
 pub mod sessions;
 pub mod tokens;

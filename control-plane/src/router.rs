@@ -16,8 +16,8 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, desired, distribution, documents, domains, explain,
-        health, import, invitations, issuers, keys, members, operators, proxies, quotas, roles,
-        sessions, subscriptions, tenants, tokens, users,
+        health, import, invitations, issuers, keys, members, operators, proxies, quotas, replay,
+        roles, sessions, subscriptions, tenants, tokens, users,
     },
     http::{changes, cors, failure, fields, guard, idempotency, request},
     metrics,
@@ -171,6 +171,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
                 .routes(routes!(desired::export))
                 .routes(routes!(desired::diff))
                 .routes(routes!(desired::apply))
+                .routes(routes!(replay::replay))
                 .layer(DefaultBodyLimit::max(MAX_DOCUMENTS_BYTES)),
         )
         // Reads its body line by line, within bounds of its own.

@@ -13,26 +13,26 @@ use tenantry_test_support::{Authority, Platform, binary};
 
 const PASSWORD: &str = "a long enough password";
 
-struct Said {
-    code: i32,
-    out: String,
-    complaint: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) complaint: String,
 }
 
 impl Said {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap()
     }
 
-    fn ended(self, code: i32) -> Self {
+    pub(crate) fn ended(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}{}", self.out, self.complaint);
         self
     }
 }
 
 /// Somebody at a terminal, with a configuration of their own.
-struct User {
-    home: tempfile::TempDir,
+pub(crate) struct User {
+    pub(crate) home: tempfile::TempDir,
 }
 
 impl User {
@@ -40,7 +40,7 @@ impl User {
         Self { home: tempfile::tempdir().unwrap() }
     }
 
-    fn says(&self, line: &str) -> Said {
+    pub(crate) fn says(&self, line: &str) -> Said {
         self.says_with(line, "", &[])
     }
 
@@ -66,7 +66,7 @@ impl User {
     }
 
     /// With the context of a platform, and its root token, as the current one.
-    fn of(platform: &Platform) -> Self {
+    pub(crate) fn of(platform: &Platform) -> Self {
         let user = Self::new();
         let add = format!("context add here --url {} --token-stdin --use", platform.api_address());
         user.says_with(&add, &platform.root_token(), &[]).ended(0);

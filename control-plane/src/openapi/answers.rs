@@ -55,8 +55,14 @@ fn tagged(document: &Value) -> Vec<String> {
     let tagged = schemas.into_iter().flatten().filter(|(name, schema)| {
         // An audit entry is part of a list and never changes; how proxies stand is no resource.
         schema.pointer("/properties/revision").is_some()
-            && !["AuditEntryBody", "ExplainResponse", "ProxyBody", "TenantStatusBody"]
-                .contains(&name.as_str())
+            && ![
+                "AuditEntryBody",
+                "ExplainResponse",
+                "ReplayResponse",
+                "ProxyBody",
+                "TenantStatusBody",
+            ]
+            .contains(&name.as_str())
     });
     tagged.map(|(name, _)| format!("#/components/schemas/{name}")).collect()
 }
@@ -112,10 +118,10 @@ fn complete_operation(
 }
 
 /// What can be sent again as it is has no use for a name.
-const REPEATABLE: &[&str] = &["apply", "diff", "explain", "import"];
+const REPEATABLE: &[&str] = &["apply", "diff", "explain", "import", "replay"];
 /// A session that is not begun is of no use, one that is not ended is no end, and what changes nothing
 /// needs no rehearsal.
-const NOT_REHEARSED: &[&str] = &["logIn", "logOut", "diff", "explain"];
+const NOT_REHEARSED: &[&str] = &["logIn", "logOut", "diff", "explain", "replay"];
 
 fn is_one_of(operation: &Map<String, Value>, ids: &[&str]) -> bool {
     let id = operation.get("operationId").and_then(Value::as_str);

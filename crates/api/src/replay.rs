@@ -52,6 +52,10 @@ pub struct RecordedRequest {
     /// Whether a token proved it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_token: bool,
+    /// Whether it was refused for what is looked at after its credentials: these are taken for good and sufficient,
+    /// whatever they were.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proven: bool,
     /// Whether a client certificate was verified.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub client_certificate: bool,

@@ -23,6 +23,7 @@ use crate::{
         proxy::ProxyVerb,
         quota::QuotaVerb,
         raw::RawRequest,
+        replay::Replay,
         route::RouteFields,
         subscription::SubscriptionVerb,
         tenant::TenantVerb,
@@ -204,6 +205,10 @@ pub(crate) enum ApiCommand {
     Api(RawRequest),
     /// Say how a request would be decided, and why; nothing is sent or charged
     Explain(Explain),
+    /// Say which recorded requests would be answered otherwise if documents were applied
+    ///
+    /// Exits with 0 if none would, 1 if one would, and 2 if that could not be found out.
+    Replay(Replay),
     /// Proxies, and what each enforces
     #[command(subcommand)]
     Proxy(ProxyVerb),
@@ -238,7 +243,7 @@ impl ApiCommand {
 
     /// Whether what it changes can be looked at without being done.
     pub(crate) fn can_be_rehearsed(&self) -> bool {
-        !matches!(self, Self::Login(_) | Self::Logout | Self::Explain(_))
+        !matches!(self, Self::Login(_) | Self::Logout | Self::Explain(_) | Self::Replay(_))
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) mod desired;
 pub(crate) mod import;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod replay;
 
 #[cfg(test)]
 mod coverage;
@@ -75,6 +76,7 @@ pub(crate) async fn run(
         ApiCommand::Login(arguments) => operator::log_in(arguments, session).await,
         ApiCommand::Logout => operator::log_out(session).await,
         ApiCommand::Whoami => session.ask(client.me()).await.map(Answer::item),
+        ApiCommand::Replay(arguments) => replay::run(arguments, session).await,
         ApiCommand::Explain(arguments) => explain::run(arguments, session).await,
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
         ApiCommand::Export(export) => desired::export(export, output, session).await,

@@ -52,7 +52,8 @@ fn main() -> ExitCode {
             complain(&error);
             let exit = error.downcast_ref().map_or(Exit::Failed, CliError::exit);
             // As of `diff` everywhere: 1 is what it found.
-            let is_diff = matches!(cli.command, Command::Api(ApiCommand::Diff(_)));
+            let is_diff =
+                matches!(cli.command, Command::Api(ApiCommand::Diff(_) | ApiCommand::Replay(_)));
             ExitCode::from(if is_diff { Exit::Usage.code() } else { exit.code() })
         }
     }

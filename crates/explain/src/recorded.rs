@@ -33,8 +33,12 @@ pub fn redecide(
         ),
         all_headers: &all_headers,
     };
-    let recorded =
-        Recorded { tenant: request.tenant_id, key: request.key_id, has_token: request.has_token };
+    let recorded = Recorded {
+        tenant: request.tenant_id,
+        key: request.key_id,
+        has_token: request.has_token,
+        is_proven: request.proven,
+    };
     outcome(&tenantry_engine::redecide(table, &facts, &recorded, now, &mut ()))
 }
 

@@ -31,6 +31,8 @@ pub struct Clues {
     pub tenants: BTreeSet<TenantId>,
     /// The same, by their slugs.
     pub slugs: BTreeSet<Slug>,
+    /// What else is asked for.
+    pub more: BTreeSet<ResourceRef>,
 }
 
 /// What decides some requests.
@@ -54,6 +56,9 @@ impl Tenancy {
         let tenants = reading.tenants(clues).await?;
         reading.of_tenants(tenants).await?;
         reading.shared().await?;
+        for ResourceRef { kind, id } in &clues.more {
+            reading.resource(*kind, id).await?;
+        }
         reading.upstreams().await?;
         let revision = reading.at.at;
         let mut deciding = Deciding::default();
@@ -73,7 +78,10 @@ impl Tenancy {
     }
 
     /// With its secrets open, or without those that decide nothing.
-    pub(crate) fn usable(&self, resource: Resource) -> Result<Resource, String> {
+    ///
+    /// # Errors
+    /// Why not, as a sentence.
+    pub fn usable(&self, resource: Resource) -> Result<Resource, String> {
         Ok(match resource {
             Resource::Issuer(issuer) => {
                 let context = Issuer::sealing_context(issuer.id());

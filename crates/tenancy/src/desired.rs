@@ -15,6 +15,7 @@ mod export;
 mod import;
 mod issuers;
 mod overlay;
+mod proposed;
 mod walk;
 
 use std::{
@@ -28,6 +29,7 @@ use tenantry_model::ResourceKind;
 
 pub use declared::Written;
 pub use import::{ImportTenant, Imported, OnConflict};
+pub use proposed::Proposed;
 
 use crate::{Error, Fault, Tenancy};
 use declared::{Declared, Name, name_of};

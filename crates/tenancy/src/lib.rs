@@ -76,7 +76,7 @@ pub use context::{Caller, Clock, Precondition, Terms};
 pub use deciding::{Clues, Deciding};
 pub use denial::Denial;
 pub use desired::{
-    Applied, Difference, Exported, ImportTenant, Imported, LabelSelector, OnConflict,
+    Applied, Difference, Exported, ImportTenant, Imported, LabelSelector, OnConflict, Proposed,
 };
 pub use document::Document;
 pub use due::Reconciled;

@@ -15,7 +15,7 @@ const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'*');
 
 /// What is sent as a change is, and changes nothing that could be looked at or waited for.
-const NO_CHANGES: [&str; 2] = ["/diff", "/explain"];
+const NO_CHANGES: [&str; 3] = ["/diff", "/explain", "/replay"];
 /// What proxies do not concern themselves with, and cannot be waited for.
 const SESSIONS: &str = "/sessions";
 const DRY_RUN: &str = "dry-run";

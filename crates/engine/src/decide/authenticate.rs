@@ -83,6 +83,8 @@ pub(super) struct Caller {
     pub(super) has_foreign: bool,
     /// A token was proven that is not at hand.
     pub(super) has_recorded_token: bool,
+    /// Whatever is needed was proven, by what is not at hand.
+    pub(super) is_recorded_proof: bool,
 }
 
 impl Caller {
@@ -96,7 +98,7 @@ impl Caller {
             AuthRequirement::ApiKey => key,
             AuthRequirement::Jwt => token,
         };
-        match (is_met, self.has_foreign) {
+        match (is_met || self.is_recorded_proof, self.has_foreign) {
             (true, _) => Ok(()),
             (false, true) => Err(Reason::CredentialInvalid),
             (false, false) => Err(Reason::CredentialMissing),

@@ -21,6 +21,8 @@ pub struct Recorded {
     pub key: Option<KeyId>,
     /// Whether a token proved it. What else that token said is not known: it has no scopes, and makes no claims.
     pub has_token: bool,
+    /// Whether whatever was needed was proven, by credentials that were not recorded.
+    pub is_proven: bool,
 }
 
 /// Decides as [`decide`](super::decide) would if credentials were sent that prove what is recorded; charges nothing.
@@ -47,7 +49,11 @@ impl<'a, T: Trace> Deciding<'a, T> {
             Some(tenant) => Denial::new(reason).of(tenant),
             None => Denial::new(reason),
         };
-        let mut caller = Caller { has_recorded_token: recorded.has_token, ..Caller::default() };
+        let mut caller = Caller {
+            has_recorded_token: recorded.has_token,
+            is_recorded_proof: recorded.is_proven,
+            ..Caller::default()
+        };
         let is_proven = recorded.key.is_some() || recorded.has_token;
         let mut named = host_tenant;
         if let Some(id) = recorded.key {
@@ -55,7 +61,10 @@ impl<'a, T: Trace> Deciding<'a, T> {
             named = Some(key);
             let rules = self.table.key_by_id(id).and_then(|key| key.rules.clone());
             caller.identity.key = Some(KeyIdentity { id, rules });
-        } else if let Some(tenant) = recorded.tenant.filter(|_| recorded.has_token) {
+        } else if let Some(tenant) = recorded
+            .tenant
+            .filter(|_| recorded.has_token || recorded.is_proven && host_tenant.is_none())
+        {
             named = self.table.tenant(tenant);
         }
         self.trace.note(Stage::Authenticate, format_args!("as recorded: {}", caller.identity));
