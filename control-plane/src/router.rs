@@ -16,10 +16,10 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, desired, distribution, documents, domains, explain,
-        health, import, invitations, issuers, keys, members, operators, proxies, quotas, replay,
-        roles, sessions, subscriptions, tenants, tokens, users,
+        health, import, invitations, issuers, keys, members, nodes, operators, proxies, quotas,
+        replay, roles, sessions, subscriptions, tenants, tokens, users,
     },
-    http::{changes, cors, failure, fields, guard, idempotency, request},
+    http::{changes, cors, enrolment, failure, fields, guard, idempotency, request},
     metrics,
     openapi::{self, Document},
 };
@@ -162,6 +162,8 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sessions::me))
         .routes(routes!(proxies::list))
         .routes(routes!(explain::explain))
+        .routes(routes!(nodes::list, nodes::create))
+        .routes(routes!(nodes::get, nodes::delete))
         .routes(routes!(audit::list))
         .routes(routes!(audit::list_of_tenant))
         .routes(routes!(audit::export))
@@ -187,7 +189,7 @@ pub fn distribution(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES))
         .layer(Extension(app.body_timeout));
     surrounded(router, Arc::clone(&app))
-        .layer(from_fn_with_state(Arc::clone(&app), guard::node))
+        .layer(from_fn_with_state(Arc::clone(&app), enrolment::enrolled))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))
         .with_state(app)
 }

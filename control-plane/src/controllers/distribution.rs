@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     body::Body,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use futures::StreamExt as _;
 use tenantry_distribution::{Answer, KeyUse, StatusReport, SubscribeQuery};
 
 use crate::{
@@ -15,6 +17,7 @@ use crate::{
     distributor::stream,
     http::{
         body::{Json, Parameters},
+        enrolment::Enrolment,
         failure::Failure,
     },
 };
@@ -22,12 +25,15 @@ use crate::{
 /// `GET /distribution/v1/stream`: frames without end.
 pub async fn stream(
     State(app): State<Arc<App>>,
+    Extension(enrolment): Extension<Enrolment>,
     Parameters(query): Parameters<SubscribeQuery>,
 ) -> Result<Response, Failure> {
+    enrolment.admits(&query.node)?;
     if app.distributor.position().is_none() {
         return Err(Failure::loading());
     }
-    let body = Body::from_stream(stream::open(&app, query));
+    let ended = Box::pin(enrolment.ended(Arc::clone(&app)));
+    let body = Body::from_stream(stream::open(&app, query).take_until(ended));
     let headers =
         [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, body).into_response())
@@ -38,8 +44,10 @@ pub async fn stream(
 /// What it enforces is taken in first: whoever waits for that need not wait for the store.
 pub async fn status(
     State(app): State<Arc<App>>,
+    Extension(enrolment): Extension<Enrolment>,
     Json(mut report): Json<StatusReport>,
 ) -> Result<StatusCode, Failure> {
+    enrolment.admits(&report.node)?;
     let mut uses = std::mem::take(&mut report.keys_used);
     app.nodes.report(report, app.clock.now());
     uses.truncate(StatusReport::MAX_KEYS_USED);
@@ -49,7 +57,12 @@ pub async fn status(
 }
 
 /// `POST /distribution/v1/answers`: what a proxy answers to what it was asked.
-pub async fn answer(State(app): State<Arc<App>>, Json(answer): Json<Answer>) -> StatusCode {
+pub async fn answer(
+    State(app): State<Arc<App>>,
+    Extension(enrolment): Extension<Enrolment>,
+    Json(answer): Json<Answer>,
+) -> Result<StatusCode, Failure> {
+    enrolment.admits(&answer.node)?;
     app.questions.answered(answer);
-    StatusCode::NO_CONTENT
+    Ok(StatusCode::NO_CONTENT)
 }

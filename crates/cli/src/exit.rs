@@ -100,7 +100,7 @@ impl Exit {
 pub(crate) fn help() -> String {
     let lines = Exit::ALL.map(|exit| format!("  {}  {}", exit.code(), exit.meaning()));
     format!(
-        "Exit codes:\n{}\n`diff` exits with 0 if nothing differs, 1 if something does, 2 if that could not be found out.",
+        "Exit codes:\n{}\n`diff` and `replay` exit with 0 if nothing differs, 1 if something does, 2 if that could not be found out.",
         lines.join("\n")
     )
 }

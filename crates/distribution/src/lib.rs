@@ -35,7 +35,6 @@ pub mod ledger;
 pub mod assembler;
 pub mod fold;
 
-pub mod node;
 pub mod question;
 pub mod report;
 
@@ -48,9 +47,8 @@ pub use frame::{
 };
 pub use hex::{Epoch, StateHash};
 pub use ledger::Ledger;
-pub use node::NodeName;
 pub use position::Position;
 pub use question::{ANSWER_PATH, Answer, Question};
 pub use report::{KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
-pub use tenantry_model::Revision;
+pub use tenantry_model::{NodeName, Revision};
 pub use update::Update;
