@@ -16,6 +16,7 @@ mod documents;
 mod durability;
 mod error_pages;
 mod explain;
+mod fleet;
 mod front_door;
 mod groups;
 mod idempotency;

@@ -33,6 +33,20 @@ pub struct Edge {
     directory: TempDir,
 }
 
+/// Whoever asks one proxy.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    http: reqwest::Client,
+    to: SocketAddr,
+}
+
+impl Clients {
+    /// A request.
+    pub fn get(&self, host: &str, path: &str) -> Request {
+        Request::new(&self.http, self.to, http::Method::GET, host, path)
+    }
+}
+
 impl Edge {
     /// Starts one, and waits until it listens. It may have no snapshot yet.
     pub async fn start(options: EdgeOptions) -> Self {
@@ -105,15 +119,15 @@ impl Edge {
         &self.options.node
     }
 
-    /// Where clients reach it.
+    /// Clients of it, for tasks of their own. They find it again after a crash.
     #[must_use]
-    pub fn clients(&self) -> SocketAddr {
-        self.clients
+    pub fn reached_by(&self) -> Clients {
+        Clients { http: self.http.clone(), to: self.clients }
     }
 
     /// A request through it.
     pub fn get(&self, host: &str, path: &str) -> Request {
-        Request::new(&self.http, self.clients, http::Method::GET, host, path)
+        self.reached_by().get(host, path)
     }
 
     /// The value of one of its metrics, by name and labels as they are printed.
