@@ -1,8 +1,11 @@
 //! Changes that are answered once proxies enforce them, and what is said of who does.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tenantry_api::Enforcement;
 use tenantry_test_support::eventually;
+use tokio::task::JoinHandle;
 
 use crate::{
     distribution::{Proxy, fresh},
@@ -24,6 +27,11 @@ async fn current(server: &Server) -> Proxy {
     proxy.until(acme.revision).await;
     proxy.report(server, &[]).await;
     proxy
+}
+
+/// An answer that comes because proxies said something, and not because the time was up.
+async fn soon(waiting: JoinHandle<Answer>) -> Answer {
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap().unwrap()
 }
 
 async fn status(server: &Server) -> Value {
@@ -73,7 +81,7 @@ async fn a_change_is_answered_once_every_proxy_has_said_so() {
     assert!(!waiting.is_finished());
     proxy.until(named).await;
     proxy.report(&server, &[]).await;
-    let said = applied(&waiting.await.unwrap());
+    let said = applied(&soon(waiting).await);
     assert_eq!((said.revision, said.enforced, said.behind), (named, 1, 0));
     assert_eq!(status(&server).await["proxies"][0]["state"], "enforced");
 
@@ -90,7 +98,7 @@ async fn a_change_is_answered_once_every_proxy_has_said_so() {
         r#"{"name":"Acme V"}"#,
     ));
     drop(proxy);
-    let left = applied(&waiting.await.unwrap());
+    let left = applied(&soon(waiting).await);
     assert_eq!((left.enforced, left.behind), (0, 0));
     assert_eq!(status(&server).await["proxies"][0]["state"], "disconnected");
 }
@@ -112,7 +120,7 @@ async fn a_refusal_is_an_answer_if_it_is_of_the_change() {
         let before = proxy.assembler.held().unwrap().revision.as_u64();
         proxy.until(before + 1).await;
         proxy.report(&server, &refused).await;
-        let said = applied(&waiting.await.unwrap());
+        let said = applied(&soon(waiting).await);
         assert_eq!((said.enforced, said.refused, said.behind), (counts.0, counts.1, 0));
         let expected: Vec<_> = (counts.1 > 0).then(|| format!("tenant/{id}")).into_iter().collect();
         let named: Vec<_> = said.refused_at.iter().map(|at| at.resource.clone()).collect();
