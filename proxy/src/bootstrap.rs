@@ -64,6 +64,10 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_data_dir: Option<PathBuf>,
+    /// A snapshot (`tenantry snapshot export`) to begin with, if nothing was ever received.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_file: Option<PathBuf>,
     /// Take the listening sockets over from the proxy that serves with the same data directory, and let
     /// it end once this one is ready.
     #[arg(long)]
@@ -102,6 +106,8 @@ pub struct Bootstrap {
     #[serde(default)]
     pub master_key_file: Option<PathBuf>,
     pub proxy_data_dir: PathBuf,
+    #[serde(default)]
+    pub snapshot_file: Option<PathBuf>,
     pub threads: usize,
     pub max_in_flight: NonZeroU32,
     pub limited_subjects: usize,
@@ -167,7 +173,7 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 28] = [
+const ENVIRONMENT: [&str; 29] = [
     "proxy_addr",
     "proxy_tls_addr",
     "proxy_admin_addr",
@@ -180,6 +186,7 @@ const ENVIRONMENT: [&str; 28] = [
     "master_key",
     "master_key_file",
     "proxy_data_dir",
+    "snapshot_file",
     "threads",
     "max_in_flight",
     "limited_subjects",

@@ -38,16 +38,11 @@ async fn edges(control_plane: &ControlPlane) -> Vec<Edge> {
 async fn traffic(clients: Clients, stop: Arc<AtomicBool>) -> u64 {
     let mut answered = 0;
     while !stop.load(Ordering::Relaxed) {
-        // A proxy that was crashed answers nothing; one that answers is never wrong.
-        match clients.get("acme.example", "/").try_send().await {
-            Ok(answer) if answer.status == 200 => answered += 1,
-            // It was just started, and has not read its file yet.
-            Ok(answer) if answer.problem() == "overloaded" => {}
-            Ok(answer) => {
-                panic!("{}: {} for a tenant that nobody changes", answer.status, answer.body)
-            }
-            Err(_) => {}
-        }
+        // A proxy that was crashed answers nothing; one that answers is never wrong, but it may have been started
+        // a moment ago, and not have read its file yet.
+        let Ok(answer) = clients.get("acme.example", "/").try_send().await else { continue };
+        assert!(answer.status == 200 || answer.problem() == "overloaded", "{}", answer.body);
+        answered += u64::from(answer.status == 200);
     }
     answered
 }
