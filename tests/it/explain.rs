@@ -8,10 +8,11 @@ async fn explain(platform: &Platform, request: Value) -> ExplainResponse {
     platform.api().explain(&body::<ExplainRequest>(request)).await.unwrap()
 }
 
+/// Outcome, status, tenant, and what each stage said.
+type Told = (String, Option<u16>, Option<String>, Vec<(String, String)>);
+
 /// All but what only the one or the other knows.
-fn said(
-    explained: &ExplainResponse,
-) -> (String, Option<u16>, Option<String>, Vec<(String, String)>) {
+fn said(explained: &ExplainResponse) -> Told {
     let steps = explained.steps.iter().filter(|step| step.stage != "admit");
     let steps = steps.map(|step| (step.stage.clone(), step.detail.clone())).collect();
     (explained.outcome.clone(), explained.status, explained.tenant.clone(), steps)
