@@ -79,6 +79,19 @@ async fn who_would_be_answered_otherwise() {
     assert_eq!(platform.get("nobody.example", "/").status().await, 200);
     assert_eq!(platform.get("beta.example", "/").status().await, 404);
 
+    // What is there already and nothing of the log has led to so far: another upstream, another plan.
+    user.says("upstream create spare --endpoint 127.0.0.1:9").ended(0);
+    user.says("plan create free --name Free").ended(0);
+    let moved = candidate(
+        "moved.yaml",
+        "documents:\n- {kind: route, id: all, upstream: spare}\n- {kind: tenant, slug: beta, name: beta, plan: free, auth: none}\n",
+    );
+    let said = replay(&moved).ended(1).json();
+    let differences = said["differences"].as_array().unwrap();
+    let led = differences.iter().filter(|difference| difference["host"] == "nobody.example");
+    let led: Vec<_> = led.map(|difference| difference["after"]["upstream"].clone()).collect();
+    assert_eq!(led, [json!("spare")], "{differences:?}");
+
     let faulty =
         candidate("faulty.yaml", "documents: [{kind: tenant, slug: c, name: c, plan: none}]\n");
     let said = replay(&faulty).ended(2);

@@ -148,3 +148,42 @@ impl Nodes {
         self.changed.send_replace(());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tenantry_distribution::{Epoch, StateHash};
+
+    use super::*;
+
+    #[test]
+    fn whoever_waits_is_told_what_proxies_say_and_when_they_come_and_go() {
+        let (nodes, now) = (Nodes::new(), Timestamp::from_unix_ms(1));
+        let name: NodeName = "edge-1".parse().unwrap();
+        let mut changes = nodes.changes();
+        let mut is_told = || {
+            let is_told = changes.has_changed().unwrap();
+            changes.mark_unchanged();
+            is_told
+        };
+        assert!(!is_told());
+        let connected = nodes.connect(name.clone(), now);
+        assert!(is_told() && nodes.connected() == 1);
+        let report = StatusReport {
+            node: name,
+            version: "0.1.0".to_owned(),
+            region: None,
+            epoch: Epoch::from_u128(1),
+            revision: Revision::new(1),
+            hash: StateHash::from_u128(0),
+            applied_at: now,
+            tenants: 0,
+            refused: Vec::new(),
+            refused_total: 0,
+            keys_used: Vec::new(),
+        };
+        nodes.report(report, now);
+        assert!(is_told());
+        drop(connected);
+        assert!(is_told() && nodes.connected() == 0);
+    }
+}
