@@ -15,20 +15,30 @@
 //! Rejected: a queue for each stream (memory grows with the slowest proxy), and encoding for each
 //! stream (work grows with their number).
 
+mod enforcement;
 mod follower;
+mod heads;
 mod nodes;
+mod questions;
 mod snapshot;
 pub mod stream;
 mod window;
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
-use tenantry_model::Revision;
+use tenantry_distribution::{Epoch, StateHash};
+use tenantry_model::{Revision, Timestamp};
+use tenantry_tenancy::Clock;
 use tokio::sync::{Semaphore, watch};
 
+pub use enforcement::{Awaited, State, Waits, wait};
 pub use follower::follow;
 pub use nodes::{Node, Nodes};
+pub use questions::{Questions, Unanswered, ask};
 pub use tenantry_distribution::Position;
 
+use heads::Heads;
 use window::{Since, Window};
 
 /// How many full states are sent at a time.
@@ -39,22 +49,23 @@ pub struct Distributor {
     /// None until the state has been loaded, and while it is loaded anew.
     window: Mutex<Option<Window>>,
     changed: watch::Sender<()>,
+    /// Also where nothing has changed that concerns proxies.
+    moved: watch::Sender<()>,
+    heads: Mutex<Heads>,
+    clock: Arc<dyn Clock>,
     full_states: Semaphore,
-}
-
-impl Default for Distributor {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Distributor {
     /// Nothing is loaded yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             window: Mutex::new(None),
             changed: watch::Sender::new(()),
+            moved: watch::Sender::new(()),
+            heads: Mutex::default(),
+            clock,
             full_states: Semaphore::new(FULL_STATES),
         }
     }
@@ -71,10 +82,23 @@ impl Distributor {
         self.window.lock().as_ref().map(|window| (window.position(), window.seen()))
     }
 
+    /// The hash of the state at a revision, if that is remembered.
+    #[must_use]
+    pub fn hash_at(&self, epoch: Epoch, revision: Revision) -> Option<StateHash> {
+        self.heads.lock().hash_at(epoch, revision)
+    }
+
+    /// Since when there is a newer state than that at a revision, as far as that is remembered.
+    #[must_use]
+    pub fn superseded_at(&self, epoch: Epoch, revision: Revision) -> Option<Timestamp> {
+        self.heads.lock().superseded_at(epoch, revision)
+    }
+
     fn see(&self, revision: Revision) {
         if let Some(window) = self.window.lock().as_mut() {
             window.see(revision);
         }
+        self.moved.send_replace(());
     }
 
     fn since(&self, position: Position) -> Since {
@@ -85,14 +109,20 @@ impl Distributor {
     }
 
     fn replace(&self, window: Option<Window>) {
+        if let Some(window) = &window {
+            self.heads.lock().note(window.position(), self.clock.now());
+        }
         *self.window.lock() = window;
         self.changed.send_replace(());
+        self.moved.send_replace(());
     }
 
     fn push(&self, position: Position, lines: bytes::Bytes) {
+        self.heads.lock().note(position, self.clock.now());
         if let Some(window) = self.window.lock().as_mut() {
             window.push(position, lines);
         }
         self.changed.send_replace(());
+        self.moved.send_replace(());
     }
 }

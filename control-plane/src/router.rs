@@ -8,16 +8,16 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{get, post},
 };
-use tenantry_distribution::{STATUS_PATH, STREAM_PATH};
+use tenantry_distribution::{ANSWER_PATH, STATUS_PATH, STREAM_PATH};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
     controllers::{
-        audit, certificates, description, desired, distribution, documents, domains, health,
-        import, invitations, issuers, keys, members, nodes, operators, proxies, quotas, revisions,
-        roles, sessions, subscriptions, tenants, tokens, users,
+        audit, certificates, description, desired, distribution, documents, domains, explain,
+        health, import, invitations, issuers, keys, members, nodes, operators, proxies, quotas,
+        replay, revisions, roles, sessions, subscriptions, tenants, tokens, users,
     },
     http::{changes, cors, enrolment, failure, fields, guard, idempotency, request},
     metrics,
@@ -105,6 +105,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::get, tenants::replace, tenants::patch, tenants::delete))
         .routes(routes!(tenants::effective))
+        .routes(routes!(proxies::tenant_status))
         .routes(routes!(tenants::activate))
         .routes(routes!(tenants::suspend))
         .routes(routes!(tenants::resume))
@@ -160,6 +161,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sessions::end))
         .routes(routes!(sessions::me))
         .routes(routes!(proxies::list))
+        .routes(routes!(explain::explain))
         .routes(routes!(nodes::list, nodes::create))
         .routes(routes!(nodes::get, nodes::delete))
         .routes(routes!(audit::list))
@@ -175,6 +177,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
                 .routes(routes!(desired::export))
                 .routes(routes!(desired::diff))
                 .routes(routes!(desired::apply))
+                .routes(routes!(replay::replay))
                 .layer(DefaultBodyLimit::max(MAX_DOCUMENTS_BYTES)),
         )
         // Reads its body line by line, within bounds of its own.
@@ -186,6 +189,7 @@ pub fn distribution(app: Arc<App>) -> Router {
     let router = Router::new()
         .route(STREAM_PATH, get(distribution::stream))
         .route(STATUS_PATH, post(distribution::status))
+        .route(ANSWER_PATH, post(distribution::answer))
         .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES))
         .layer(Extension(app.body_timeout));
     surrounded(router, Arc::clone(&app))

@@ -5,13 +5,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use serde::Deserialize as _;
+use serde_json::Value;
+use tenantry_api::ExplainRequest;
 use tenantry_certs::{CertificateIndex, Entry};
 use tenantry_distribution::{Change as WireChange, KeyUse, Position, Refusal, Update, UpdateKind};
 use tenantry_engine::{Change, Table};
+use tenantry_explain::explain;
 use tenantry_model::{Certificate, CertificateId, Resource, ResourceKind, ResourceRef};
 use tenantry_subscription::Target;
 
-use crate::secrets::Secrets;
+use crate::{clock::Clock, secrets::Secrets};
 
 /// A table and where it stands in the control plane's history.
 #[derive(Debug)]
@@ -28,6 +32,7 @@ pub(crate) struct Active {
     empty: Empty,
     secrets: Arc<Secrets>,
     current: ArcSwapOption<ActiveState>,
+    clock: Clock,
     refused: Mutex<BTreeMap<ResourceRef, String>>,
 }
 
@@ -39,10 +44,10 @@ struct Empty {
 
 impl Active {
     /// Nothing yet. The seed is random and secret.
-    pub(crate) fn new(table: Table, seed: u64, secrets: Arc<Secrets>) -> Self {
+    pub(crate) fn new(table: Table, seed: u64, secrets: Arc<Secrets>, clock: Clock) -> Self {
         let empty = Empty { table, certificates: CertificateIndex::new(seed) };
         let (current, refused) = (ArcSwapOption::empty(), Mutex::default());
-        Self { empty, secrets, current, refused }
+        Self { empty, secrets, current, clock, refused }
     }
 
     /// The state now; none before the first snapshot.
@@ -101,6 +106,14 @@ impl Target for Active {
                 reason: reason.clone(),
             })
             .collect()
+    }
+
+    fn explain(&self, request: &Value) -> Option<Value> {
+        let request = ExplainRequest::deserialize(request).ok()?;
+        let state = self.load()?;
+        let revision = state.position.revision;
+        let explained = explain(&state.table, revision, &request, self.clock.now());
+        serde_json::to_value(explained).ok()
     }
 
     fn take_keys_used(&self, at_most: usize) -> Vec<KeyUse> {

@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use http::{Method, Response, StatusCode};
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 use tenantry_api::explain::ExplainRequest;
+use tenantry_explain::explain;
 
-use crate::{
-    active::Active, clock::Clock, explain, lifecycle::Lifecycle, metrics::Metrics, upstream::view,
-};
+use crate::{active::Active, clock::Clock, lifecycle::Lifecycle, metrics::Metrics, upstream::view};
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The text format's media type, as Prometheus asks for it.
@@ -89,13 +88,17 @@ impl Admin {
             }
         }
         let request: ExplainRequest = match serde_json::from_slice(&body) {
+            Ok(ExplainRequest { proxy: Some(_), .. }) => {
+                let why = "this proxy answers for itself: leave `proxy` out\n";
+                return text(StatusCode::UNPROCESSABLE_ENTITY, why);
+            }
             Ok(request) => request,
             Err(error) => return text(StatusCode::UNPROCESSABLE_ENTITY, &format!("{error}\n")),
         };
         let Some(state) = self.active.load() else {
             return text(StatusCode::SERVICE_UNAVAILABLE, "no snapshot yet\n");
         };
-        let explained = explain::explain(&state, &request, self.clock.now());
+        let explained = explain(&state.table, state.position.revision, &request, self.clock.now());
         respond(
             StatusCode::OK,
             "application/json",

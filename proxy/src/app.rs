@@ -74,7 +74,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         master_keys(bootstrap.master_key.as_ref().map(Hidden::expose), master_key_file)?;
     let secrets = Arc::new(Secrets::new(master_keys));
     let table = Table::new(runtime, seed);
-    let active = Arc::new(Active::new(table, seed, Arc::clone(&secrets)));
+    let active = Arc::new(Active::new(table, seed, Arc::clone(&secrets), clock));
     let subscription = subscribe(&bootstrap, &active)?;
     let progress = subscription.progress();
     let ready = subscription.progress();
@@ -287,6 +287,7 @@ fn subscribe(bootstrap: &Bootstrap, active: &Arc<Active>) -> anyhow::Result<Subs
     let (url, authority) = (&bootstrap.distribution_url, authority.transpose()?);
     let version = env!("CARGO_PKG_VERSION");
     let mut options = Options::new(url, authority.as_deref(), node, version, token)?;
+    options.region.clone_from(&bootstrap.region);
     let file = directory.join(LAST_KNOWN_GOOD);
     if let Some(snapshot) = bootstrap.snapshot_file.as_ref().filter(|_| !file.exists()) {
         bundle::install(snapshot, &file).with_context(|| {

@@ -17,6 +17,7 @@ use figment::{
 };
 pub use observability::{AccessLogOptions, TracingOptions};
 use serde::{Deserialize, Serialize};
+use tenantry_model::RegionId;
 
 pub use crate::tls::{MinimumVersion, TlsOptions};
 
@@ -76,6 +77,10 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// Where this proxy stands.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
 }
 
 /// The bootstrap config, complete. `config/proxy.toml` says what each key is for.
@@ -91,6 +96,8 @@ pub struct Bootstrap {
     pub distribution_ca_file: Option<PathBuf>,
     #[serde(default)]
     pub node: Option<String>,
+    #[serde(default)]
+    pub region: Option<RegionId>,
     #[serde(default)]
     pub node_token: Option<Hidden>,
     pub node_token_file: PathBuf,
@@ -166,13 +173,14 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 28] = [
+const ENVIRONMENT: [&str; 29] = [
     "proxy_addr",
     "proxy_tls_addr",
     "proxy_admin_addr",
     "distribution_url",
     "distribution_ca_file",
     "node",
+    "region",
     "node_token",
     "node_token_file",
     "master_key",

@@ -16,7 +16,6 @@ mod bundle;
 mod clock;
 mod connection;
 mod error_page;
-mod explain;
 mod facts;
 mod filters;
 mod grpc;

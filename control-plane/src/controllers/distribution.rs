@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures::StreamExt as _;
-use tenantry_distribution::{KeyUse, StatusReport, SubscribeQuery};
+use tenantry_distribution::{Answer, KeyUse, StatusReport, SubscribeQuery};
 
 use crate::{
     app::App,
@@ -53,5 +53,16 @@ pub async fn status(
     uses.truncate(StatusReport::MAX_KEYS_USED);
     let uses: Vec<_> = uses.into_iter().map(|KeyUse { key, at }| (key, at)).collect();
     app.tenancy.note_used_keys(&uses).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /distribution/v1/answers`: what a proxy answers to what it was asked.
+pub async fn answer(
+    State(app): State<Arc<App>>,
+    Extension(enrolment): Extension<Enrolment>,
+    Json(answer): Json<Answer>,
+) -> Result<StatusCode, Failure> {
+    enrolment.admits(&answer.node)?;
+    app.questions.answered(answer);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -32,6 +32,7 @@ use crate::{
     app::App,
     http::{
         body::{Parameters, misplaced, parse},
+        changes::Awaiter,
         failure::Failure,
         lines::{Line, Piece, lines},
         request::Asking,
@@ -82,6 +83,7 @@ pub async fn import(
     };
     let (sender, receiver) = mpsc::channel(WAITING);
     let patience = app.body_timeout.0;
+    let awaiter = request.extensions().get().cloned();
     let import = Import {
         app,
         caller: Arc::new(caller),
@@ -90,6 +92,7 @@ pub async fn import(
         told: 0,
         claims: Claims::default(),
         stopped: None,
+        awaiter,
         answer: Answer { sender, patience },
     };
     tokio::spawn(import.run(request.into_body(), place));
@@ -166,6 +169,8 @@ struct Import {
     claims: Claims,
     /// Why no further line is begun.
     stopped: Option<String>,
+    /// Who waits for proxies at the end, if anybody does.
+    awaiter: Option<Awaiter>,
     answer: Answer,
 }
 
@@ -176,11 +181,17 @@ impl Import {
             tracing::info!(lines = self.counts.lines, "whoever imported tenants has gone");
             return;
         }
+        let revision = self.app.store.status().await.head;
+        let applied = match self.awaiter.take() {
+            Some(awaiter) => Some(awaiter.wait(&self.app, revision).await),
+            None => None,
+        };
         let summary = ImportEvent::Summary {
             counts: self.counts,
             dry_run: self.caller.is_rehearsal,
             stopped: self.stopped.take(),
-            revision: self.app.store.status().await.head.as_u64(),
+            revision: revision.as_u64(),
+            applied,
         };
         if self.answer.say(&summary).await.is_ok() {
             // A client that is cut off while it still sends may never read why.

@@ -1,14 +1,20 @@
 //! `/api/v1/proxies`.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use axum::{Json, extract::State};
-use tenantry_api::{PageBody, ProxyBody, RefusedResource};
-use tenantry_model::Revision;
+use axum::{Extension, Json, extract::State};
+use tenantry_api::{
+    PageBody, ProxyBody, RefusedResource, TenantAtProxy, TenantAtProxyState, TenantStatusBody,
+};
+use tenantry_distribution::{Refusal, ResourceName};
+use tenantry_model::{ResourceKind, Revision, Timestamp};
+use tenantry_tenancy::{Principal, TenantRef};
 
 use crate::{
     app::App,
-    distributor::{Node, Position},
+    distributor::{Awaited, Node, Position, State as Standing},
+    http::{body::Names, changes::sees_proxies, failure::Failure},
+    openapi::TenantName,
 };
 
 /// The proxies, and what each enforces: all of them, as their number is bounded.
@@ -19,27 +25,29 @@ use crate::{
 )]
 pub async fn list(State(app): State<Arc<App>>) -> Json<PageBody<ProxyBody>> {
     let standing = app.distributor.standing();
-    let items = app.nodes.all().into_iter().map(|node| body(node, standing)).collect();
+    let items = app.nodes.all().into_iter().map(|node| body(&app, node, standing)).collect();
     Json(PageBody { items, next_cursor: None })
 }
 
-fn body(node: Node, standing: Option<(Position, Revision)>) -> ProxyBody {
+fn body(app: &App, node: Node, standing: Option<(Position, Revision)>) -> ProxyBody {
     let connected = node.is_connected();
+    let enforced_through = node.enforced_through(standing).map(Revision::as_u64);
     let Node { name, last_seen_at, report, .. } = node;
     let head = standing.map(|(head, _)| head);
-    let enforced_through = report.as_ref().zip(standing).and_then(|(report, (head, seen))| {
-        let through = if report.revision < head.revision { report.revision } else { seen };
-        (report.epoch == head.epoch).then_some(through.as_u64())
-    });
     let lag = report.as_ref().zip(head).and_then(|(report, head)| {
         let behind = head.revision.as_u64().saturating_sub(report.revision.as_u64());
         (report.epoch == head.epoch).then_some(behind)
     });
-    let refused = report.iter().flat_map(|report| &report.refused).map(|refusal| RefusedResource {
-        kind: refusal.resource.kind.clone(),
-        id: refusal.resource.id.clone(),
-        reason: refusal.reason.clone(),
+    let known = report.as_ref().zip(head).filter(|(report, head)| report.epoch == head.epoch);
+    let hash_expected = known.and_then(|(report, _)| {
+        app.distributor.hash_at(report.epoch, report.revision).map(|hash| hash.to_string())
     });
+    let config_age_seconds = known.map(|(report, _)| {
+        let superseded = app.distributor.superseded_at(report.epoch, report.revision);
+        let since = superseded.map(Timestamp::unix_ms);
+        since.map_or(0, |since| app.clock.now().unix_ms().saturating_sub(since) / 1000)
+    });
+    let refused = report.iter().flat_map(|report| &report.refused).map(refused);
     ProxyBody {
         node: name.to_string(),
         connected,
@@ -47,6 +55,9 @@ fn body(node: Node, standing: Option<(Position, Revision)>) -> ProxyBody {
         refused_total: report.as_ref().map_or(0, |report| report.refused_total),
         epoch: report.as_ref().map(|report| report.epoch.to_string()),
         revision: report.as_ref().map(|report| report.revision.as_u64()),
+        hash_expected,
+        config_age_seconds,
+        region: report.as_ref().and_then(|report| report.region.clone()),
         hash: report.as_ref().map(|report| report.hash.to_string()),
         applied_at: report.as_ref().map(|report| report.applied_at),
         tenants: report.as_ref().map(|report| report.tenants),
@@ -54,5 +65,85 @@ fn body(node: Node, standing: Option<(Position, Revision)>) -> ProxyBody {
         lag,
         enforced_through,
         last_seen_at,
+    }
+}
+
+fn refused(refusal: &Refusal) -> RefusedResource {
+    RefusedResource {
+        kind: refusal.resource.kind.clone(),
+        id: refusal.resource.id.clone(),
+        reason: refusal.reason.clone(),
+    }
+}
+
+/// What the proxies have made of a tenant's last change.
+///
+/// It is that of the tenant or of anything that belongs to it. Who belongs to a tenant is told how many proxies
+/// enforce it; which these are is for whoever may see them.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenant}/status", operation_id = "getTenantStatus", tag = "tenants",
+    params(TenantName),
+    responses((status = 200, body = TenantStatusBody)),
+    security(("bearer" = ["tenants:read"])),
+)]
+pub async fn tenant_status(
+    State(app): State<Arc<App>>,
+    Extension(principal): Extension<Principal>,
+    Names(tenant): Names<String>,
+) -> Result<Json<TenantStatusBody>, Failure> {
+    let tenant: TenantRef = tenant.parse()?;
+    let found = app.tenancy.tenant(&tenant).await?;
+    let revision = app.tenancy.last_change(&found).await?;
+    let (id, slug) = (found.value.resource.id, found.value.resource.slug.to_string());
+    let nodes = app.nodes.all();
+    let own = name(ResourceKind::Tenant, id.to_string());
+    let mut resources = BTreeSet::from([own]);
+    let refusals = nodes.iter().filter_map(|node| node.report.as_ref());
+    let refusals: BTreeSet<_> =
+        refusals.flat_map(|report| &report.refused).map(|refusal| &refusal.resource).collect();
+    for resource in refusals {
+        if app.tenancy.is_of(&found.value, &resource.kind, &resource.id).await? {
+            resources.insert(resource.clone());
+        }
+    }
+    let awaited = Awaited { revision, resources };
+    let standing = app.distributor.standing();
+    let proxies: Vec<_> = nodes.iter().map(|node| at_proxy(node, standing, &awaited)).collect();
+    let count = |state| proxies.iter().filter(|proxy| proxy.state == state).count() as u64;
+    Ok(Json(TenantStatusBody {
+        tenant_id: id,
+        slug,
+        revision: revision.as_u64(),
+        enforced: count(TenantAtProxyState::Enforced),
+        behind: count(TenantAtProxyState::Behind),
+        refused: count(TenantAtProxyState::Refused),
+        disconnected: count(TenantAtProxyState::Disconnected),
+        proxies: if sees_proxies(Some(&principal)) { proxies } else { Vec::new() },
+    }))
+}
+
+fn name(kind: ResourceKind, id: String) -> ResourceName {
+    ResourceName { kind: kind.as_str().to_owned(), id }
+}
+
+fn at_proxy(
+    node: &Node,
+    standing: Option<(Position, Revision)>,
+    awaited: &Awaited,
+) -> TenantAtProxy {
+    let through = node.enforced_through(standing);
+    let state = match Standing::of(through, node.report.as_ref(), awaited) {
+        _ if !node.is_connected() => TenantAtProxyState::Disconnected,
+        Standing::Enforced => TenantAtProxyState::Enforced,
+        Standing::Behind => TenantAtProxyState::Behind,
+        Standing::Refused(_) => TenantAtProxyState::Refused,
+    };
+    let refusals = node.report.iter().flat_map(|report| &report.refused);
+    let own = refusals.filter(|refusal| awaited.resources.contains(&refusal.resource));
+    TenantAtProxy {
+        node: node.name.to_string(),
+        state,
+        enforced_through: through.map(Revision::as_u64),
+        refused: own.map(refused).collect(),
     }
 }

@@ -1,19 +1,23 @@
 //! Which proxies there are, and what each says it enforces.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Weak},
-};
+use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
-use tenantry_distribution::{NodeName, StatusReport};
-use tenantry_model::Timestamp;
+use tenantry_distribution::{NodeName, Position, Question, StatusReport};
+use tenantry_model::{Revision, Timestamp};
+use tokio::sync::{mpsc, watch};
 
 /// The most proxies that are remembered. Past it the one that was silent longest is forgotten.
 const MAX_NODES: usize = 10_000;
+/// Questions on their way to one stream.
+const INBOX: usize = 4;
 
 /// What is known of all proxies. Nothing of it is stored: after a restart they say it again.
-pub struct Nodes(Mutex<BTreeMap<NodeName, Node>>);
+pub struct Nodes {
+    all: Mutex<BTreeMap<NodeName, Node>>,
+    /// Wakes whoever waits for what they say, or for their coming and going.
+    changed: watch::Sender<()>,
+}
 
 /// What is known of one proxy.
 #[derive(Debug, Clone)]
@@ -24,21 +28,49 @@ pub struct Node {
     pub last_seen_at: Timestamp,
     /// What it said last.
     pub report: Option<StatusReport>,
-    /// Upgradable while a stream is open: one per stream, and a proxy that reconnects has two for a
-    /// moment.
-    streams: Vec<Weak<()>>,
+    /// Where what is asked goes. Open while a stream is: one per stream, and a proxy that reconnects has two
+    /// for a moment.
+    streams: Vec<mpsc::Sender<Question>>,
 }
 
 impl Node {
     /// Whether it follows the stream now.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.streams.iter().any(|stream| stream.strong_count() > 0)
+        self.streams.iter().any(|stream| !stream.is_closed())
+    }
+
+    /// Puts a question to the proxy; whether that was possible.
+    #[must_use]
+    pub fn ask(&self, question: &Question) -> bool {
+        // The newest stream is the one that the proxy reads.
+        let mut streams = self.streams.iter().rev();
+        streams.any(|stream| stream.try_send(question.clone()).is_ok())
+    }
+
+    /// Up to where it enforces all changes of the platform, also those that concern no proxy; none if it
+    /// follows another history than what stands, or has not said.
+    #[must_use]
+    pub fn enforced_through(&self, standing: Option<(Position, Revision)>) -> Option<Revision> {
+        let (report, (head, seen)) = self.report.as_ref().zip(standing)?;
+        let through = if report.revision < head.revision { report.revision } else { seen };
+        (report.epoch == head.epoch).then_some(through)
     }
 }
 
 /// An open stream; dropping it says that it is open no longer.
-pub(super) struct Connected(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+pub(super) struct Connected {
+    /// What the proxy is asked.
+    pub(super) inbox: mpsc::Receiver<Question>,
+    changed: watch::Sender<()>,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.inbox.close();
+        self.changed.send_replace(());
+    }
+}
 
 impl Default for Nodes {
     fn default() -> Self {
@@ -50,19 +82,35 @@ impl Nodes {
     /// No proxies yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Mutex::new(BTreeMap::new()))
+        Self { all: Mutex::new(BTreeMap::new()), changed: watch::Sender::new(()) }
     }
 
     /// All proxies, by name.
     #[must_use]
     pub fn all(&self) -> Vec<Node> {
-        self.0.lock().values().cloned().collect()
+        self.all.lock().values().cloned().collect()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn named(&self, name: &NodeName) -> Option<Node> {
+        self.all.lock().get(name).cloned()
+    }
+
+    /// Looks at each of those that follow the stream now.
+    pub fn each_connected(&self, look: impl FnMut(&Node)) {
+        self.all.lock().values().filter(|node| node.is_connected()).for_each(look);
+    }
+
+    /// Is told whenever one of them says something, comes or goes.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// How many follow the stream now.
     #[must_use]
     pub fn connected(&self) -> usize {
-        self.0.lock().values().filter(|node| node.is_connected()).count()
+        self.all.lock().values().filter(|node| node.is_connected()).count()
     }
 
     /// Takes in what a proxy says.
@@ -71,16 +119,16 @@ impl Nodes {
     }
 
     pub(super) fn connect(&self, name: NodeName, now: Timestamp) -> Connected {
-        let stream = Arc::new(());
+        let (stream, inbox) = mpsc::channel(INBOX);
         self.change(name, now, |node| {
-            node.streams.retain(|stream| stream.strong_count() > 0);
-            node.streams.push(Arc::downgrade(&stream));
+            node.streams.retain(|stream| !stream.is_closed());
+            node.streams.push(stream);
         });
-        Connected(stream)
+        Connected { inbox, changed: self.changed.clone() }
     }
 
     fn change(&self, name: NodeName, now: Timestamp, change: impl FnOnce(&mut Node)) {
-        let mut nodes = self.0.lock();
+        let mut nodes = self.all.lock();
         if !nodes.contains_key(&name) && nodes.len() >= MAX_NODES {
             let silent = nodes.values().filter(|node| !node.is_connected());
             let silent = silent.min_by_key(|node| node.last_seen_at).map(|node| node.name.clone());
@@ -96,5 +144,46 @@ impl Nodes {
         });
         node.last_seen_at = now;
         change(node);
+        drop(nodes);
+        self.changed.send_replace(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_distribution::{Epoch, StateHash};
+
+    use super::*;
+
+    #[test]
+    fn whoever_waits_is_told_what_proxies_say_and_when_they_come_and_go() {
+        let (nodes, now) = (Nodes::new(), Timestamp::from_unix_ms(1));
+        let name: NodeName = "edge-1".parse().unwrap();
+        let mut changes = nodes.changes();
+        let mut is_told = || {
+            let is_told = changes.has_changed().unwrap();
+            changes.mark_unchanged();
+            is_told
+        };
+        assert!(!is_told());
+        let connected = nodes.connect(name.clone(), now);
+        assert!(is_told() && nodes.connected() == 1);
+        let report = StatusReport {
+            node: name,
+            version: "0.1.0".to_owned(),
+            region: None,
+            epoch: Epoch::from_u128(1),
+            revision: Revision::new(1),
+            hash: StateHash::from_u128(0),
+            applied_at: now,
+            tenants: 0,
+            refused: Vec::new(),
+            refused_total: 0,
+            keys_used: Vec::new(),
+        };
+        nodes.report(report, now);
+        assert!(is_told());
+        drop(connected);
+        assert!(is_told() && nodes.connected() == 0);
     }
 }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use tenantry_distribution::{
-    Begin, EncodeError, Frame, Mark, Position, Removal, SubscribeQuery, UpdateKind,
+    Begin, EncodeError, Frame, Mark, Position, Question, Removal, SubscribeQuery, UpdateKind,
 };
 use tenantry_model::Revision;
 use tenantry_store::{ReadError, StoreId};
@@ -42,7 +42,7 @@ enum Ended {
 pub(crate) fn open(app: &Arc<App>, query: SubscribeQuery) -> ReceiverStream<Chunk> {
     let (chunks, stream) = mpsc::channel(CHUNKS);
     let connected = app.nodes.connect(query.node.clone(), app.clock.now());
-    let feed = Feed { app: Arc::clone(app), chunks, _connected: connected };
+    let feed = Feed { app: Arc::clone(app), chunks, connected };
     tokio::spawn(async move {
         let node = query.node.clone();
         let Err(reason) = feed.run(query.position()).await;
@@ -51,14 +51,21 @@ pub(crate) fn open(app: &Arc<App>, query: SubscribeQuery) -> ReceiverStream<Chun
     ReceiverStream::new(stream)
 }
 
+/// Why a stream goes on.
+enum Woken {
+    Changed,
+    Due,
+    Asked(Question),
+}
+
 struct Feed {
     app: Arc<App>,
     chunks: mpsc::Sender<Chunk>,
-    _connected: Connected,
+    connected: Connected,
 }
 
 impl Feed {
-    async fn run(self, asked: Option<Position>) -> Result<Infallible, Ended> {
+    async fn run(mut self, asked: Option<Position>) -> Result<Infallible, Ended> {
         let mut changed = self.app.distributor.changed.subscribe();
         let mut stopping = self.app.stopping.clone();
         let (head, seen) = self.app.distributor.standing().ok_or(Ended::Overtaken)?;
@@ -83,15 +90,18 @@ impl Feed {
                 }
                 Since::Unknown => return Err(Ended::Overtaken),
             };
-            let is_due = tokio::select! {
-                _ = changed.changed() => false,
+            let woken = tokio::select! {
+                _ = changed.changed() => Woken::Changed,
                 // The first tick comes at once: a proxy that is up to date learns so.
-                _ = heartbeat.tick() => true,
+                _ = heartbeat.tick() => Woken::Due,
+                Some(question) = self.connected.inbox.recv() => Woken::Asked(question),
                 () = self.chunks.closed() => return Err(Ended::Gone),
                 _ = stopping.wait_for(|stop| *stop) => return Err(Ended::Stopping),
             };
-            if is_due {
-                self.send(Frame::Heartbeat(mark(position)).encode()?).await?;
+            match woken {
+                Woken::Changed => {}
+                Woken::Due => self.send(Frame::Heartbeat(mark(position)).encode()?).await?,
+                Woken::Asked(question) => self.send(Frame::Question(question).encode()?).await?,
             }
         }
     }

@@ -6,7 +6,7 @@ use tenantry_api::ProblemKind;
 use super::{member, members, schemas};
 
 /// The statuses that problems come with, and what each is called in the document.
-const PROBLEMS: [(u16, &str); 16] = [
+const PROBLEMS: [(u16, &str); 17] = [
     (400, "BadRequest"),
     (401, "Unauthorized"),
     (403, "Forbidden"),
@@ -22,6 +22,7 @@ const PROBLEMS: [(u16, &str); 16] = [
     (429, "TooManyRequests"),
     (500, "Internal"),
     (503, "Unavailable"),
+    (504, "ProxySilent"),
     (507, "StorageFull"),
 ];
 
@@ -48,8 +49,16 @@ pub(super) fn complete(document: &mut Value) {
     }
 }
 
-/// What is part of a list or never changes, and names a revision.
-const UNTAGGED: &[&str] = &["AuditEntryBody", "ProxyBody", "RevisionBody", "RevisionDetailBody"];
+/// What names a revision and is no resource: it is part of a list, never changes, or says how things stand.
+const UNTAGGED: &[&str] = &[
+    "AuditEntryBody",
+    "ExplainResponse",
+    "ProxyBody",
+    "ReplayResponse",
+    "RevisionBody",
+    "RevisionDetailBody",
+    "TenantStatusBody",
+];
 
 /// The schemas of what has a revision, which is its entity tag.
 fn tagged(document: &Value) -> Vec<String> {
@@ -101,7 +110,9 @@ fn complete_operation(
         add_parameter(operation, "IdempotencyKey");
     }
     if is_rehearsed {
-        add_parameter(operation, "DryRun");
+        for name in ["DryRun", "Wait", "WaitSeconds"] {
+            add_parameter(operation, name);
+        }
     }
     if is_tagged && !changes {
         add_parameter(operation, "IfNoneMatch");
@@ -109,10 +120,10 @@ fn complete_operation(
 }
 
 /// What can be sent again as it is has no use for a name.
-const REPEATABLE: &[&str] = &["apply", "diff", "import"];
+const REPEATABLE: &[&str] = &["apply", "diff", "explain", "import", "replay"];
 /// A session that is not begun is of no use, one that is not ended is no end, and what changes nothing
 /// needs no rehearsal.
-const NOT_REHEARSED: &[&str] = &["logIn", "logOut", "diff"];
+const NOT_REHEARSED: &[&str] = &["logIn", "logOut", "diff", "explain", "replay"];
 
 fn is_one_of(operation: &Map<String, Value>, ids: &[&str]) -> bool {
     let id = operation.get("operationId").and_then(Value::as_str);
@@ -169,6 +180,7 @@ fn complete_good_answers(
         names.extend((status == "201").then_some("Location"));
         names.extend(changes.then_some("Idempotency-Replayed"));
         names.extend(is_rehearsed.then_some("Tenantry-Revision"));
+        names.extend(is_rehearsed.then_some("Tenantry-Applied"));
         names.extend(is_rehearsed.then_some("Dry-Run"));
         let described = response.get("description").and_then(Value::as_str).unwrap_or_default();
         if described.is_empty() {
@@ -209,6 +221,7 @@ fn headers() -> Value {
         "Location": text("The path of what was made.", true),
         "LocationOfChange": text("The path of what was made. Not given for a dry run.", false),
         "Tenantry-Revision": text("A revision of the platform that holds the change. It is in force wherever `enforced_through` of `GET /api/v1/proxies` has reached it. Not given for a dry run.", false),
+        "Tenantry-Applied": text("Given where the change was waited for: how many connected proxies enforce it, as a dictionary (RFC 9651) with `revision`, `enforced`, `behind` and `refused`, and the names of up to 32 proxies in `behind-at` and `refused-at` for whoever may see them (`gateway:read`).", false),
         "Dry-Run": {
             "description": "Given where this is what would have been answered, and nothing was done.",
             "schema": {"type": "string", "enum": ["true"]},
@@ -239,6 +252,16 @@ fn parameters() -> Value {
             "name": "dry_run", "in": "query", "required": false,
             "description": "With `true` everything is looked at and nothing is done: the request is refused as it would be, or answered as it would be, with the header `Dry-Run: true`, without secrets, and with the platform's revision in place of a new one.",
             "schema": {"type": "boolean", "default": false},
+        },
+        "Wait": {
+            "name": "wait", "in": "query", "required": false,
+            "description": "With `applied` the change is answered once every connected proxy enforces it or refuses it, or after `wait_seconds`. The header `Tenantry-Applied` says which do. A change that fails is answered at once.",
+            "schema": {"type": "string", "enum": ["applied"]},
+        },
+        "WaitSeconds": {
+            "name": "wait_seconds", "in": "query", "required": false,
+            "description": "How many seconds `wait` waits at most.",
+            "schema": {"type": "integer", "minimum": 1, "maximum": 60, "default": 10},
         },
         "IfNoneMatch": {
             "name": "If-None-Match", "in": "header", "required": false,

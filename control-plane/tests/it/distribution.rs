@@ -3,7 +3,8 @@
 use serde_json::json;
 use tenantry_api::DeleteTenantQuery;
 use tenantry_distribution::{
-    Assembler, Decoder, Event, Position, Refusal, RemovalBrake, StatusReport, Update, UpdateKind,
+    Assembler, Decoder, Event, Position, Refusal, RemovalBrake, ResourceName, StatusReport, Update,
+    UpdateKind,
 };
 use tenantry_model::Timestamp;
 use tokio::{
@@ -14,14 +15,14 @@ use tokio::{
 use crate::server::{Server, exchange};
 
 /// A subscription over HTTP/1.0, whose body needs no unwrapping.
-struct Proxy {
+pub(crate) struct Proxy {
     stream: TcpStream,
     decoder: Decoder,
-    assembler: Assembler,
+    pub(crate) assembler: Assembler,
 }
 
 impl Proxy {
-    async fn connect(server: &Server, mut assembler: Assembler) -> Self {
+    pub(crate) async fn connect(server: &Server, mut assembler: Assembler) -> Self {
         assembler.restart();
         let mut stream = TcpStream::connect(server.running.distribution).await.unwrap();
         let position = assembler.resume().map_or(String::new(), |held| {
@@ -66,7 +67,7 @@ impl Proxy {
     }
 
     /// Reads on until this revision is held: the stream may have begun a moment before it.
-    async fn until(&mut self, revision: u64) {
+    pub(crate) async fn until(&mut self, revision: u64) {
         while self.assembler.held().is_none_or(|held| held.revision.as_u64() < revision) {
             self.event().await;
         }
@@ -75,9 +76,36 @@ impl Proxy {
     fn held(&self) -> Position {
         self.assembler.held().unwrap()
     }
+
+    /// Says what it enforces, and what it refuses.
+    pub(crate) async fn report(&self, server: &Server, refused: &[(&str, &str)]) {
+        let held = self.held();
+        let refusal = |(kind, id): &(&str, &str)| {
+            let resource = ResourceName { kind: (*kind).to_owned(), id: (*id).to_owned() };
+            Refusal { resource, reason: "no".to_owned() }
+        };
+        let report = StatusReport {
+            node: "edge-1".parse().unwrap(),
+            version: "0.1.0".to_owned(),
+            region: Some("eu-1".parse().unwrap()),
+            epoch: held.epoch,
+            revision: held.revision,
+            hash: held.hash,
+            applied_at: Timestamp::from_unix_ms(1),
+            tenants: 1,
+            refused: refused.iter().map(refusal).collect(),
+            refused_total: refused.len() as u64,
+            keys_used: Vec::new(),
+        };
+        let (to, node) = (server.running.distribution, server.running.node_token.expose());
+        let json = serde_json::to_string(&report).unwrap();
+        let headers = format!("Authorization: Bearer {node}\r\nContent-Type: application/json\r\n");
+        let sent = exchange(to, "POST /distribution/v1/status", &headers, &json).await;
+        assert_eq!(sent.status, 204, "{}", sent.body);
+    }
 }
 
-fn fresh() -> Assembler {
+pub(crate) fn fresh() -> Assembler {
     Assembler::new(RemovalBrake::default())
 }
 
@@ -123,34 +151,16 @@ async fn a_proxy_is_seen_with_what_it_says() {
     let mut proxy = Proxy::connect(&server, fresh()).await;
     proxy.until(acme.revision).await;
     let held = proxy.held();
-    let report = StatusReport {
-        node: "edge-1".parse().unwrap(),
-        version: "0.1.0".to_owned(),
-        epoch: held.epoch,
-        revision: held.revision,
-        hash: held.hash,
-        applied_at: Timestamp::from_unix_ms(1),
-        tenants: 1,
-        refused: vec![Refusal {
-            resource: tenantry_distribution::ResourceName {
-                kind: "plan".to_owned(),
-                id: "pro".to_owned(),
-            },
-            reason: "no".to_owned(),
-        }],
-        refused_total: 1,
-        keys_used: Vec::new(),
-    };
-    let (to, node) = (server.running.distribution, server.running.node_token.expose());
-    let json = serde_json::to_string(&report).unwrap();
-    let headers = format!("Authorization: Bearer {node}\r\nContent-Type: application/json\r\n");
-    let sent = exchange(to, "POST /distribution/v1/status", &headers, &json).await;
-    assert_eq!(sent.status, 204, "{}", sent.body);
+    proxy.report(&server, &[("plan", "pro")]).await;
+    let to = server.running.distribution;
     let proxies = server.client.proxies().await.unwrap().items;
     let seen = proxies.first().unwrap();
     assert!(seen.connected);
     assert_eq!(seen.revision, Some(held.revision.as_u64()));
     assert_eq!((seen.lag, seen.refused[0].id.as_str()), (Some(0), "pro"));
+    assert_eq!(seen.region.as_ref().unwrap().as_str(), "eu-1");
+    assert_eq!(seen.hash_expected, seen.hash);
+    assert_eq!(seen.config_age_seconds, Some(0));
 
     let root = server.running.root_token.expose();
     for token in ["", "x", root] {

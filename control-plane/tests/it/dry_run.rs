@@ -8,7 +8,7 @@ use tenantry_test_support::{Authority, Contract, eventually};
 use crate::server::{Answer, Server, exchange};
 
 /// What cannot be looked at without being done, or changes nothing anyway.
-const REFUSED: [(&str, &str, &str); 3] = [
+const REFUSED: [(&str, &str, &str); 5] = [
     (
         "logIn",
         "POST /api/v1/sessions",
@@ -16,6 +16,8 @@ const REFUSED: [(&str, &str, &str); 3] = [
     ),
     ("logOut", "DELETE /api/v1/sessions/current", ""),
     ("diff", "POST /api/v1/diff", "documents: []"),
+    ("explain", "POST /api/v1/explain", r#"{"host":"acme.example.com"}"#),
+    ("replay", "POST /api/v1/replay", r#"{"documents":[],"requests":[]}"#),
 ];
 
 /// An operation, a request to it, and its body.

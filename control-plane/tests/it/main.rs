@@ -16,3 +16,4 @@ mod inputs;
 mod lists;
 mod openapi;
 mod server;
+mod waiting;

@@ -19,8 +19,8 @@ mod tenants;
 use std::{
     fmt,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -40,7 +40,8 @@ pub use subscriptions::Subscription;
 pub use tenants::Tenants;
 
 use crate::{
-    AuditEntryBody, AuditQuery, AuditVerification, PageBody, Problem, ProxyBody, VerifyAuditQuery,
+    AuditEntryBody, AuditQuery, AuditVerification, Enforcement, ExplainRequest, ExplainResponse,
+    PageBody, Problem, ProxyBody, VerifyAuditQuery,
 };
 
 /// The API of one control plane.
@@ -52,6 +53,8 @@ pub struct Client {
     token: String,
     idempotency_key: Option<String>,
     is_rehearsal: bool,
+    /// For how many seconds changes are waited for.
+    wait_seconds: Option<u8>,
     marks: Arc<Marks>,
     witness: Option<Arc<Witness>>,
 }
@@ -59,9 +62,9 @@ pub struct Client {
 /// What was seen in the answers to changes.
 #[derive(Debug, Default)]
 struct Marks {
-    /// The newest revision that one has named; zero, if none has.
-    written: AtomicU64,
     has_rehearsed: AtomicBool,
+    /// What proxies made of the changes that were waited for.
+    applied: Mutex<Vec<Enforcement>>,
 }
 
 /// A request that was answered, as it was on the wire.
@@ -133,6 +136,7 @@ impl Client {
             token: token.into(),
             idempotency_key: None,
             is_rehearsal: false,
+            wait_seconds: None,
             marks: Arc::default(),
             witness: None,
         })
@@ -157,15 +161,24 @@ impl Client {
         Self { is_rehearsal: true, ..self.clone() }
     }
 
-    /// A revision that holds all changes that this client and its clones have made; none, if they have made none.
+    /// The same client, whose changes are answered once every connected proxy enforces them or refuses them, or
+    /// after so many seconds, 1 to 60.
     #[must_use]
-    pub fn written(&self) -> Option<u64> {
-        Some(self.marks.written.load(Ordering::Relaxed)).filter(|revision| *revision > 0)
+    pub fn waiting(&self, seconds: u8) -> Self {
+        Self { wait_seconds: Some(seconds), ..self.clone() }
     }
 
-    /// Says that changes were made up to this revision, where an answer says so at its end.
-    pub fn has_written(&self, revision: u64) {
-        self.marks.written.fetch_max(revision, Ordering::Relaxed);
+    /// What the proxies made of the changes that were waited for, in order.
+    #[must_use]
+    pub fn applied(&self) -> Vec<Enforcement> {
+        self.marks.applied.lock().map(|applied| applied.clone()).unwrap_or_default()
+    }
+
+    /// Says what the proxies made of a change, where an answer says so at its end.
+    pub fn has_waited(&self, enforcement: Enforcement) {
+        if let Ok(mut applied) = self.marks.applied.lock() {
+            applied.push(enforcement);
+        }
     }
 
     /// Whether an answer was that of a dry run.
@@ -258,6 +271,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn proxies(&self) -> Result<PageBody<ProxyBody>, ClientError> {
         self.send(self.request(Method::GET, "/proxies")).await
+    }
+
+    /// `POST /api/v1/explain`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn explain(&self, request: &ExplainRequest) -> Result<ExplainResponse, ClientError> {
+        self.send(self.request(Method::POST, "/explain").json(request)).await
     }
 
     /// `GET /api/v1/audit`, newest first.

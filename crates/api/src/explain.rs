@@ -1,14 +1,17 @@
-//! `POST /explain` on a proxy's admin listener: why a request would be answered as it would.
+//! `POST /api/v1/explain`, and `POST /explain` on a proxy's admin listener: why a request would be answered as it
+//! would.
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::{IpAddr, Ipv4Addr},
 };
 
 use serde::{Deserialize, Serialize};
 
 /// A request to explain. Nothing is sent anywhere and nothing is charged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainRequest {
     /// The `Host` header.
@@ -26,6 +29,7 @@ pub struct ExplainRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<String>,
     /// The client's address.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(default = "localhost")]
     pub from_ip: IpAddr,
     /// The TLS server name.
@@ -38,6 +42,20 @@ pub struct ExplainRequest {
     /// Other headers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// The proxy by whose state it is decided, with what is left of limits there; the control plane's state, if it is
+    /// not given. For the control plane alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+}
+
+impl fmt::Debug for ExplainRequest {
+    /// Leaves out what may be a credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, path, method, proxy, .. } = self;
+        let mut shown = f.debug_struct("ExplainRequest");
+        shown.field("host", host).field("path", path).field("method", method);
+        shown.field("proxy", proxy).finish_non_exhaustive()
+    }
 }
 
 fn root() -> String {
@@ -53,10 +71,14 @@ fn localhost() -> IpAddr {
 }
 
 /// What would become of the request.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ExplainResponse {
     /// The revision it was decided by.
     pub revision: u64,
+    /// The proxy that decided it; none, if the control plane did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
     /// `forward`, `redirect`, or the reason for which it would be refused.
     pub outcome: String,
     /// The status of the redirect or refusal.
@@ -71,18 +93,40 @@ pub struct ExplainResponse {
     pub steps: Vec<ExplainStep>,
     /// What would be left of the tenant's rate limits.
     pub limits: Vec<LimitLeft>,
+    /// What is not known here, and might decide otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One step of a decision.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainStep {
     /// Which stage.
     pub stage: String,
     /// The rule, and what it said.
     pub detail: String,
+    /// The resources that it follows from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<ExplainRule>,
+}
+
+/// A resource that a step of a decision follows from.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainRule {
+    /// Its kind.
+    pub kind: String,
+    /// Its identifier.
+    pub id: String,
+    /// The revision that wrote the form in which it was decided by; none, if that is not kept any more, or if a proxy
+    /// was asked directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
 }
 
 /// A rate limit and what is left of it.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LimitLeft {
     /// The limit's name.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Problem;
+use crate::{Enforcement, Problem};
 
 /// What becomes of a tenant that is there and is not as its line says.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -84,6 +84,9 @@ pub enum ImportEvent {
         stopped: Option<String>,
         /// A revision that holds all of it.
         revision: u64,
+        /// Which proxies enforce it, if that was waited for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        applied: Option<Enforcement>,
     },
 }
 
@@ -94,7 +97,13 @@ mod tests {
     #[test]
     fn events_are_one_object_each() {
         let counts = ImportCounts { lines: 2, created: 1, failed: 1, ..ImportCounts::default() };
-        let event = ImportEvent::Summary { counts, dry_run: false, stopped: None, revision: 7 };
+        let event = ImportEvent::Summary {
+            counts,
+            dry_run: false,
+            stopped: None,
+            revision: 7,
+            applied: None,
+        };
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(
             text,

@@ -30,9 +30,11 @@ pub mod token;
 
 pub mod audit;
 pub mod desired;
+pub mod enforcement;
 pub mod explain;
 pub mod import;
 pub mod proxy;
+pub mod replay;
 pub mod revision;
 
 pub mod client;
@@ -48,7 +50,8 @@ pub use desired::{
 pub use document::DocumentBody;
 pub use domain::{AddDomain, DomainBody};
 pub use effective::{EffectiveBody, EffectiveQuery, LimitSources, LimitsInForce, Sources};
-pub use explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
+pub use enforcement::{Enforcement, RefusingProxy};
+pub use explain::{ExplainRequest, ExplainResponse, ExplainRule, ExplainStep, LimitLeft};
 pub use import::{ConflictAction, ImportCounts, ImportEvent, ImportQuery};
 pub use invitation::{AcceptInvitation, CreateInvitation, InvitationBody};
 pub use issuer::{CreateIssuer, IssuerBody};
@@ -60,10 +63,11 @@ pub use node::{EnrollNode, EnrolledNode, NodeBody};
 pub use operator::{CreateOperator, LogIn, OperatorBody, PrincipalBody, SessionBody, SetPassword};
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};
-pub use proxy::{ProxyBody, RefusedResource};
+pub use proxy::{ProxyBody, RefusedResource, TenantAtProxy, TenantAtProxyState, TenantStatusBody};
 pub use quota::{
     ConfirmQuota, QuotaBody, QuotaChange, ReleaseQuota, ReservationBody, ReserveQuota, SetQuota,
 };
+pub use replay::{RecordedRequest, ReplayOutcome, ReplayRequest, ReplayResponse, ReplayedRequest};
 pub use revision::{
     FieldChangeBody, LeftBody, RecordChangeBody, RevisionBody, RevisionDetailBody,
     RevisionDiffQuery, RevisionEntryBody, RevisionQuery, RollbackQuery, RolledBackBody,

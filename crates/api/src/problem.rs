@@ -168,6 +168,8 @@ problems! {
     NoMasterKey, "no-master-key", 503, "There is no master key";
     /// The write may or may not have been made.
     OutcomeUnknown, "outcome-unknown", 503, "It is not known whether the change was made";
+    /// A proxy that was asked did not answer.
+    ProxySilent, "proxy-silent", 504, "The proxy did not answer";
     /// The disk is full.
     StorageFull, "storage-full", 507, "The disk of the control plane is full";
 }

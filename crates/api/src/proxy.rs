@@ -1,7 +1,7 @@
 //! The proxies and what each enforces.
 
 use serde::{Deserialize, Serialize};
-use tenantry_model::Timestamp;
+use tenantry_model::{RegionId, TenantId, Timestamp};
 
 /// One proxy, as `GET /api/v1/proxies` returns it.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -13,6 +13,10 @@ pub struct ProxyBody {
     pub connected: bool,
     /// The version of its build; none before its first report.
     pub version: Option<String>,
+    /// Where it stands, if it says.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub region: Option<RegionId>,
     /// The history of the state it enforces.
     pub epoch: Option<String>,
     /// The revision it enforces.
@@ -22,8 +26,16 @@ pub struct ProxyBody {
     pub enforced_through: Option<u64>,
     /// The hash of the state it holds.
     pub hash: Option<String>,
+    /// The hash of the platform's state at that revision; none if it is not remembered any more. It is asked to send
+    /// everything again where the two differ.
+    #[serde(default)]
+    pub hash_expected: Option<String>,
     /// How many revisions it is behind; none if it follows another history, or has not reported.
     pub lag: Option<u64>,
+    /// For how many seconds there has been a newer state than it enforces, at least: 0 if there is none. None if it
+    /// follows another history, or has not reported.
+    #[serde(default)]
+    pub config_age_seconds: Option<u64>,
     /// When it began to enforce what it enforces.
     pub applied_at: Option<Timestamp>,
     /// When it was last heard of.
@@ -46,4 +58,58 @@ pub struct RefusedResource {
     pub id: String,
     /// Why, as a sentence.
     pub reason: String,
+}
+
+/// What the proxies have made of a tenant, as `GET /api/v1/tenants/{tenant}/status` returns it.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantStatusBody {
+    /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub tenant_id: TenantId,
+    /// Its slug.
+    pub slug: String,
+    /// The revision of its last change: of itself, or of anything that belongs to it.
+    pub revision: u64,
+    /// How many proxies enforce it as it is.
+    pub enforced: u64,
+    /// How many do not yet.
+    pub behind: u64,
+    /// How many refuse a part of it, and keep that part as it was.
+    pub refused: u64,
+    /// How many are known and do not follow the stream now; they go on with what they have.
+    pub disconnected: u64,
+    /// Each of them, for whoever may see the proxies.
+    #[serde(default)]
+    pub proxies: Vec<TenantAtProxy>,
+}
+
+/// What one proxy has made of a tenant.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantAtProxy {
+    /// Its name.
+    pub node: String,
+    /// How it stands there.
+    pub state: TenantAtProxyState,
+    /// Up to here all changes of the platform are in force at it; none if it follows another history, or has not
+    /// reported.
+    pub enforced_through: Option<u64>,
+    /// What of the tenant it refuses.
+    pub refused: Vec<RefusedResource>,
+}
+
+/// How a tenant stands at a proxy.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TenantAtProxyState {
+    /// As it is.
+    Enforced,
+    /// As it was.
+    Behind,
+    /// A part of it as it was, because the proxy refuses the newer form.
+    Refused,
+    /// The proxy does not follow the stream, and goes on with what it has.
+    Disconnected,
 }

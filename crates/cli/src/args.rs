@@ -23,6 +23,7 @@ use crate::{
         proxy::ProxyVerb,
         quota::QuotaVerb,
         raw::RawRequest,
+        replay::Replay,
         revision::RevisionVerb,
         route::RouteFields,
         subscription::SubscriptionVerb,
@@ -52,7 +53,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,
 
-    /// After a change, return only when every connected proxy enforces it; in at most so many seconds [default: 30]
+    /// After a change, return only when every connected proxy enforces it; in at most so many seconds, 1 to 60 [default: 30]
     #[arg(
         long,
         global = true,
@@ -60,9 +61,10 @@ pub(crate) struct Cli {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = USUAL_SECONDS,
+        value_parser = clap::value_parser!(u8).range(1..=60),
         conflicts_with = "dry_run"
     )]
-    pub(crate) wait: Option<u32>,
+    pub(crate) wait: Option<u8>,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -122,8 +124,6 @@ pub(crate) enum Command {
     Up(Up),
     #[command(flatten)]
     Api(ApiCommand),
-    /// Say how a proxy would decide a request, and why; nothing is sent or charged
-    Explain(Explain),
     /// Control planes that have names here
     #[command(subcommand)]
     Context(ContextVerb),
@@ -204,6 +204,12 @@ pub(crate) enum ApiCommand {
     Whoami,
     /// Any request, for what has no command yet
     Api(RawRequest),
+    /// Say how a request would be decided, and why; nothing is sent or charged
+    Explain(Explain),
+    /// Say which recorded requests would be answered otherwise if documents were applied
+    ///
+    /// Exits with 0 if none would, 1 if one would, and 2 if that could not be found out.
+    Replay(Replay),
     /// Proxies, and what each enforces
     #[command(subcommand)]
     Proxy(ProxyVerb),
@@ -232,12 +238,16 @@ pub(crate) enum ApiCommand {
 impl ApiCommand {
     /// Whether whoever asks must have a token; others prove themselves by what they send.
     pub(crate) fn needs_token(&self) -> bool {
-        !matches!(self, Self::Login(_) | Self::Invitation(InvitationVerb::Accept { .. }))
+        match self {
+            Self::Login(_) | Self::Invitation(InvitationVerb::Accept { .. }) => false,
+            Self::Explain(explain) => !explain.is_direct(),
+            _ => true,
+        }
     }
 
     /// Whether what it changes can be looked at without being done.
     pub(crate) fn can_be_rehearsed(&self) -> bool {
-        !matches!(self, Self::Login(_) | Self::Logout)
+        !matches!(self, Self::Login(_) | Self::Logout | Self::Explain(_) | Self::Replay(_))
     }
 }
 

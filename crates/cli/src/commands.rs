@@ -7,6 +7,7 @@ pub(crate) mod feature;
 pub(crate) mod group;
 pub(crate) mod plan;
 pub(crate) mod route;
+mod status;
 pub(crate) mod upstream;
 
 pub(crate) mod certificate;
@@ -28,6 +29,7 @@ pub(crate) mod desired;
 pub(crate) mod import;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod replay;
 pub(crate) mod revision;
 
 #[cfg(test)]
@@ -37,6 +39,7 @@ mod progress;
 use crate::{
     args::{ApiCommand, Format},
     error::CliError,
+    explain,
     output::Answer,
     session::Session,
 };
@@ -74,6 +77,8 @@ pub(crate) async fn run(
         ApiCommand::Login(arguments) => operator::log_in(arguments, session).await,
         ApiCommand::Logout => operator::log_out(session).await,
         ApiCommand::Whoami => session.ask(client.me()).await.map(Answer::item),
+        ApiCommand::Replay(arguments) => replay::run(arguments, session).await,
+        ApiCommand::Explain(arguments) => explain::run(arguments, session).await,
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
         ApiCommand::Export(export) => desired::export(export, output, session).await,
         ApiCommand::Diff(diff) => desired::diff(diff, session).await,

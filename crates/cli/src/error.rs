@@ -44,8 +44,8 @@ pub(crate) enum CliError {
     NoProxy { proxy_admin: String, source: HttpError },
     #[error("the proxy at {proxy_admin} refused to explain: {said}")]
     NotExplained { proxy_admin: String, said: String },
-    #[error("it is done (revision {revision}), but {}", waiting(.behind))]
-    NotEnforced { revision: u64, behind: Vec<String> },
+    #[error("it is done (revision {revision}), but {}", waiting(*.behind, .behind_at))]
+    NotEnforced { revision: u64, behind: u64, behind_at: Vec<String> },
     #[error(
         "the import was cut off after {lines} lines or more; import the same again: what was done stays done"
     )]
@@ -127,10 +127,14 @@ impl CliError {
 }
 
 /// Who has not enforced a change yet.
-fn waiting(behind: &[String]) -> String {
-    match behind {
-        [] => "no proxy is connected that could enforce it".to_owned(),
-        nodes => format!("not enforced yet by {}; see `tenantry proxy list`", nodes.join(", ")),
+fn waiting(behind: u64, behind_at: &[String]) -> String {
+    match (behind, behind_at) {
+        (0, _) => "no proxy is connected that could enforce it".to_owned(),
+        (1, []) => "one proxy does not enforce it yet".to_owned(),
+        (behind, []) => format!("{behind} proxies do not enforce it yet"),
+        (_, nodes) => {
+            format!("not enforced yet by {}; see `tenantry proxy list`", nodes.join(", "))
+        }
     }
 }
 

@@ -90,7 +90,7 @@ impl Exit {
             404 | 410 => Self::NotFound,
             409 | 412 | 428 => Self::Conflict,
             400 | 405 | 413 | 415 | 422 => Self::Invalid,
-            408 | 429 | 503 | 507 => Self::Unavailable,
+            408 | 429 | 503 | 504 | 507 => Self::Unavailable,
             _ => Self::Failed,
         }
     }
@@ -100,7 +100,7 @@ impl Exit {
 pub(crate) fn help() -> String {
     let lines = Exit::ALL.map(|exit| format!("  {}  {}", exit.code(), exit.meaning()));
     format!(
-        "Exit codes:\n{}\n`diff` exits with 0 if nothing differs, 1 if something does, 2 if that could not be found out.",
+        "Exit codes:\n{}\n`diff` and `replay` exit with 0 if nothing differs, 1 if something does, 2 if that could not be found out.",
         lines.join("\n")
     )
 }
@@ -127,6 +127,7 @@ mod tests {
             (ProblemKind::RateLimited, 7),
             (ProblemKind::Unavailable, 7),
             (ProblemKind::StorageFull, 7),
+            (ProblemKind::ProxySilent, 7),
             (ProblemKind::OutcomeUnknown, 9),
             (ProblemKind::Internal, 1),
         ] {

@@ -1,16 +1,16 @@
-//! `tenantry explain`: how a proxy would decide a request, and why.
+//! `tenantry explain`: how a request would be decided, and why.
 
 use std::{fmt::Write as _, net::IpAddr};
 
 use clap::Args;
-use tenantry_api::{ExplainRequest, ExplainResponse};
+use tenantry_api::{ExplainRequest, ExplainResponse, ExplainStep};
 
 use crate::{
-    args::Connection,
     error::CliError,
     http,
     output::{Answer, columns, value as json_value},
-    session, value,
+    session::{Session, with_scheme},
+    value,
 };
 
 /// A request to explain.
@@ -43,13 +43,23 @@ pub(crate) struct Explain {
     /// Another header NAME=VALUE; may be repeated
     #[arg(long = "header", value_name = "HEADER", value_parser = value::pair)]
     headers: Vec<(String, String)>,
-    /// The proxy's admin address [default: what DATA_DIR/addresses.json says, or http://127.0.0.1:7080]
-    #[arg(long, value_name = "URL")]
+    /// By the live state of the proxy with this name, with what is left of limits there
+    #[arg(long, value_name = "NAME")]
+    proxy: Option<String>,
+    /// Ask the proxy with this admin address, past the control plane
+    #[arg(long, value_name = "URL", conflicts_with = "proxy")]
     proxy_admin: Option<String>,
 }
 
-/// Asks the proxy.
-pub(crate) async fn run(explain: &Explain, connection: &Connection) -> Result<Answer, CliError> {
+impl Explain {
+    /// Whether the control plane is not asked at all.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.proxy_admin.is_some()
+    }
+}
+
+/// Asks the control plane, or a proxy past it.
+pub(crate) async fn run(explain: &Explain, session: &Session) -> Result<Answer, CliError> {
     let request = ExplainRequest {
         host: explain.host.clone(),
         path: explain.path.clone(),
@@ -60,9 +70,12 @@ pub(crate) async fn run(explain: &Explain, connection: &Connection) -> Result<An
         sni: explain.sni.clone(),
         client_certificate: explain.client_certificate,
         headers: explain.headers.iter().cloned().collect(),
+        proxy: explain.proxy.clone(),
     };
-    let proxy_admin = session::proxy_admin(explain.proxy_admin.as_deref(), &connection.data_dir);
-    let explained = ask(&proxy_admin, &request).await?;
+    let explained = match &explain.proxy_admin {
+        Some(address) => ask(&with_scheme(address.clone()), &request).await?,
+        None => session.ask(session.client.explain(&request)).await?,
+    };
     Ok(Answer::Text { text: text(&explained), json: json_value(&explained) })
 }
 
@@ -84,8 +97,8 @@ pub(crate) async fn ask(
 }
 
 fn text(explained: &ExplainResponse) -> String {
-    let ExplainResponse { revision, outcome, status, tenant, route, upstream, steps, limits } =
-        explained;
+    let ExplainResponse { revision, outcome, status, tenant, route, upstream, .. } = explained;
+    let ExplainResponse { proxy, steps, limits, notes, .. } = explained;
     let mut text = match status {
         Some(status) => format!("{outcome} ({status})"),
         None => outcome.clone(),
@@ -96,9 +109,19 @@ fn text(explained: &ExplainResponse) -> String {
         let _ = write!(text, ", {what} {name}");
     }
     let _ = write!(text, ", at revision {revision}");
-    let steps: Vec<_> =
-        steps.iter().map(|step| vec![step.stage.clone(), step.detail.clone()]).collect();
-    let _ = write!(text, "\n\n{}", columns(&["STAGE", "WHAT IT SAID"], &steps));
+    if let Some(proxy) = proxy {
+        let _ = write!(text, " of {proxy}");
+    }
+    let rules = |step: &ExplainStep| {
+        let rules = step.rules.iter().map(|rule| match rule.revision {
+            Some(revision) => format!("{} {} @{revision}", rule.kind, rule.id),
+            None => format!("{} {}", rule.kind, rule.id),
+        });
+        rules.collect::<Vec<_>>().join(", ")
+    };
+    let row = |step: &ExplainStep| vec![step.stage.clone(), step.detail.clone(), rules(step)];
+    let steps: Vec<_> = steps.iter().map(row).collect();
+    let _ = write!(text, "\n\n{}", columns(&["STAGE", "WHAT IT SAID", "BY"], &steps));
     if !limits.is_empty() {
         let names = ["LIMIT", "QUOTA", "WINDOW", "LEFT", "FULL AGAIN IN"];
         let limits = limits.iter().map(|limit| {
@@ -112,12 +135,15 @@ fn text(explained: &ExplainResponse) -> String {
         });
         let _ = write!(text, "\n\n{}", columns(&names, &limits.collect::<Vec<_>>()));
     }
+    for note in notes {
+        let _ = write!(text, "\n\n{note}");
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
-    use tenantry_api::{ExplainStep, LimitLeft};
+    use tenantry_api::{ExplainRule, LimitLeft};
 
     use super::*;
 
@@ -126,6 +152,11 @@ mod tests {
         let step = |stage: &str, detail: &str| ExplainStep {
             stage: stage.to_owned(),
             detail: detail.to_owned(),
+            rules: vec![ExplainRule {
+                kind: "plan".to_owned(),
+                id: "pro".to_owned(),
+                revision: (stage == "admit").then_some(3),
+            }],
         };
         let limit = LimitLeft {
             name: "burst".to_owned(),
@@ -141,16 +172,18 @@ mod tests {
             tenant: Some("globex".to_owned()),
             steps: vec![step("tenant", "by host"), step("admit", "burst is spent")],
             limits: vec![limit],
+            notes: vec!["Noted.".to_owned()],
             ..ExplainResponse::default()
         };
         assert_eq!(
             text(&explained),
             "rate-limited (429), tenant globex, at revision 7\n\n\
-             STAGE   WHAT IT SAID\n\
-             tenant  by host\n\
-             admit   burst is spent\n\n\
+             STAGE   WHAT IT SAID    BY\n\
+             tenant  by host         plan pro\n\
+             admit   burst is spent  plan pro @3\n\n\
              LIMIT  QUOTA  WINDOW  LEFT  FULL AGAIN IN\n\
-             burst  5      60 s    0     60.0 s"
+             burst  5      60 s    0     60.0 s\n\n\
+             Noted."
         );
     }
 }

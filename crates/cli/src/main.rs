@@ -24,7 +24,6 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
-    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -53,7 +52,8 @@ fn main() -> ExitCode {
             complain(&error);
             let exit = error.downcast_ref().map_or(Exit::Failed, CliError::exit);
             // As of `diff` everywhere: 1 is what it found.
-            let is_diff = matches!(cli.command, Command::Api(ApiCommand::Diff(_)));
+            let is_diff =
+                matches!(cli.command, Command::Api(ApiCommand::Diff(_) | ApiCommand::Replay(_)));
             ExitCode::from(if is_diff { Exit::Usage.code() } else { exit.code() })
         }
     }
@@ -88,7 +88,6 @@ async fn run(cli: &Cli, sources: Sources) -> anyhow::Result<u8> {
             io::stdout().write_all(&script)?;
             return Ok(Exit::Done.code());
         }
-        Command::Explain(explain) => explain::run(explain, &cli.connection).await?,
         Command::Context(verb) => commands::context::run(verb, &contexts)?,
         Command::Api(command) => return ask(cli, command, sources, &contexts).await,
     };
@@ -111,17 +110,14 @@ async fn ask(
     if cli.dry_run {
         session = session.rehearsing();
     }
-    let refused = match cli.wait {
-        Some(_) => Some(waiting::before(&session).await?),
-        None => None,
-    };
+    if let Some(seconds) = cli.wait {
+        session = session.waiting(seconds);
+    }
     let answer = commands::run(command, cli.output, &session).await?;
     let answer = if session.client.has_rehearsed() { answer.rehearsed() } else { answer };
     // Before it is waited for: what was made is made, and its secret is shown only this once.
     print(cli, &answer)?;
-    if let (Some(refused), Some(seconds)) = (refused, cli.wait) {
-        waiting::enforced(&session, &refused, Duration::from_secs(seconds.into())).await?;
-    }
+    waiting::enforced(&session)?;
     Ok(u8::from(matches!(answer, Answer::Differs { .. })))
 }
 

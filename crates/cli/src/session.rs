@@ -21,7 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const DEFAULT_API: &str = "http://127.0.0.1:7070";
 const DEFAULT_PROXY: &str = "http://127.0.0.1:8080";
-const DEFAULT_PROXY_ADMIN: &str = "http://127.0.0.1:7080";
 
 /// The name of the file in the data directory with the root token.
 pub(crate) const ROOT_TOKEN: &str = "root-token";
@@ -76,6 +75,8 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     pub(crate) contexts: ContextStore,
     api: String,
+    /// How long an answer may take.
+    patience: Duration,
     /// The context that it is of.
     context: Option<Name>,
     /// Whether the token is the one that is kept for the context.
@@ -132,6 +133,7 @@ impl Session {
                 client,
                 contexts: ContextStore::default(),
                 api,
+                patience: PATIENCE,
                 context: None,
                 is_token_kept: false,
                 proxy: None,
@@ -143,6 +145,12 @@ impl Session {
     /// The same, whose changes are looked at and not done.
     pub(crate) fn rehearsing(self) -> Self {
         Self { client: self.client.rehearsing(), ..self }
+    }
+
+    /// The same, whose changes are waited for.
+    pub(crate) fn waiting(self, seconds: u8) -> Self {
+        let patience = PATIENCE + Duration::from_secs(seconds.into());
+        Self { client: self.client.waiting(seconds), patience, ..self }
     }
 
     /// The context that this is a session with.
@@ -165,7 +173,7 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, CliError> {
-        match tokio::time::timeout(PATIENCE, self.ask_patiently(answer)).await {
+        match tokio::time::timeout(self.patience, self.ask_patiently(answer)).await {
             Ok(answer) => answer,
             Err(_) => Err(CliError::Slow { api: self.api.clone() }),
         }
@@ -214,12 +222,6 @@ fn is_token_meant(place: &Place, sources: Sources) -> bool {
     sources.token == Source::CommandLine || !is_named
 }
 
-/// The admin address of the proxy that belongs to a data directory, or the usual one.
-pub(crate) fn proxy_admin(given: Option<&str>, data_dir: &Path) -> String {
-    let address = given.map(str::to_owned).or_else(|| known(data_dir).proxy_admin);
-    with_scheme(address.unwrap_or_else(|| DEFAULT_PROXY_ADMIN.to_owned()))
-}
-
 /// The root token that the control plane wrote into its data directory.
 pub(crate) fn root_token(data_dir: &Path) -> Result<String, CliError> {
     let tried = data_dir.join(ROOT_TOKEN);
@@ -231,7 +233,6 @@ pub(crate) fn root_token(data_dir: &Path) -> Result<String, CliError> {
 struct Known {
     api: Option<String>,
     proxy: Option<String>,
-    proxy_admin: Option<String>,
 }
 
 /// No file, or one that cannot be read, says nothing: the defaults then apply.
@@ -251,15 +252,6 @@ mod tests {
 
     use super::*;
     use crate::args::Cli;
-
-    #[test]
-    fn addresses_come_from_flags_then_the_data_directory_then_defaults() {
-        let directory = tempfile::tempdir().unwrap();
-        assert_eq!(proxy_admin(None, directory.path()), DEFAULT_PROXY_ADMIN);
-        fs::write(directory.path().join(ADDRESSES), r#"{"proxy_admin":"127.0.0.1:1"}"#).unwrap();
-        assert_eq!(proxy_admin(None, directory.path()), "http://127.0.0.1:1");
-        assert_eq!(proxy_admin(Some("127.0.0.1:2"), directory.path()), "http://127.0.0.1:2");
-    }
 
     #[test]
     fn no_token_is_a_sentence_that_names_the_file() {

@@ -20,8 +20,8 @@
 //! as what is being served.
 
 use crate::{
-    Begin, Change, Epoch, Frame, Hello, Ledger, Mark, PROTOCOL, Position, Removal, Revision,
-    StateHash, Update, UpdateKind,
+    Begin, Change, Epoch, Frame, Hello, Ledger, Mark, PROTOCOL, Position, Question, Removal,
+    Revision, StateHash, Update, UpdateKind,
 };
 
 /// Follows one stream after another and keeps the ledger of the state held.
@@ -82,6 +82,8 @@ pub enum Event {
     Confirmed,
     /// The control plane holds a newer state and has not sent it yet.
     Announced(Revision),
+    /// Something is asked.
+    Asked(Question),
 }
 
 /// How a stream broke the rules. Each one is answered by a full resync.
@@ -246,6 +248,7 @@ impl Assembler {
             Frame::Change(change) => self.change(change),
             Frame::Commit(mark) => self.commit(mark),
             Frame::Heartbeat(mark) => self.heartbeat(mark),
+            Frame::Question(question) => self.question(question),
             Frame::Unknown => Ok(Event::Pending),
         };
         if event.is_err() {
@@ -366,6 +369,15 @@ impl Assembler {
                 Err(ContinuityError::Removal { held, left })
             }
             Removal::Guarded | Removal::Meant => Ok(()),
+        }
+    }
+
+    /// It may stand anywhere in an open stream, and touches nothing.
+    fn question(&self, question: Question) -> Result<Event, ContinuityError> {
+        match self.stream {
+            Stream::Start => Err(ContinuityError::HelloMissing),
+            Stream::Failed => Err(ContinuityError::Failed),
+            Stream::Between(_) | Stream::Inside(_) => Ok(Event::Asked(question)),
         }
     }
 

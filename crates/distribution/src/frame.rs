@@ -8,7 +8,7 @@ use serde::{
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
 
-use crate::{Change, Epoch, ResourceJson, ResourceName, Revision, StateHash};
+use crate::{Change, Epoch, Question, ResourceJson, ResourceName, Revision, StateHash};
 
 /// The protocol this build speaks. The number rises only for a change that an older reader must not
 /// ignore; what it may ignore (a field, a frame, a resource kind) is added without.
@@ -32,6 +32,8 @@ pub enum Frame {
     Commit(Mark),
     /// The stream is alive, and this is the state the control plane holds.
     Heartbeat(Mark),
+    /// Something is asked; it changes nothing.
+    Question(Question),
     /// A frame of a kind this build does not know. To be ignored; it cannot be encoded.
     Unknown,
 }
@@ -131,6 +133,7 @@ impl Frame {
             Self::Change(change) => encode_change(change),
             Self::Commit(mark) => line("commit", mark),
             Self::Heartbeat(mark) => line("heartbeat", mark),
+            Self::Question(question) => line("question", question),
             Self::Unknown => Err(EncodeError::Unknown),
         }
     }
@@ -205,6 +208,7 @@ impl<'de> Visitor<'de> for FrameVisitor {
             "delete" => Frame::Change(Change::new(map.next_value()?, None)),
             "commit" => Frame::Commit(map.next_value()?),
             "heartbeat" => Frame::Heartbeat(map.next_value()?),
+            "question" => Frame::Question(map.next_value()?),
             _ => {
                 map.next_value::<IgnoredAny>()?;
                 Frame::Unknown

@@ -35,6 +35,7 @@ pub mod ledger;
 pub mod assembler;
 pub mod fold;
 
+pub mod question;
 pub mod report;
 
 pub use assembler::{Assembler, ContinuityError, Event, RemovalBrake};
@@ -47,6 +48,7 @@ pub use frame::{
 pub use hex::{Epoch, StateHash};
 pub use ledger::Ledger;
 pub use position::Position;
+pub use question::{ANSWER_PATH, Answer, Question};
 pub use report::{KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
 pub use tenantry_model::{NodeName, Revision};
 pub use update::Update;

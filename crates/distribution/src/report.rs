@@ -1,7 +1,7 @@
 //! What a proxy says to the control plane: where it stands, and what it refuses.
 
 use serde::{Deserialize, Serialize};
-use tenantry_model::{KeyId, Timestamp};
+use tenantry_model::{KeyId, RegionId, Timestamp};
 
 use crate::{Epoch, NodeName, Position, ResourceName, Revision, StateHash};
 
@@ -71,6 +71,9 @@ pub struct StatusReport {
     pub node: NodeName,
     /// The version of its build.
     pub version: String,
+    /// Where it stands, if it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
     /// The history of the state it enforces.
     pub epoch: Epoch,
     /// The revision it enforces.
@@ -186,6 +189,7 @@ mod tests {
         let mut report = StatusReport {
             node: "edge-1".parse().unwrap(),
             version: "0.1.0".to_owned(),
+            region: None,
             epoch,
             revision: Revision::new(5),
             hash: StateHash::from_u128(0),

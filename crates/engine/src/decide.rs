@@ -8,6 +8,7 @@ mod outcome;
 
 mod authenticate;
 mod buckets;
+mod recorded;
 mod routing;
 
 use std::{num::NonZeroU64, sync::Arc};
@@ -16,8 +17,9 @@ use authenticate::{Caller, authenticate};
 pub use authenticate::{Identity, KeyIdentity};
 pub use outcome::{Admission, Decision, Denial, Forward, LimitLevel, LimitOwner, Redirection};
 use outcome::{LimitedBy, limit_levels};
+pub use recorded::{Recorded, redecide};
 use routing::body_fits;
-use tenantry_model::TenantState;
+use tenantry_model::{ResourceKind, TenantState};
 
 use crate::{
     Reason, Table,
@@ -63,7 +65,7 @@ fn run(
     charging: Charging,
     trace: &mut impl Trace,
 ) -> Decision {
-    let mut deciding = Deciding { table, facts, now, charging, trace };
+    let mut deciding = Deciding { table, facts, now, charging, recorded: None, trace };
     deciding.decide().unwrap_or_else(Decision::Deny)
 }
 
@@ -72,6 +74,8 @@ struct Deciding<'a, T> {
     facts: &'a RequestFacts<'a>,
     now: Now,
     charging: Charging,
+    /// What stands for the credentials, if these are not at hand.
+    recorded: Option<&'a Recorded>,
     trace: &'a mut T,
 }
 
@@ -88,8 +92,10 @@ impl<'a, T: Trace> Deciding<'a, T> {
         if let Some(tenant) = host_tenant {
             self.client_certificate(tenant)?;
         }
-        let (tenant, caller) =
-            authenticate(self.table, self.facts, self.now.unix, host_tenant, self.trace)?;
+        let (tenant, caller) = match self.recorded {
+            None => authenticate(self.table, self.facts, self.now.unix, host_tenant, self.trace)?,
+            Some(recorded) => self.recognise(recorded, host_tenant)?,
+        };
         if host_tenant.is_none() {
             self.client_certificate(tenant)?;
         }
@@ -139,9 +145,16 @@ impl<'a, T: Trace> Deciding<'a, T> {
     ) -> Result<Option<&'a Arc<CompiledTenant>>, Denial> {
         let tenant = self.table.tenant_of_host(&guarded.host);
         match tenant {
-            Some(tenant) => self
-                .trace
-                .note(Stage::Resolve, format_args!("host {} is {}'s", guarded.host, tenant.slug)),
+            Some(tenant) => {
+                let what = format_args!("host {} is {}'s", guarded.host, tenant.slug);
+                self.trace.note(Stage::Resolve, what);
+                if self.trace.is_heard() {
+                    if let Some(domain) = self.table.domain_of_host(&guarded.host) {
+                        self.trace.by(ResourceKind::Domain, &domain);
+                    }
+                    self.trace.by(ResourceKind::Tenant, &tenant.id);
+                }
+            }
             None => {
                 self.trace.note(Stage::Resolve, format_args!("host {} is nobody's", guarded.host));
             }
@@ -171,12 +184,14 @@ impl<'a, T: Trace> Deciding<'a, T> {
         }) {
             let what = format_args!("a client certificate was verified for {}", tenant.slug);
             self.trace.note(Stage::Authenticate, what);
+            self.trace.by(ResourceKind::Tenant, &tenant.id);
             return Ok(());
         }
         self.trace.note(
             Stage::Authenticate,
             format_args!("{} needs a client certificate, verified on this connection", tenant.slug),
         );
+        self.trace.by(ResourceKind::Tenant, &tenant.id);
         Err(Denial::new(Reason::ClientCertificateRequired).of(tenant))
     }
 
@@ -195,6 +210,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
             Stage::Authenticate,
             format_args!("needed: {needed:?}; presented: {}", caller.identity),
         );
+        self.trace.by(ResourceKind::Tenant, &tenant.id);
         caller.check(needed).map_err(|reason| Denial::new(reason).of(tenant))?;
         Ok(verdict)
     }
@@ -211,6 +227,11 @@ impl<'a, T: Trace> Deciding<'a, T> {
                 let what = format_args!("{state}, plan {plan} in group {group}{unknown}");
                 self.trace.note(Stage::State, what);
             }
+        }
+        self.trace.by(ResourceKind::Tenant, &tenant.id);
+        self.trace.by(ResourceKind::Plan, plan);
+        if let Some(group) = &tenant.group {
+            self.trace.by(ResourceKind::Group, group);
         }
         match (tenant.state, policy) {
             (TenantState::Active, Some(policy)) => Ok(policy),
@@ -235,6 +256,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
             AccessVerdict::NotAllowed => ("is not in the allow list", false),
         };
         self.trace.note(Stage::Access, format_args!("{client} {says}"));
+        self.trace.by(ResourceKind::Tenant, &tenant.id);
         if allowed { Ok(()) } else { Err(Denial::new(Reason::IpDenied).of(tenant)) }
     }
 
@@ -274,7 +296,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
                 if let (Charging::Charge, Some(key)) = (self.charging, &identity.key) {
                     shared.key_uses.note(key.id, self.now.unix);
                 }
-                self.note_levels(policy, key, &levels);
+                self.note_levels(tenant, policy, key, &levels);
                 return Ok((in_flight, levels));
             }
             Err(Refused::RateLimited(limited)) => Denial {
@@ -296,7 +318,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
             }
         };
         if let Some(LimitedBy { levels, .. }) = denial.limited.as_deref() {
-            self.note_levels(policy, key, levels);
+            self.note_levels(tenant, policy, key, levels);
         }
         if denial.reason == Reason::TooManyConcurrent {
             self.trace.note(
@@ -307,7 +329,13 @@ impl<'a, T: Trace> Deciding<'a, T> {
         Err(denial.of(tenant))
     }
 
-    fn note_levels(&mut self, policy: &Policy, key: Option<&Arc<KeyRules>>, levels: &Levels) {
+    fn note_levels(
+        &mut self,
+        tenant: &CompiledTenant,
+        policy: &Policy,
+        key: Option<&Arc<KeyRules>>,
+        levels: &Levels,
+    ) {
         for limit in limit_levels(policy, key, levels) {
             let (spec, level) = (limit.limit.spec(), limit.level);
             self.trace.note(
@@ -321,6 +349,10 @@ impl<'a, T: Trace> Deciding<'a, T> {
                     spec.window_seconds()
                 ),
             );
+            if limit.owner == LimitOwner::Tenant {
+                self.trace.by(ResourceKind::Plan, &tenant.plan);
+                self.trace.by(ResourceKind::Tenant, &tenant.id);
+            }
         }
     }
 }

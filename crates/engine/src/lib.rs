@@ -31,8 +31,8 @@ mod upstream;
 mod usage;
 
 pub use decide::{
-    Admission, Decision, Denial, Forward, Identity, KeyIdentity, LimitLevel, LimitOwner,
-    Redirection, decide, explain,
+    Admission, Decision, Denial, Forward, Identity, KeyIdentity, LimitLevel, LimitOwner, Recorded,
+    Redirection, decide, explain, redecide,
 };
 pub use deny::{Blame, Reason};
 pub use facts::{HeaderFacts, HeaderLookup, Now, RequestFacts, Single, VerifiedClient};
@@ -47,7 +47,7 @@ pub use runtime::{InFlight, Runtime, RuntimeOptions, TenantConnection, TenantRun
 pub use table::{Applied, Change, Refused, Table, check};
 pub use tenant::CompiledTenant;
 pub use token_cache::VerifiedToken;
-pub use trace::{Explanation, Stage, Trace};
+pub use trace::{Explanation, Stage, Step, Trace};
 pub use upstream::{
     Checked, CompiledTls, CompiledUpstream, EndpointReading, EndpointState, Held, Outcome, Pick,
     Picked, Standing, TlsFault, UpstreamCounts, UpstreamNames,

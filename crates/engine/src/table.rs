@@ -139,12 +139,27 @@ impl Table {
         self.tenants.get(owner?)
     }
 
+    /// The domain by which a host is found, as its owner has it.
+    pub(crate) fn domain_of_host<'h>(&self, host: &'h str) -> Option<Cow<'h, str>> {
+        if self.domains.get(&self.host_hash(host)).is_some() {
+            return Some(Cow::Borrowed(host));
+        }
+        let (_, parent) = host.split_once('.')?;
+        self.domains.get(&self.wildcard_hash(parent))?;
+        Some(Cow::Owned(format!("*.{parent}")))
+    }
+
     pub(crate) fn tenant_of_slug(&self, slug: &Slug) -> Option<&Arc<CompiledTenant>> {
         self.tenants.get(self.slugs.get(slug)?)
     }
 
     pub(crate) fn key(&self, digest: &KeyDigest) -> Option<&CompiledKey> {
         self.keys.get(digest)
+    }
+
+    /// A key by its id.
+    pub(crate) fn key_by_id(&self, id: KeyId) -> Option<&CompiledKey> {
+        self.keys.get(self.key_digests.get(&id)?)
     }
 
     /// All issuers that sign as `name`.

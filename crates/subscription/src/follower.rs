@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use reqwest::Client;
 use tenantry_distribution::{
-    Assembler, Change, Event, Refusal, ResourceName, StatusReport, Update, UpdateKind,
+    Assembler, Change, Event, Question, Refusal, ResourceName, StatusReport, Update, UpdateKind,
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     Applied, Link, Options, Source, Target,
@@ -25,6 +25,7 @@ pub(crate) struct Follower<'a, T> {
     pub(crate) recorder: Option<&'a Recorder>,
     pub(crate) publisher: &'a Publisher,
     pub(crate) reports: watch::Sender<Option<StatusReport>>,
+    pub(crate) questions: mpsc::Sender<Question>,
     /// Resources of kinds this build does not know.
     pub(crate) unknown: BTreeSet<ResourceName>,
     pub(crate) backoff: Backoff,
@@ -104,6 +105,8 @@ impl<T: Target> Follower<'_, T> {
                 self.reports.send_replace(Some(report));
             }
             Event::Repeated => self.confirm(),
+            // Where there is no room, whoever asks is told that nobody answers.
+            Event::Asked(question) => drop(self.questions.try_send(question)),
             Event::Confirmed => {
                 // Only an agreement that outlives the update proves the stream good. Were a commit
                 // enough, a control plane that sends a full state and then a broken delta would be
@@ -144,6 +147,7 @@ impl<T: Target> Follower<'_, T> {
         StatusReport {
             node: self.options.node.clone(),
             version: self.options.version.clone(),
+            region: self.options.region.clone(),
             epoch: update.epoch,
             revision: update.to,
             hash: update.hash,

@@ -15,6 +15,7 @@ pub mod target;
 pub mod progress;
 pub mod subscription;
 
+mod answerer;
 mod backoff;
 mod connection;
 mod file;

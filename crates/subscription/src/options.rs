@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 use tenantry_distribution::{NodeName, RemovalBrake};
-use tenantry_model::Timestamp;
+use tenantry_model::{RegionId, Timestamp};
 
 /// All that a subscription needs to know. [`Options::new`] sets what has a sensible default.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Options {
     pub node: NodeName,
     /// The version of its build, for reports.
     pub version: String,
+    /// Where it stands, for reports.
+    pub region: Option<RegionId>,
     /// What it authenticates with.
     pub token: BearerToken,
     /// Who may sign the certificate of the control plane; nobody, unless the address is `https`.
@@ -96,6 +98,7 @@ impl Options {
             control_plane: url,
             node,
             version: version.into(),
+            region: None,
             token,
             authorities: authorities.unwrap_or_else(RootCertStore::empty),
             file: None,

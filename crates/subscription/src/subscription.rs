@@ -4,11 +4,18 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use reqwest::Client;
 use tenantry_distribution::{Assembler, Update};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
-    Options, OptionsError, Progress, Target, backoff::Backoff, connection, file::LastKnownGood,
-    follower::Follower, progress::Publisher, recorder::Recorder, reporter::Reporter,
+    Options, OptionsError, Progress, Target,
+    answerer::{Answerer, WAITING},
+    backoff::Backoff,
+    connection,
+    file::LastKnownGood,
+    follower::Follower,
+    progress::Publisher,
+    recorder::Recorder,
+    reporter::Reporter,
 };
 
 /// A proxy's subscription to its control plane.
@@ -47,6 +54,7 @@ impl<T: Target> Subscription<T> {
             None => (None, Assembler::new(options.removal_brake)),
         };
         let (reports, newest_report) = watch::channel(None);
+        let (questions, asked) = mpsc::channel(WAITING);
         let mut follower = Follower {
             options: &options,
             client: &client,
@@ -55,6 +63,7 @@ impl<T: Target> Subscription<T> {
             recorder: recorder.as_ref(),
             publisher: &publisher,
             reports,
+            questions,
             unknown: BTreeSet::new(),
             backoff: Backoff::new(options.backoff, options.jitter.clone()),
         };
@@ -68,10 +77,17 @@ impl<T: Target> Subscription<T> {
             publisher: publisher.clone(),
             target: Arc::clone(&target),
         };
+        let answerer = Answerer {
+            client: client.clone(),
+            options: options.clone(),
+            questions: asked,
+            target: Arc::clone(&target),
+        };
         tokio::select! {
             () = shutdown => {}
             () = follower.run() => {}
             () = reporter.run() => {}
+            () = answerer.run() => {}
         }
         if let Some(recorder) = recorder {
             recorder.close().await;

@@ -1,5 +1,6 @@
 //! What a subscription feeds.
 
+use serde_json::Value;
 use tenantry_distribution::{KeyUse, Refusal, Update};
 
 /// The holder of the state that requests see.
@@ -17,6 +18,12 @@ pub trait Target: Send + Sync {
     /// It is called from the subscription's task only, one update at a time, and blocks that task: the
     /// subscription belongs on a runtime that serves no requests.
     fn apply(&self, update: &Update) -> Vec<Refusal>;
+
+    /// How a described request would be decided now; nothing, if that cannot be said. What is asked may hold
+    /// credentials: it is neither kept nor shown.
+    fn explain(&self, _request: &Value) -> Option<Value> {
+        None
+    }
 
     /// At most so many uses of API keys that the control plane was not told of yet. They are told, or
     /// [put back](Self::put_back_keys_used).

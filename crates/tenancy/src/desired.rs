@@ -16,6 +16,7 @@ mod import;
 mod issuers;
 mod overlay;
 mod past;
+mod proposed;
 mod rollback;
 mod undo;
 mod walk;
@@ -32,6 +33,7 @@ use tenantry_model::ResourceKind;
 
 pub use declared::Written;
 pub use import::{ImportTenant, Imported, OnConflict};
+pub use proposed::Proposed;
 pub use rollback::{Left, RolledBack};
 
 use crate::{Error, Fault, Tenancy};

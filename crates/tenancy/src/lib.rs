@@ -34,6 +34,8 @@ pub mod record;
 
 pub mod audit;
 pub mod certificate;
+pub mod changed;
+pub mod deciding;
 pub mod desired;
 pub mod document;
 pub mod domain;
@@ -72,11 +74,13 @@ mod upstream;
 
 pub use audit::{AuditEntry, AuditFilter};
 pub use certificate::CertificateSpec;
+pub use changed::Changed;
 pub use context::{Caller, Clock, Precondition, Terms};
+pub use deciding::{Clues, Deciding};
 pub use denial::Denial;
 pub use desired::{
     Applied, Difference, Exported, ImportTenant, Imported, LabelSelector, Left, OnConflict,
-    RolledBack,
+    Proposed, RolledBack,
 };
 pub use document::Document;
 pub use due::Reconciled;

@@ -74,7 +74,8 @@ impl World {
         });
         let table = Table::new(Arc::new(runtime), 1);
         let secrets = Arc::new(Secrets::new(keys()));
-        let active = Arc::new(Active::new(table, 1, Arc::clone(&secrets)));
+        let active =
+            Arc::new(Active::new(table, 1, Arc::clone(&secrets), crate::clock::Clock::start()));
         let acceptor = TlsAcceptor::new(Arc::clone(&active), secrets, options).unwrap();
         Self { authority: Authority::new("servers"), master_keys: keys(), active, acceptor }
     }

@@ -3,7 +3,10 @@
 use reqwest::{Body, Method, header};
 
 use super::{Client, ClientError, Download};
-use crate::{AppliedBody, ApplyQuery, DiffBody, DiffQuery, ExportQuery, ImportQuery};
+use crate::{
+    AppliedBody, ApplyQuery, DiffBody, DiffQuery, ExportQuery, ImportQuery, ReplayRequest,
+    ReplayResponse,
+};
 
 /// YAML as a body; JSON is YAML, too.
 const YAML: &str = "application/yaml";
@@ -43,6 +46,14 @@ impl Client {
     ) -> Result<AppliedBody, ClientError> {
         let request = self.query(Method::POST, "/apply", query)?;
         self.send(request.header(header::CONTENT_TYPE, YAML).body(documents)).await
+    }
+
+    /// `POST /api/v1/replay`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn replay(&self, request: &ReplayRequest) -> Result<ReplayResponse, ClientError> {
+        self.send(self.request(Method::POST, "/replay").json(request)).await
     }
 
     /// `POST /api/v1/import` with a tenant in each line. The answer begins at once and is to be read while

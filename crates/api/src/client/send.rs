@@ -14,10 +14,12 @@ use crate::Problem;
 const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'*');
 
-/// What is sent as a change is, and changes nothing.
-const DIFF: &str = "/diff";
-const REVISION: &str = "tenantry-revision";
+/// What is sent as a change is, and changes nothing that could be looked at or waited for.
+const NO_CHANGES: [&str; 3] = ["/diff", "/explain", "/replay"];
+/// What proxies do not concern themselves with, and cannot be waited for.
+const SESSIONS: &str = "/sessions";
 const DRY_RUN: &str = "dry-run";
+const APPLIED: &str = "tenantry-applied";
 
 /// The HTTP client, with the cryptography chosen here: reqwest would otherwise panic if nobody had
 /// installed a provider for the whole process. It trusts no certificate authority yet, so `https`
@@ -61,8 +63,15 @@ impl Client {
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut url = format!("{}/api/v1{path}", self.base);
         let is_change = method != Method::GET;
-        if is_change && self.is_rehearsal && !path.starts_with(DIFF) {
-            url.push_str(if path.contains('?') { "&dry_run=true" } else { "?dry_run=true" });
+        let is_made = is_change && !NO_CHANGES.iter().any(|start| path.starts_with(start));
+        let mark = if path.contains('?') { '&' } else { '?' };
+        if is_made && self.is_rehearsal {
+            url.push_str(&format!("{mark}dry_run=true"));
+        } else if let Some(seconds) = self.wait_seconds
+            && is_made
+            && !path.starts_with(SESSIONS)
+        {
+            url.push_str(&format!("{mark}wait=applied&wait_seconds={seconds}"));
         }
         let request = self.http.request(method, url).bearer_auth(&self.token);
         match &self.idempotency_key {
@@ -158,9 +167,10 @@ impl Client {
         let is_to_be_rehearsed = request.url().query_pairs().any(|(name, _)| name == "dry_run");
         let answer = self.http.execute(request).await.map_err(ClientError::Transport)?;
         let is_success = answer.status().is_success();
-        let written = answer.headers().get(REVISION).and_then(|value| value.to_str().ok());
-        let written = written.and_then(|revision| revision.parse().ok()).unwrap_or_default();
-        self.marks.written.fetch_max(written, Ordering::Relaxed);
+        let applied = answer.headers().get(APPLIED).and_then(|value| value.to_str().ok());
+        if let Some(applied) = applied.and_then(|applied| applied.parse().ok()) {
+            self.has_waited(applied);
+        }
         let is_rehearsed = answer.headers().contains_key(DRY_RUN);
         self.marks.has_rehearsed.fetch_or(is_rehearsed, Ordering::Relaxed);
         let (status, body) = self.received(&method, &path, answer).await?;

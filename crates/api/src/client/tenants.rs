@@ -13,6 +13,7 @@ use super::{
 use crate::{
     CreateTenant, CreatedTenant, DeleteTenantQuery, DeletionCertificateBody, EffectiveBody,
     EffectiveQuery, ListQuery, PageBody, PurgeTenant, SuspendTenant, TenantBody, TenantQuery,
+    TenantStatusBody,
 };
 
 /// Tenants. Wherever a `tenant` is named, its id or its slug will do. With `if_revision`, a change is
@@ -104,6 +105,15 @@ impl<'c> Tenants<'c> {
     ) -> Result<EffectiveBody, ClientError> {
         let path = format!("{}/effective", path(tenant));
         self.client.send(self.client.query(Method::GET, &path, query)?).await
+    }
+
+    /// What the proxies have made of a tenant's last change.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn status(&self, tenant: &str) -> Result<TenantStatusBody, ClientError> {
+        let path = format!("{}/status", path(tenant));
+        self.client.send(self.client.request(Method::GET, &path)).await
     }
 
     /// Serves a tenant that was still to be set up.

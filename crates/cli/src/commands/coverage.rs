@@ -34,6 +34,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("undeleteTenant", "tenant undelete acme"),
     ("purgeTenant", "tenant purge acme --confirm acme"),
     ("getEffective", "tenant effective acme"),
+    ("getTenantStatus", "tenant status acme"),
     ("listSettings", "tenant settings"),
     ("listPurgedTenants", "tenant purged"),
     ("getPurgedTenant", "tenant purged ten_1"),
@@ -161,6 +162,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("getNode", "proxy node nod_1"),
     ("revokeNode", "proxy revoke nod_1"),
     ("listProxies", "proxy list"),
+    ("explain", "explain --host acme.example.com"),
+    ("replay", "replay {log} --candidate {json}"),
     ("listAudit", "audit list"),
     ("exportAudit", "audit export"),
     ("verifyAudit", "audit verify"),
@@ -236,6 +239,9 @@ async fn every_operation_has_a_command() {
     };
     let pem = file("pem", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n");
     let json = file("json", "{\"documents\": []}");
+    let line =
+        r#"{"client":"192.0.2.1","method":"GET","host":"a","path":"/","decision":"forward"}"#;
+    let log = file("log", line);
     let operations = operations();
     for id in operations.keys().filter(|id| !NO_COMMAND.contains(&id.as_str())) {
         let is_known = COMMANDS.iter().any(|(known, _)| known == id);
@@ -246,6 +252,7 @@ async fn every_operation_has_a_command() {
         let line = line
             .replace("{pem}", &pem)
             .replace("{json}", &json)
+            .replace("{log}", &log)
             .replace("{reservation}", "rsv_01HZZZZZZZZZZZZZZZZZZZZZZZ");
         let sent = first_request(&listener, &line).await;
         let (method, path) = operations.get(*id).unwrap_or_else(|| panic!("{id} is no operation"));

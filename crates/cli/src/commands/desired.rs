@@ -130,7 +130,7 @@ fn differing<'v>(before: &'v serde_json::Value, after: &'v serde_json::Value) ->
     differing
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     let mut documents = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().read_to_end(&mut documents).map(|_| documents)

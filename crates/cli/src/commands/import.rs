@@ -68,8 +68,8 @@ pub(super) async fn run(import: &Import, session: &Session) -> Result<Answer, Cl
     };
     bar.finish_and_clear();
     let Some(summary) = ended else { return Err(CliError::ImportCutOff { lines: counts.lines }) };
-    if let ImportEvent::Summary { revision, dry_run: false, .. } = &summary {
-        session.client.has_written(*revision);
+    if let ImportEvent::Summary { applied: Some(applied), .. } = &summary {
+        session.client.has_waited(applied.clone());
     }
     Ok(answered(summary))
 }

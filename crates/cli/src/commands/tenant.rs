@@ -10,7 +10,7 @@ use tenantry_model::{
     RegionId, Slug, TenantSpec, TenantState, access::AccessMode,
 };
 
-use super::{effective, plan::LimitFlags};
+use super::{effective, plan::LimitFlags, status};
 use crate::{
     body::{Body, ChangeBody, NewBody},
     error::CliError,
@@ -95,6 +95,8 @@ pub(crate) enum TenantVerb {
         #[arg(long)]
         explain: bool,
     },
+    /// Show which proxies enforce it as it is
+    Status { tenant: String },
     /// Serve one that was made with --provisioning
     Activate { tenant: String },
     /// Remove it; it can be brought back with undelete until its retention ends
@@ -305,6 +307,7 @@ pub(super) async fn run(verb: &TenantVerb, session: &Session) -> Result<Answer, 
         TenantVerb::Effective { tenant, explain } => {
             return effective::run(tenant, *explain, session).await;
         }
+        TenantVerb::Status { tenant } => return status::run(tenant, session).await,
         TenantVerb::Resume { tenant } => session.ask(tenants.resume(tenant)).await,
         TenantVerb::Activate { tenant } => session.ask(tenants.activate(tenant)).await,
         TenantVerb::Delete { tenant, retention_days, if_revision } => {

@@ -202,21 +202,44 @@ impl Columns for CertificateBody {
 }
 
 impl Columns for ProxyBody {
-    const NAMES: &'static [&'static str] =
-        &["NODE", "CONNECTED", "REVISION", "LAG", "TENANTS", "REFUSED", "VERSION", "LAST SEEN"];
+    const NAMES: &'static [&'static str] = &[
+        "NODE",
+        "REGION",
+        "CONNECTED",
+        "REVISION",
+        "STATE",
+        "TENANTS",
+        "REFUSED",
+        "VERSION",
+        "LAST SEEN",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let number = |number: Option<u64>| number.map_or_else(String::new, |n| n.to_string());
         vec![
             self.node.clone(),
+            region(self.region.as_ref()),
             if self.connected { "yes" } else { "no" }.to_owned(),
             number(self.revision),
-            number(self.lag),
+            standing(self),
             number(self.tenants),
             self.refused_total.to_string(),
             self.version.clone().unwrap_or_default(),
             self.last_seen_at.to_string(),
         ]
+    }
+}
+
+/// How far it is behind, and for how long.
+fn standing(proxy: &ProxyBody) -> String {
+    let differs = proxy.hash_expected.is_some() && proxy.hash_expected != proxy.hash;
+    match (proxy.lag, proxy.config_age_seconds) {
+        _ if proxy.epoch.is_none() => String::new(),
+        (None, _) => "of another history".to_owned(),
+        _ if differs => "differs".to_owned(),
+        (Some(0), _) => "current".to_owned(),
+        (Some(lag), Some(age)) => format!("{lag} behind, for {age} s"),
+        (Some(lag), None) => format!("{lag} behind"),
     }
 }
 

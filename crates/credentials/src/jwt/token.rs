@@ -95,6 +95,11 @@ impl<'t> Token<'t> {
         self.algorithm
     }
 
+    /// All claims that are texts, as unproven as the token is.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.claims.values().filter_map(Value::as_str)
+    }
+
     /// Whether a claim is one of these texts, or a list with one of them in it. As unproven as the
     /// token is; ask it of a text that [`Self::verify`] has passed.
     #[must_use]

@@ -11,7 +11,7 @@ use tenantry_credentials::{
     api_key,
     jwt::{Token, TokenError},
 };
-use tenantry_model::{AuthRequirement, KeyId, Scope, Slug, TenantId, Timestamp};
+use tenantry_model::{AuthRequirement, KeyId, ResourceKind, Scope, Slug, TenantId, Timestamp};
 
 use super::Denial;
 use crate::{
@@ -80,20 +80,25 @@ impl fmt::Display for Identity {
 #[derive(Debug, Default)]
 pub(super) struct Caller {
     pub(super) identity: Identity,
-    has_foreign: bool,
+    pub(super) has_foreign: bool,
+    /// A token was proven that is not at hand.
+    pub(super) has_recorded_token: bool,
+    /// Whatever is needed was proven, by what is not at hand.
+    pub(super) is_recorded_proof: bool,
 }
 
 impl Caller {
     /// Whether a requirement is met.
     pub(super) fn check(&self, needed: AuthRequirement) -> Result<(), Reason> {
-        let (key, token) = (self.identity.key.is_some(), self.identity.token.is_some());
+        let key = self.identity.key.is_some();
+        let token = self.identity.token.is_some() || self.has_recorded_token;
         let is_met = match needed {
             AuthRequirement::None => true,
             AuthRequirement::Any => key || token,
             AuthRequirement::ApiKey => key,
             AuthRequirement::Jwt => token,
         };
-        match (is_met, self.has_foreign) {
+        match (is_met || self.is_recorded_proof, self.has_foreign) {
             (true, _) => Ok(()),
             (false, true) => Err(Reason::CredentialInvalid),
             (false, false) => Err(Reason::CredentialMissing),
@@ -198,6 +203,7 @@ impl<'a, T: Trace> Authenticating<'a, '_, T> {
             .ok_or_else(|| Denial::new(Reason::CredentialInvalid))?;
         if !key.enabled {
             self.trace.note(Stage::Authenticate, format_args!("API key {} is off", key.id));
+            self.trace.by(ResourceKind::ApiKey, &key.id);
             return Err(Denial::new(Reason::CredentialInvalid));
         }
         if key.expires_at.is_some_and(|expires_at| expires_at <= self.now) {
@@ -207,9 +213,12 @@ impl<'a, T: Trace> Authenticating<'a, '_, T> {
             self.table.tenant(key.tenant).ok_or_else(|| Denial::new(Reason::CredentialInvalid))?;
         self.trace
             .note(Stage::Authenticate, format_args!("API key {} is {}'s", key.id, tenant.slug));
+        self.trace.by(ResourceKind::ApiKey, &key.id);
+        self.trace.by(ResourceKind::Tenant, &tenant.id);
         if key.rules.as_ref().is_some_and(|rules| !rules.allows(client)) {
             let what = format_args!("API key {} may not be used from {client}", key.id);
             self.trace.note(Stage::Authenticate, what);
+            self.trace.by(ResourceKind::ApiKey, &key.id);
             return Err(Denial::new(Reason::IpDenied));
         }
         self.name(Some(tenant));
@@ -234,6 +243,8 @@ impl<'a, T: Trace> Authenticating<'a, '_, T> {
             Stage::Authenticate,
             format_args!("token of {} for {}", token.issuer.spec().issuer(), tenant.slug),
         );
+        self.trace.by(ResourceKind::Issuer, &token.issuer.spec().id());
+        self.trace.by(ResourceKind::Tenant, &tenant.id);
         self.name(Some(tenant));
         self.caller.identity.token = Some(token);
         Ok(true)
@@ -298,6 +309,7 @@ impl<'a, T: Trace> Authenticating<'a, '_, T> {
         let claims = token.verify(issuer.spec(), &keys, self.now).map_err(|error| {
             self.trace
                 .note(Stage::Authenticate, format_args!("issuer {}: {error}", issuer.spec().id()));
+            self.trace.by(ResourceKind::Issuer, &issuer.spec().id());
             match error {
                 TokenError::UnknownKey => wanted(),
                 TokenError::Expired => Denial::new(Reason::CredentialExpired),

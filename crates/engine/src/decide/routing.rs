@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, num::NonZeroU64, sync::Arc};
 
 use tenantry_credentials::jwt::Token;
-use tenantry_model::{RegionId, Sourced, Target, route::Redirect};
+use tenantry_model::{FeatureId, RegionId, ResourceKind, Source, Sourced, Target, route::Redirect};
 
 use super::{
     Admission, Deciding, Decision, Denial, Forward, Redirection,
@@ -61,6 +61,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
         };
         let owner = if own.is_some() { "the tenant's own" } else { "shared" };
         self.trace.note(Stage::Route, format_args!("{} ({owner})", route.id()));
+        self.trace.by(ResourceKind::Route, route.id());
         Ok(route)
     }
 
@@ -72,6 +73,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
         guarded: Guarded<'_>,
     ) -> Result<Decision, Denial> {
         self.trace.note(Stage::Route, format_args!("{} (exempt from tenancy)", route.id()));
+        self.trace.by(ResourceKind::Route, route.id());
         let destination = self.destination(route, None, &guarded)?;
         let max_body_bytes = route.request_body_bytes().map(NonZeroU64::get);
         body_fits(&guarded, max_body_bytes)?;
@@ -119,6 +121,8 @@ impl<'a, T: Trace> Deciding<'a, T> {
                 Stage::Features,
                 format_args!("{feature} is {state}, by {}", decided_by(source)),
             );
+            self.trace.by(ResourceKind::Route, route.id());
+            self.by_source(tenant, feature, source);
             if !is_on {
                 return Err(Denial::new(Reason::FeatureDisabled).of(tenant));
             }
@@ -127,10 +131,28 @@ impl<'a, T: Trace> Deciding<'a, T> {
             if !caller.identity.has_scope(scope) {
                 self.trace
                     .note(Stage::Features, format_args!("the credential lacks scope {scope}"));
+                self.trace.by(ResourceKind::Route, route.id());
                 return Err(Denial::new(Reason::ScopeMissing).of(tenant));
             }
         }
         self.claims(route, caller).map_err(|denial| denial.of(tenant))
+    }
+
+    /// What has decided about a feature.
+    fn by_source(&mut self, tenant: &CompiledTenant, feature: &FeatureId, source: Source) {
+        match source {
+            Source::Tenant => self.trace.by(ResourceKind::Tenant, &tenant.id),
+            Source::Plan => self.trace.by(ResourceKind::Plan, &tenant.plan),
+            Source::Group => {
+                if let Some(group) = &tenant.group {
+                    self.trace.by(ResourceKind::Group, group);
+                }
+            }
+            Source::KillSwitch | Source::Percentage => {
+                self.trace.by(ResourceKind::Feature, feature);
+            }
+            Source::Default => {}
+        }
     }
 
     /// Claims are read from the token at hand, whose every byte was verified: keeping those of all
@@ -150,6 +172,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
                     Stage::Features,
                     format_args!("{lacks} what the route demands of claim {claim:?}"),
                 );
+                self.trace.by(ResourceKind::Route, route.id());
                 return Err(Denial::new(Reason::ScopeMissing));
             }
         }
@@ -193,6 +216,7 @@ impl<'a, T: Trace> Deciding<'a, T> {
                 .note(Stage::Route, format_args!("to upstream {} in region {region}", spec.id)),
             None => self.trace.note(Stage::Route, format_args!("to upstream {}", spec.id)),
         }
+        self.trace.by(ResourceKind::Upstream, &spec.id);
         Ok(Destination::Upstream(upstream))
     }
 

@@ -55,19 +55,7 @@ impl Tenancy {
         done: &mut Applied,
     ) -> Result<(), Error> {
         let mut wanted = self.wanted(documents, prune).await?;
-        let mut faults = std::mem::take(&mut wanted.faults);
-        let mut faulty = std::mem::take(&mut wanted.faulty);
-        let mut trial = Walk::new(self, caller, false);
-        for item in items(&wanted) {
-            if item.needs().any(|need| faulty.contains(&need)) {
-                continue;
-            }
-            if let Err(error) = trial.done(&item).await {
-                faults.push(item.fault(error)?);
-                faulty.extend(item.name());
-            }
-        }
-        told(faults)?;
+        let mut trial = self.tried(caller, &mut wanted).await?;
         // What was done before somebody else interfered is no difference any more.
         if done.chunks == 0 {
             done.changes = std::mem::take(&mut wanted.changes);
@@ -88,6 +76,34 @@ impl Tenancy {
         let outcome = walk.all(&wanted).await;
         done.chunks += walk.chunks;
         outcome
+    }
+}
+
+impl Tenancy {
+    /// All that is wanted, as far as it can be done without committing anything: each step sees what those before it
+    /// will have done.
+    ///
+    /// # Errors
+    /// [`Error::Faults`] if a document is at fault.
+    pub(super) async fn tried<'t>(
+        &'t self,
+        caller: &'t Caller,
+        wanted: &mut Wanted,
+    ) -> Result<Walk<'t>, Error> {
+        let mut faults = std::mem::take(&mut wanted.faults);
+        let mut faulty = std::mem::take(&mut wanted.faulty);
+        let mut trial = Walk::new(self, caller, false);
+        for item in items(wanted) {
+            if item.needs().any(|need| faulty.contains(&need)) {
+                continue;
+            }
+            if let Err(error) = trial.done(&item).await {
+                faults.push(item.fault(error)?);
+                faulty.extend(item.name());
+            }
+        }
+        told(faults)?;
+        Ok(trial)
     }
 }
 

@@ -11,12 +11,13 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tenantry_model::{Resource, ResourceRef};
 use tenantry_store::{
     Batch, Check, CommitError, Cursor, Op, Page, ReadError, Revision, Row, Status, Store,
     WatchStream,
 };
 
-use crate::{Error, draft::Draft, layout};
+use crate::{Error, deciding::read, draft::Draft, layout, projection};
 
 /// The revision of a row that is not committed yet.
 const STAGED: Revision = Revision::new(u64::MAX);
@@ -49,6 +50,19 @@ impl Overlay {
             }
         }
         Ok(())
+    }
+
+    /// What is staged of resources: each as it will be, or nothing where it will be gone.
+    pub(super) fn resources(&self) -> Result<Vec<(ResourceRef, Option<Resource>)>, Error> {
+        let written = self.written.lock();
+        let resources = written.iter().filter_map(|(key, value)| {
+            let (kind, id) = projection::resource_key(key)?;
+            let reference = ResourceRef { kind, id: id.to_owned() };
+            let Some(value) = value else { return Some(Ok((reference, None))) };
+            let row = Row { key: key.clone(), value: value.clone(), mod_rev: STAGED };
+            Some(read(&row).map(|(reference, resource)| (reference, Some(resource))))
+        });
+        resources.collect()
     }
 
     async fn holds(&self, check: &Check) -> Result<bool, Error> {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tenantry_model::{DomainPattern, KeyDigest, KeySpec, ResourceKind, TenantState};
+use tenantry_model::{
+    DomainPattern, KeyDigest, KeySpec, Resource, ResourceKind, ResourceRef, TenantState,
+};
 use tenantry_store::{CommitError, Revision, Store};
 
 use super::{
@@ -35,6 +37,11 @@ impl<'t> Walk<'t> {
         let chunk = Chunk::default();
         let rollback_to = None;
         Self { tenancy, caller, overlay, staged, chunk, chunks: 0, commits, rollback_to }
+    }
+
+    /// The resources that were drafted: each as it will be, or nothing where it will be gone.
+    pub(super) fn resources(&self) -> Result<Vec<(ResourceRef, Option<Resource>)>, Error> {
+        self.overlay.resources()
     }
 
     /// Takes from a tenant the domains that it is not meant to have.

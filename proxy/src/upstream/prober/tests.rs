@@ -61,7 +61,8 @@ async fn no_more_checks_run_at_once_than_there_is_room_for() {
     let (table, mut queue) = (table(), Queue::default());
     let bootstrap = Bootstrap::load(&Flags::default()).unwrap();
     let secrets = Arc::new(Secrets::new(MasterKeys::none()));
-    let active = Active::new(Table::new(Arc::clone(table.runtime()), 1), 1, secrets);
+    let active =
+        Active::new(Table::new(Arc::clone(table.runtime()), 1), 1, secrets, Clock::start());
     let (clock, active) = (Clock::start(), Arc::new(active));
     let resolver = Arc::new(Resolver::new(&bootstrap.upstream, clock));
     let connector = Arc::new(Connector::new(bootstrap.upstream, clock, Arc::clone(&resolver)));

@@ -192,6 +192,7 @@ pub(super) async fn enforced(proxy_admin: &str, revision: u64) {
         sni: None,
         client_certificate: false,
         headers: BTreeMap::new(),
+        proxy: None,
     };
     loop {
         let explained = explain::ask(proxy_admin, &request).await;

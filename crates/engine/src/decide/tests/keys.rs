@@ -48,7 +48,7 @@ fn a_key_that_is_off_is_refused_like_one_that_is_not() {
     assert_eq!(outcome(&off), "credential-invalid");
     assert_eq!(outcome(&off), outcome(&unknown));
     let (_, explanation) = from("192.0.2.1").explain(&table);
-    assert!(explanation.0.iter().any(|(_, text)| text.contains("is off")), "{explanation:?}");
+    assert!(explanation.0.iter().any(|step| step.detail.contains("is off")), "{explanation:?}");
     from("192.0.2.1").check(&with_key(&json!({"enabled": true})), "acme all");
 }
 

@@ -161,7 +161,7 @@ impl Request {
         self.header("authorization", format!("Bearer {token}"))
     }
 
-    fn with_facts<T>(&self, then: impl FnOnce(&RequestFacts<'_>) -> T) -> T {
+    pub(super) fn with_facts<T>(&self, then: impl FnOnce(&RequestFacts<'_>) -> T) -> T {
         let headers = HeaderFacts::collect(
             self.headers.iter().map(|(name, value)| (*name, value.as_bytes())),
         );

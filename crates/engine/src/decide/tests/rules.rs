@@ -203,7 +203,7 @@ fn what_is_refused_or_explained_is_not_charged() {
         let (decision, explanation) = get("acme.example", "/").key("acme-1").explain(&table);
         assert_eq!(outcome(&decision), "acme all");
         assert!(
-            explanation.0.iter().any(|(_, text)| text.contains("limit a: 0 of 1 left")),
+            explanation.0.iter().any(|step| step.detail.contains("limit a: 0 of 1 left")),
             "{explanation:?}"
         );
     }

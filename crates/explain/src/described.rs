@@ -1,15 +1,23 @@
-//! Explains what would become of a described request, by the code that decides live ones.
+//! Decides a described request and tells each step.
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, HeaderName};
-use tenantry_api::explain::{ExplainRequest, ExplainResponse, ExplainStep, LimitLeft};
+use tenantry_api::explain::{ExplainRequest, ExplainResponse, ExplainRule, ExplainStep, LimitLeft};
 use tenantry_engine::{
-    Decision, Explanation, HeaderFacts, LimitLevel, Now, Redirection, RequestFacts, VerifiedClient,
+    Decision, Denial, Explanation, HeaderFacts, LimitLevel, Now, Redirection, RequestFacts, Step,
+    Table, VerifiedClient, host_of,
 };
-
-use crate::active::ActiveState;
+use tenantry_model::{ResourceRef, Revision};
 
 /// Decides a described request and tells each step; nothing is charged.
-pub(crate) fn explain(state: &ActiveState, request: &ExplainRequest, now: Now) -> ExplainResponse {
+#[must_use]
+pub fn explain(
+    table: &Table,
+    revision: Revision,
+    request: &ExplainRequest,
+    now: Now,
+) -> ExplainResponse {
     let authorization = request.jwt.as_ref().map(|jwt| format!("Bearer {jwt}"));
     let headers = [
         ("host", Some(request.host.as_str())),
@@ -29,7 +37,7 @@ pub(crate) fn explain(state: &ActiveState, request: &ExplainRequest, now: Now) -
     let facts = RequestFacts {
         client: request.from_ip,
         sni: request.sni.as_deref(),
-        client_certificate: verified_client(state, request),
+        client_certificate: verified_client(table, request),
         method: &request.method,
         path: request.path.split_once('?').map_or(request.path.as_str(), |(path, _)| path),
         headers: HeaderFacts::collect(
@@ -38,16 +46,10 @@ pub(crate) fn explain(state: &ActiveState, request: &ExplainRequest, now: Now) -
         all_headers: &all_headers,
     };
     let mut explanation = Explanation::default();
-    let decision = tenantry_engine::explain(&state.table, &facts, now, &mut explanation);
-    let steps = explanation.0.into_iter();
-    let steps = steps
-        .map(|(stage, detail)| ExplainStep { stage: stage.as_str().to_owned(), detail })
-        .collect();
-    let mut response = ExplainResponse {
-        revision: state.position.revision.as_u64(),
-        steps,
-        ..ExplainResponse::default()
-    };
+    let decision = tenantry_engine::explain(table, &facts, now, &mut explanation);
+    let steps = explanation.0.into_iter().map(step).collect();
+    let mut response =
+        ExplainResponse { revision: revision.as_u64(), steps, ..ExplainResponse::default() };
     match &decision {
         Decision::Forward(forward) => {
             response.outcome = "forward".to_owned();
@@ -71,19 +73,55 @@ pub(crate) fn explain(state: &ActiveState, request: &ExplainRequest, now: Now) -
             response.status = Some(denial.reason.status());
             response.tenant = denial.tenant.as_ref().map(|tenant| tenant.slug().to_string());
             response.limits = denial.limits().map(limit_left).collect();
+            response.notes.extend(note(denial));
         }
     }
     response
 }
 
+fn step(step: Step) -> ExplainStep {
+    let rule = |ResourceRef { kind, id }| ExplainRule {
+        kind: kind.as_str().to_owned(),
+        id,
+        revision: None,
+    };
+    ExplainStep {
+        stage: step.stage.as_str().to_owned(),
+        detail: step.detail,
+        rules: step.rules.into_iter().map(rule).collect(),
+    }
+}
+
+/// A refusal that newer keys could turn.
+fn note(denial: &Denial) -> Option<String> {
+    let issuer = denial.keys_wanted.as_ref()?;
+    Some(format!(
+        "the token names a key of {} that is not here: keys that are behind a URL are fetched by proxies, as requests need them",
+        issuer.spec().issuer()
+    ))
+}
+
+/// A host as a table knows it: in lower case, without a port and without a final dot. None if it is none.
+#[must_use]
+pub fn host(text: &str) -> Option<String> {
+    let headers = HeaderFacts::collect([("host", text.as_bytes())]);
+    let facts = RequestFacts {
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        sni: None,
+        client_certificate: None,
+        method: "GET",
+        path: "/",
+        headers,
+        all_headers: &(),
+    };
+    host_of(&facts).map(|host| host.to_ascii_lowercase())
+}
+
 /// What a client certificate would prove, if one is to be supposed.
-fn verified_client<'a>(
-    state: &'a ActiveState,
-    request: &ExplainRequest,
-) -> Option<VerifiedClient<'a>> {
+fn verified_client<'a>(table: &'a Table, request: &ExplainRequest) -> Option<VerifiedClient<'a>> {
     let name = request.sni.as_ref().unwrap_or(&request.host).to_ascii_lowercase();
     let name = name.split_once(':').map_or(name.as_str(), |(name, _)| name);
-    let tenant = state.table.tenant_of_host(name).filter(|_| request.client_certificate)?;
+    let tenant = table.tenant_of_host(name).filter(|_| request.client_certificate)?;
     tenant.client_ca().map(|authorities| VerifiedClient { tenant: tenant.id(), authorities })
 }
 
