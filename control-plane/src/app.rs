@@ -62,6 +62,8 @@ pub struct App {
     pub(crate) root_token: Token,
     pub(crate) node_token: Token,
     pub(crate) heartbeat: Duration,
+    /// How long a proxy may take nothing of its stream.
+    pub(crate) stalled: Duration,
     pub(crate) in_progress: Arc<InProgress>,
     pub(crate) rate_limiter: RateLimiter,
     pub(crate) shown_tenants: ShownTenants,
@@ -200,7 +202,10 @@ impl App {
                 .with_terms(terms)
                 .with_invitation_url(bootstrap.invitation_url),
             store: Arc::clone(&shared),
-            distributor: Arc::new(Distributor::new()),
+            distributor: Arc::new(Distributor::new(
+                bootstrap.full_states,
+                bootstrap.debounce_ms.into(),
+            )),
             nodes: Arc::new(Nodes::new()),
             metrics: Metrics::new(),
             clock,
@@ -208,6 +213,7 @@ impl App {
             root_token: root_token.clone(),
             node_token: node_token.clone(),
             heartbeat,
+            stalled: seconds(bootstrap.stalled_seconds),
             in_progress: Arc::default(),
             rate_limiter,
             shown_tenants: ShownTenants::new(mib(bootstrap.tenant_cache_mib)),

@@ -15,6 +15,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("tenantry-certs", &["model", "sharded-map"]),
     ("tenantry-distribution", &["model"]),
     ("tenantry-subscription", &["model", "distribution"]),
+    ("tenantry-simulation", &["model", "distribution"]),
     ("tenantry-wire", &[]),
     ("tenantry-store", &["model"]),
     ("tenantry-telemetry", &[]),
@@ -62,7 +63,7 @@ const ONLY_IN: &[(&str, &str)] = &[
 ];
 
 /// Pure packages name nothing that does I/O, runs tasks or draws randomness.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "tenantry-model",
     "tenantry-credentials",
     "tenantry-certs",
@@ -70,6 +71,7 @@ const PURE: [&str; 8] = [
     "tenantry-directory",
     "tenantry-wire",
     "tenantry-distribution",
+    "tenantry-simulation",
     "tenantry-sharded-map",
 ];
 const IMPURE: [&str; 7] = ["tokio", "reqwest", "hyper", "axum", "pingora", "rand", "tracing"];

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{Url, header::HeaderValue};
-use tenantry_distribution::{NodeName, RemovalBrake};
+use tenantry_distribution::{BackoffBounds, NodeName, RemovalBrake};
 use tenantry_model::Timestamp;
 
 /// All that a subscription needs to know. [`Options::new`] sets what has a sensible default.
@@ -92,22 +92,6 @@ impl Options {
             clock: Clock::system(),
             jitter: Jitter::random(),
         })
-    }
-}
-
-/// The bounds of the wait between two attempts. It doubles from the first to the last; half of each
-/// wait is random, so that proxies which lost the control plane together do not return together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BackoffBounds {
-    /// The wait after the first failure, at most.
-    pub initial: Duration,
-    /// The longest wait.
-    pub max: Duration,
-}
-
-impl Default for BackoffBounds {
-    fn default() -> Self {
-        Self { initial: Duration::from_millis(200), max: Duration::from_secs(15) }
     }
 }
 

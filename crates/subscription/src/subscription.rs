@@ -3,12 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use reqwest::Client;
-use tenantry_distribution::{Assembler, Update};
+use tenantry_distribution::{Assembler, Following, Update};
 use tokio::sync::watch;
 
 use crate::{
-    Options, OptionsError, Progress, Target, backoff::Backoff, connection, file::LastKnownGood,
-    follower::Follower, progress::Publisher, recorder::Recorder, reporter::Reporter,
+    Options, OptionsError, Progress, Target, connection, file::LastKnownGood, follower::Follower,
+    progress::Publisher, recorder::Recorder, reporter::Reporter,
 };
 
 /// A proxy's subscription to its control plane.
@@ -51,12 +51,11 @@ impl<T: Target> Subscription<T> {
             options: &options,
             client: &client,
             target: target.as_ref(),
-            assembler: assembler.with_brake(options.removal_brake),
+            following: Following::new(assembler.with_brake(options.removal_brake), options.backoff),
             recorder: recorder.as_ref(),
             publisher: &publisher,
             reports,
             unknown: BTreeSet::new(),
-            backoff: Backoff::new(options.backoff, options.jitter.clone()),
         };
         if let Some(update) = update {
             follower.serve_recorded(&update);
