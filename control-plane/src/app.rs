@@ -42,6 +42,7 @@ use crate::{
     passwords::Passwords,
     reconciler, router,
     serve::serve,
+    tls::{Files, Tls},
     token::Token,
 };
 
@@ -61,6 +62,8 @@ pub struct App {
     pub(crate) random: Random,
     pub(crate) root_token: Token,
     pub(crate) node_token: Token,
+    /// Tells streams that a node's token may not be good any more.
+    pub(crate) enrolments: watch::Sender<()>,
     pub(crate) heartbeat: Duration,
     /// How long a proxy may take nothing of its stream.
     pub(crate) stalled: Duration,
@@ -109,6 +112,14 @@ pub enum StartError {
     /// The way that mail is to be sent cannot be used.
     #[error("cannot send mail: {0}")]
     Mail(String),
+    /// The certificate of the distribution cannot be used.
+    #[error("cannot speak TLS for distribution{}: {source}", from(file.as_deref()))]
+    Tls {
+        /// The certificate, if it is the files that cannot be used.
+        file: Option<PathBuf>,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -186,6 +197,7 @@ impl App {
         let courier =
             Courier::new(&bootstrap.mail_url, &bootstrap.mail_from, data_dir.join("mail"))
                 .map_err(StartError::Mail)?;
+        let tls = tls(bootstrap.distribution_tls_cert_file, bootstrap.distribution_tls_key_file)?;
         let api = listen("API", bootstrap.api_addr).await?;
         let distribution = listen("distribution", bootstrap.distribution_addr).await?;
         let addresses = Addresses {
@@ -212,6 +224,7 @@ impl App {
             random,
             root_token: root_token.clone(),
             node_token: node_token.clone(),
+            enrolments: watch::Sender::new(()),
             heartbeat,
             stalled: seconds(bootstrap.stalled_seconds),
             in_progress: Arc::default(),
@@ -234,7 +247,7 @@ impl App {
             stopping.clone(),
         );
         let head_timeout = seconds(bootstrap.request_head_seconds);
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(follower),
             tokio::spawn(compaction),
             tokio::spawn(courier::run(Arc::clone(&app), stopping.clone())),
@@ -242,9 +255,13 @@ impl App {
             tokio::spawn(denials::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(notary::run(Arc::clone(&app), stopping.clone())),
             tokio::spawn(reconciler::run(Arc::clone(&app), stopping.clone())),
-            serve(api, router::api(Arc::clone(&app)), head_timeout, stopping.clone()),
-            serve(distribution, router::distribution(app), head_timeout, stopping),
+            serve(api, router::api(Arc::clone(&app)), head_timeout, None, stopping.clone()),
         ];
+        if let Some(tls) = &tls {
+            tasks.push(tokio::spawn(Arc::clone(tls).renew(stopping.clone())));
+        }
+        let router = router::distribution(app);
+        tasks.push(serve(distribution, router, head_timeout, tls, stopping));
         addresses
             .write(&data_dir)
             .map_err(|source| StartError::DataDirectory { path: data_dir, source })?;
@@ -333,6 +350,23 @@ fn token(given: Option<Token>, path: PathBuf, random: &Random) -> Result<Token, 
         Some(token) => Ok(token),
         None => Token::load_or_create(&path, random)
             .map_err(|source| StartError::Token { path, source }),
+    }
+}
+
+fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Arc<Tls>>, StartError> {
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            let file = Some(certificate.clone());
+            let tls = Tls::load(Files { certificate, key });
+            tls.map(|tls| Some(Arc::new(tls))).map_err(|source| StartError::Tls { file, source })
+        }
+        _ => {
+            let text =
+                "give both distribution_tls_cert_file and distribution_tls_key_file, or neither";
+            let source = io::Error::new(io::ErrorKind::InvalidInput, text);
+            Err(StartError::Tls { file: None, source })
+        }
     }
 }
 

@@ -19,10 +19,12 @@ use crate::{courier::MailUrl, http::cors::Origin, master_key::MasterKeyText, tok
 
 const DEFAULTS: &str = include_str!("../../config/control-plane.toml");
 const PREFIX: &str = "TENANTRY_";
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 14] = [
     "data_dir",
     "api_addr",
     "distribution_addr",
+    "distribution_tls_cert_file",
+    "distribution_tls_key_file",
     "log_filter",
     "log_format",
     "root_token",
@@ -33,7 +35,7 @@ const TEXTS: [&str; 12] = [
     "mail_from",
     "invitation_url",
 ];
-const NUMBERS: [&str; 20] = [
+const NUMBERS: [&str; 21] = [
     "heartbeat_seconds",
     "debounce_ms",
     "full_states",
@@ -48,6 +50,7 @@ const NUMBERS: [&str; 20] = [
     "invitation_days",
     "retention_days",
     "slug_reserved_days",
+    "owned_by_tenant",
     "api_requests_per_second",
     "api_requests_burst",
     "anonymous_requests_per_second",
@@ -68,6 +71,12 @@ pub struct Bootstrap {
     pub api_addr: SocketAddr,
     /// Where distribution listens.
     pub distribution_addr: SocketAddr,
+    /// The chain that distribution shows, if it speaks TLS.
+    #[serde(default)]
+    pub distribution_tls_cert_file: Option<PathBuf>,
+    /// The key of that certificate.
+    #[serde(default)]
+    pub distribution_tls_key_file: Option<PathBuf>,
     /// Which events are logged.
     pub log_filter: String,
     /// How they are written.
@@ -120,6 +129,8 @@ pub struct Bootstrap {
     pub retention_days: u16,
     /// For how many days a slug that its tenant gave up stays reserved.
     pub slug_reserved_days: u16,
+    /// How much of each kind a tenant's own people can make.
+    pub owned_by_tenant: NonZeroU32,
     /// The token of the API; if none, the one in `root-token`.
     #[serde(default)]
     pub root_token: Option<Token>,
@@ -201,7 +212,7 @@ impl From<Debounce> for Duration {
 }
 
 impl Bootstrap {
-    /// For how long things are kept.
+    /// For how long things are kept, and how many there may be.
     #[must_use]
     pub fn terms(&self) -> Terms {
         let days = |days: u16| Duration::from_secs(u64::from(days) * 86_400);
@@ -210,6 +221,7 @@ impl Bootstrap {
             slug_reserve: days(self.slug_reserved_days),
             sessions: self.session_life(),
             invitations: Duration::from_secs(u64::from(self.invitation_days.get()) * 86_400),
+            owned_by_tenant: self.owned_by_tenant,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod audit;
 pub mod invitations;
 pub mod members;
+pub mod nodes;
 pub mod operators;
 pub mod proxies;
 pub mod quotas;

@@ -6,6 +6,7 @@ pub mod changes;
 pub mod conditions;
 pub mod cors;
 pub mod denials;
+pub mod enrolment;
 pub mod failure;
 pub mod fields;
 pub mod guard;

@@ -13,7 +13,8 @@ pub mod courier;
 pub mod master_key;
 pub mod passwords;
 pub mod random;
-pub mod token;
+pub mod tls;
+mod token;
 
 pub mod openapi;
 pub mod router;

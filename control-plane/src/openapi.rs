@@ -24,9 +24,9 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub use parameters::{
     CertificateName, DomainName, FeatureName, GroupName, IfMatch, InvitationName, IssuerName,
-    KeyName, MemberName, MergePatch, OperatorName, OperatorTokenName, PlanName, PurgedTenantName,
-    QuotaName, RoleName, RouteName, SharedIssuerName, TenantName, TenantTokenName, UpstreamName,
-    UserName,
+    KeyName, MemberName, MergePatch, NodeIdName, OperatorName, OperatorTokenName, PlanName,
+    PurgedTenantName, QuotaName, RoleName, RouteName, SharedIssuerName, TenantName,
+    TenantTokenName, UpstreamName, UserName,
 };
 
 const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what they are built on.\n\n\

@@ -16,10 +16,10 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, desired, distribution, documents, domains, health,
-        import, invitations, issuers, keys, members, operators, proxies, quotas, roles, sessions,
-        subscriptions, tenants, tokens, users,
+        import, invitations, issuers, keys, members, nodes, operators, proxies, quotas, roles,
+        sessions, subscriptions, tenants, tokens, users,
     },
-    http::{changes, cors, failure, fields, guard, idempotency, request},
+    http::{changes, cors, enrolment, failure, fields, guard, idempotency, request},
     metrics,
     openapi::{self, Document},
 };
@@ -160,6 +160,8 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sessions::end))
         .routes(routes!(sessions::me))
         .routes(routes!(proxies::list))
+        .routes(routes!(nodes::list, nodes::create))
+        .routes(routes!(nodes::get, nodes::delete))
         .routes(routes!(audit::list))
         .routes(routes!(audit::list_of_tenant))
         .routes(routes!(audit::export))
@@ -183,7 +185,7 @@ pub fn distribution(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES))
         .layer(Extension(app.body_timeout));
     surrounded(router, Arc::clone(&app))
-        .layer(from_fn_with_state(Arc::clone(&app), guard::node))
+        .layer(from_fn_with_state(Arc::clone(&app), enrolment::enrolled))
         .layer(from_fn_with_state(Arc::clone(&app), request::identify))
         .with_state(app)
 }

@@ -1,6 +1,6 @@
 //! Connections: accepted, served, ended. Whoever is slow to say what they want is cut off.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::ConnectInfo};
 use hyper::{
@@ -10,14 +10,20 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
+
+use crate::tls::Tls;
 
 /// The largest head of a request, its target and headers together.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -30,6 +36,7 @@ pub(crate) fn serve(
     listener: TcpListener,
     router: axum::Router,
     head_timeout: Duration,
+    tls: Option<Arc<Tls>>,
     mut stopping: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let builder = builder(head_timeout);
@@ -51,20 +58,48 @@ pub(crate) fn serve(
                     continue;
                 }
             };
-            let router = router.clone();
-            let service = service_fn(move |request| answer(router.clone(), peer, request));
-            let connection = builder.serve_connection(io(stream), service).into_owned();
-            let connection = graceful.watch(connection);
-            connections.spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, %peer, "a connection ended");
+            without_delay(&stream);
+            let (builder, watcher, router) = (builder.clone(), graceful.watcher(), router.clone());
+            match tls.as_ref().map(|tls| tls.acceptor()) {
+                None => {
+                    connections.spawn(converse(builder, watcher, router, peer, stream));
                 }
-            });
+                Some(acceptor) => {
+                    connections.spawn(async move {
+                        match tokio::time::timeout(head_timeout, acceptor.accept(stream)).await {
+                            Ok(Ok(stream)) => {
+                                converse(builder, watcher, router, peer, stream).await;
+                            }
+                            Ok(Err(error)) => {
+                                tracing::debug!(%error, %peer, "no TLS was agreed on");
+                            }
+                            Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+                        }
+                    });
+                }
+            }
             while connections.try_join_next().is_some() {}
         }
         drop(listener);
         graceful.shutdown().await;
     })
+}
+
+/// One connection, until it ends.
+async fn converse<S>(
+    builder: Builder<TokioExecutor>,
+    watcher: Watcher,
+    router: axum::Router,
+    peer: SocketAddr,
+    stream: S,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| answer(router.clone(), peer, request));
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, %peer, "a connection ended");
+    }
 }
 
 async fn answer(
@@ -93,11 +128,10 @@ fn builder(head_timeout: Duration) -> Builder<TokioExecutor> {
     builder
 }
 
-fn io(stream: TcpStream) -> TokioIo<TcpStream> {
+fn without_delay(stream: &TcpStream) {
     // A delta is a few small writes. Held back until the one before is acknowledged, as TCP does by
     // itself, each would reach the proxies some 40 ms late.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
-    TokioIo::new(stream)
 }

@@ -278,8 +278,14 @@ fn subscribe(bootstrap: &Bootstrap, active: &Arc<Active>) -> anyhow::Result<Subs
     let node = node_name(bootstrap);
     let token = BearerToken::new(token.trim()).context("the node token is not usable")?;
     let node = node.parse().context("the node name is not usable; set one with --node")?;
-    let mut options =
-        Options::new(&bootstrap.distribution_url, node, env!("CARGO_PKG_VERSION"), token)?;
+    let authority = bootstrap.distribution_ca_file.as_ref().map(|file| {
+        fs::read(file).with_context(|| {
+            format!("the authority of the distribution cannot be read from {}", file.display())
+        })
+    });
+    let (url, authority) = (&bootstrap.distribution_url, authority.transpose()?);
+    let version = env!("CARGO_PKG_VERSION");
+    let mut options = Options::new(url, authority.as_deref(), node, version, token)?;
     options.file = Some(directory.join(LAST_KNOWN_GOOD));
     Subscription::new(options, Arc::clone(active)).context("the subscription cannot be set up")
 }

@@ -43,10 +43,14 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_admin_addr: Option<SocketAddr>,
-    /// The control plane's distribution listener, as http://host:port.
+    /// The control plane's distribution listener, as http://host:port or https://host:port.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distribution_url: Option<String>,
+    /// The file with the authority that signed the distribution's certificate.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution_ca_file: Option<PathBuf>,
     /// The file with the node token.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +83,8 @@ pub struct Bootstrap {
     pub proxy_tls_addr: SocketAddr,
     pub proxy_admin_addr: SocketAddr,
     pub distribution_url: String,
+    #[serde(default)]
+    pub distribution_ca_file: Option<PathBuf>,
     #[serde(default)]
     pub node: Option<String>,
     #[serde(default)]
@@ -154,11 +160,12 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 26] = [
+const ENVIRONMENT: [&str; 27] = [
     "proxy_addr",
     "proxy_tls_addr",
     "proxy_admin_addr",
     "distribution_url",
+    "distribution_ca_file",
     "node",
     "node_token",
     "node_token_file",

@@ -83,6 +83,14 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
+async fn a_variable_that_is_set_to_nothing_says_nothing() {
+    let platform = Platform::start().await;
+    let user = User::of(&platform);
+    let nothing = ["TENANTRY_API", "TENANTRY_ROOT_TOKEN", "TENANTRY_CONTEXT", "TENANTRY_DATA_DIR"];
+    user.says_with("tenant list", "", &nothing.map(|name| (name, ""))).ended(0);
+}
+
+#[tokio::test]
 async fn contexts_name_control_planes_and_keep_their_tokens() {
     let (one, two) = (Platform::start().await, Platform::start().await);
     let user = User::of(&one);

@@ -56,6 +56,7 @@ async fn no_secret_is_in_any_file_log_export_or_audit_entry() {
     said(&platform, "operator|create|ada@example.com|--role|admin");
     let ada = api.operators().list(&Default::default()).await.unwrap().items[0].id.to_string();
     let of_operator = made(&platform, &format!("token|create|--operator|{ada}|--name|ci"));
+    let of_node = made(&platform, "proxy|enroll|edge-9");
     let password = serde_json::json!({ "password": PASSWORD });
     api.raw("PUT", &format!("/operators/{ada}/password"), Some(&password)).await.unwrap();
     let login = serde_json::json!({ "email": "ada@example.com", "password": PASSWORD });
@@ -75,7 +76,7 @@ async fn no_secret_is_in_any_file_log_export_or_audit_entry() {
         let answer = platform.get("acme.test", "/").header("x-api-key", wrong);
         assert_eq!(answer.status().await, 401);
     }
-    let secrets = [&key, &rolled, &of_tenant, &of_operator, &session];
+    let secrets = [&key, &rolled, &of_tenant, &of_operator, &of_node, &session];
     let secrets = secrets.into_iter().map(String::as_str).chain([PASSWORD, SHARED]);
     let secrets: Vec<_> = secrets.collect();
     let mut everything = Vec::new();

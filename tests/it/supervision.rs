@@ -74,19 +74,42 @@ async fn a_killed_control_plane_comes_back_and_traffic_never_stops() {
 }
 
 #[tokio::test]
-async fn what_does_not_stay_up_is_given_up_with_a_sentence() {
+async fn a_proxy_that_does_not_stay_up_is_given_up_with_a_sentence() {
     let directory = tempfile::tempdir().unwrap();
     let mut process = up(&directory, &[]);
     let addresses = ready(&mut process, &directory.path().join("data/addresses.json")).await;
     fs::write(directory.path().join("data/master-key"), "no key").unwrap();
-    process.kill_child(CONTROL_PLANE).await;
+    process.kill_child(PROXY).await;
     let ended = process.exit().await;
     assert!(!ended.success(), "{ended}");
     let said = process.printed();
-    assert!(said.contains("tenantry-control-plane ended 6 times in a row"), "{said}");
+    assert!(said.contains("tenantry-proxy ended 6 times in a row"), "{said}");
     assert!(said.contains("master key"), "the end of its log is shown: {said}");
-    let proxy = addresses["proxy"].as_str().unwrap();
-    assert!(TcpStream::connect(proxy).await.is_err(), "nothing is left running");
+    let api = addresses["api"].as_str().unwrap();
+    assert!(TcpStream::connect(api).await.is_err(), "nothing is left running");
+}
+
+#[tokio::test]
+async fn a_proxy_serves_on_beside_a_control_plane_that_cannot_be_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = up(&directory, &["--demo"]);
+    let addresses = ready(&mut process, &directory.path().join("data/addresses.json")).await;
+    let demo = ready(&mut process, &directory.path().join("data/demo.json")).await;
+    let key = directory.path().join("data/master-key");
+    let good = fs::read(&key).unwrap();
+    fs::write(&key, "no key").unwrap();
+    process.kill_child(CONTROL_PLANE).await;
+    eventually("it was started a few times", async || {
+        process.printed().contains("started again in 1.6 s").then_some(())
+    })
+    .await;
+    assert!(!process.printed().contains("tenantry-proxy ended"), "{}", process.printed());
+    assert_eq!(request(&demo).await, Some(200));
+    fs::write(&key, good).unwrap();
+    replaced(&process, CONTROL_PLANE).await;
+    let api = api(&directory, &addresses);
+    eventually("it answers again", async || api.proxies().await.ok()).await;
+    assert!(process.terminate().await.success());
 }
 
 /// Here the reserve is of no use: the end is met in the middle of a write.

@@ -56,7 +56,6 @@ const ONLY_IN: &[(&str, &str)] = &[
     ("ring", "tenantry-credentials"),
     ("argon2", "tenantry-credentials"),
     ("lettre", "tenantry-control-plane"),
-    ("tokio-rustls", "tenantry-proxy"),
     ("opentelemetry", "tenantry-proxy"),
     ("clap_complete", "tenantry-cli"),
     ("utoipa-axum", "tenantry-control-plane"),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     body::Body,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use futures::StreamExt as _;
 use tenantry_api::ProblemKind;
 use tenantry_distribution::{Encoding, KeyUse, Protocols, StatusReport, SubscribeQuery};
 
@@ -16,6 +18,7 @@ use crate::{
     distributor::{NotNow, stream},
     http::{
         body::{Json, Parameters},
+        enrolment::Enrolment,
         failure::Failure,
     },
 };
@@ -23,9 +26,11 @@ use crate::{
 /// `GET /distribution/v1/stream`: frames without end.
 pub async fn stream(
     State(app): State<Arc<App>>,
+    Extension(enrolment): Extension<Enrolment>,
     Parameters(query): Parameters<SubscribeQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
+    enrolment.admits(&query.node)?;
     let theirs = query.protocol.unwrap_or(Protocols::FIRST);
     let protocol = Protocols::OURS
         .with(theirs)
@@ -34,6 +39,7 @@ pub async fn stream(
     let encoding = Encoding::accepted(accepted);
     let terms = stream::Terms { protocol, encoding };
     let frames = stream::open(&app, &query, terms).map_err(|not_now| refused(&app, not_now))?;
+    let frames = frames.take_until(Box::pin(enrolment.ended(Arc::clone(&app))));
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
         (header::CACHE_CONTROL, "no-store"),
@@ -64,8 +70,10 @@ fn refused(app: &App, not_now: NotNow) -> Failure {
 /// What it enforces is taken in first: whoever waits for that need not wait for the store.
 pub async fn status(
     State(app): State<Arc<App>>,
+    Extension(enrolment): Extension<Enrolment>,
     Json(mut report): Json<StatusReport>,
 ) -> Result<StatusCode, Failure> {
+    enrolment.admits(&report.node)?;
     let mut uses = std::mem::take(&mut report.keys_used);
     app.nodes.report(report, app.clock.now());
     uses.truncate(StatusReport::MAX_KEYS_USED);

@@ -20,7 +20,11 @@ impl Distributor {
         let Some((newest, resources)) = self.newest() else { return false };
         let Ok(catch_up) = CatchUp::new(from, newest.position, resources) else { return false };
         let Some(catch_up) = read(store, catch_up).await else { return false };
-        match catch_up.finish() {
+        // It may be much to encode.
+        let Ok(made) = tokio::task::spawn_blocking(move || catch_up.finish()).await else {
+            return false;
+        };
+        match made {
             Ok(delta) => {
                 let (from, to) = (delta.from.revision, delta.to.revision);
                 tracing::info!(%from, %to, bytes = delta.lines.size(), "a difference was put together from the log");

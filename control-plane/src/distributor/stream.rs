@@ -50,7 +50,12 @@ pub(crate) fn open(
     query: &SubscribeQuery,
     terms: Terms,
 ) -> Result<ReceiverStream<Chunk>, NotNow> {
-    let (opening, place) = app.distributor.admit(query.position())?;
+    let (opening, place) = app.distributor.admit(query.position()).inspect_err(|not_now| {
+        if let NotNow::TurnedAway(_) = not_now {
+            app.metrics.stream(None);
+        }
+    })?;
+    app.metrics.stream(Some(opening));
     let (chunks, stream) = mpsc::channel(CHUNKS);
     let connected = app.nodes.connect(query.node.clone(), app.clock.now());
     let feed = Stream { app: Arc::clone(app), chunks, terms, _connected: connected };

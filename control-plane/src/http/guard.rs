@@ -84,15 +84,6 @@ fn is_denied(principal: &Principal, status: StatusCode) -> bool {
     }
 }
 
-/// Everything needs the node token.
-pub async fn node(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if presented(request.headers()).is_some_and(|presented| is(&app.node_token, presented)) {
-        next.run(request).await
-    } else {
-        unauthorized("send the node token as `Authorization: Bearer ...`").into_response()
-    }
-}
-
 /// Whose requests are counted together.
 fn subject(parts: &Parts) -> Subject {
     match parts.extensions.get::<Principal>() {
@@ -180,7 +171,7 @@ fn is(token: &Token, presented: &str) -> bool {
     token.is(presented.as_bytes())
 }
 
-fn unauthorized(detail: &'static str) -> Failure {
+pub(crate) fn unauthorized(detail: &'static str) -> Failure {
     Failure::new(ProblemKind::Unauthorized, detail).with_header(
         header::WWW_AUTHENTICATE,
         HeaderValue::from_static("Bearer realm=\"tenantry\""),

@@ -65,6 +65,8 @@ parameters! {
     InvitationName: Path ("tenant", "The tenant's id or slug.") ("id", "The invitation's id.");
     /// A role of a tenant.
     RoleName: Path ("tenant", "The tenant's id or slug.") ("role", "The role's name.");
+    /// An enrolled node.
+    NodeIdName: Path ("id", "The node's id.");
     /// The condition of a change.
     IfMatch: Header ("If-Match", "Makes the change only if the resource still has one of these entity tags.");
 }

@@ -101,6 +101,7 @@ impl World {
             ),
             ("mine", "POST /operators/{operator}/tokens", json!({"name": "ci"})),
             ("theirs", "POST /tenants/acme/tokens", json!({"name": "ci", "role": "viewer"})),
+            ("node", "POST /nodes", json!({"name": "edge-1"})),
         ] {
             let (method, path) = line.split_once(' ').unwrap();
             let line = world.filled(&format!("{method} /api/v1{path}"));
@@ -324,6 +325,8 @@ fn changes() -> Vec<Change> {
             "POST /api/v1/tenants/acme/tokens",
             json!({"name": "new", "role": "viewer"}),
         ),
+        ("enrollNode", "POST /api/v1/nodes", json!({"name": "edge-2", "region": "eu"})),
+        ("revokeNode", "DELETE /api/v1/nodes/{node}", Value::Null),
         ("revokeTenantToken", "DELETE /api/v1/tenants/acme/tokens/{theirs}", Value::Null),
         ("import", "POST /api/v1/import", json!({"slug": "imported", "name": "I", "plan": "pro"})),
         (
@@ -338,8 +341,9 @@ fn changes() -> Vec<Change> {
 fn secrets(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => {
-            let is_secret =
-                ["tnt_", "tno_", "tni_", "tns_"].iter().any(|start| text.starts_with(start));
+            let is_secret = ["tnt_", "tno_", "tni_", "tns_", "tnn_"]
+                .iter()
+                .any(|start| text.starts_with(start));
             // What a key is recognised by is the beginning of it.
             (is_secret && text.len() > 20).then(|| text.clone()).into_iter().collect()
         }

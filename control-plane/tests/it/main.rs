@@ -7,6 +7,7 @@ mod bounds;
 mod certificates;
 mod distribution;
 mod dry_run;
+mod enrolment;
 mod fuzz;
 mod idempotency;
 mod import;

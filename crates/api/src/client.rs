@@ -26,7 +26,7 @@ use std::{
 use reqwest::{Method, header::HeaderMap};
 use tenantry_model::{Feature, Group, Plan, Route, Upstream};
 
-pub use access::{Operators, TenantTokens, Tokens};
+pub use access::{Nodes, Operators, TenantTokens, Tokens};
 pub use certificates::Certificates;
 pub use collections::{Documents, Domains, Issuers, Keys};
 pub use invitations::Invitations;

@@ -24,6 +24,7 @@ pub mod subscription;
 
 pub mod invitation;
 pub mod member;
+pub mod node;
 pub mod operator;
 pub mod token;
 
@@ -54,6 +55,7 @@ pub use member::{
     AddMember, ChangeMember, CreateRole, CreateUser, MemberBody, ReplaceRole, RoleBody, UserBody,
     UserQuery,
 };
+pub use node::{EnrollNode, EnrolledNode, NodeBody};
 pub use operator::{CreateOperator, LogIn, OperatorBody, PrincipalBody, SessionBody, SetPassword};
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};

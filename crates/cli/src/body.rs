@@ -124,6 +124,10 @@ impl Body {
             let origin = if self.origin.is_empty() { "the command line" } else { &self.origin };
             let path = error.path().to_string();
             let reason = error.into_inner().to_string();
+            if let Some(field) = missing(&reason).filter(|_| self.origin.is_empty()) {
+                let text = format!("`{field}` of the {what} is missing: there is a flag for it (see --help), or give a file");
+                return CliError::Usage(text);
+            }
             unusable(origin.to_owned(), what, BodyError::Field { path, reason })
         })
     }
@@ -141,6 +145,11 @@ impl Body {
 /// What comes from flags always has a form in JSON; a value that had none would be refused as null.
 fn plain(value: impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
+}
+
+/// The field that a reader of JSON misses, if that is what it says.
+fn missing(reason: &str) -> Option<&str> {
+    reason.strip_prefix("missing field `")?.split('`').next()
 }
 
 fn unusable(origin: String, what: &'static str, source: BodyError) -> CliError {
@@ -175,5 +184,10 @@ mod tests {
         let text = format!("{error:#}");
         assert!(text.contains("acme.json") && text.contains("features.a"), "{text}");
         assert!(Body::default().patch().is_err());
+        let mut body = Body::default();
+        body.set("slug", Some("acme"));
+        body.set("name", Some("Acme"));
+        let error = body.create::<CreateTenant>("tenant").unwrap_err();
+        assert!(matches!(&error, CliError::Usage(text) if text.contains("`plan`")), "{error:?}");
     }
 }

@@ -28,7 +28,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{CommandFactory as _, FromArgMatches as _, builder::Resettable};
 
 use args::{ApiCommand, Cli, Command};
 use contexts::ContextStore;
@@ -40,7 +40,7 @@ use session::{Session, Sources};
 /// One thread is enough for what waits most of the time. `up` also depends on it: the kernel ties a
 /// child to the *thread* that started it, and this one lives as long as the process.
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime
@@ -57,6 +57,17 @@ fn main() -> ExitCode {
             ExitCode::from(if is_diff { Exit::Usage.code() } else { exit.code() })
         }
     }
+}
+
+/// The command line. A variable of the environment that is set to nothing says nothing.
+fn command() -> clap::Command {
+    Cli::command().mut_args(|argument| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        match value.is_some_and(|value| value.is_empty()) {
+            true => argument.env(Resettable::Reset),
+            false => argument,
+        }
+    })
 }
 
 async fn run(cli: &Cli, sources: Sources) -> anyhow::Result<u8> {

@@ -1,9 +1,10 @@
-//! What opens the API besides the root token: access tokens, sessions and invitations.
+//! What opens the API besides the root token: access tokens, sessions and invitations; and what opens the
+//! distribution to one node.
 //!
-//! An access token (`tno_`) is written down by people and kept in files, so it has the form of an API
-//! key, with a checksum that refuses typing errors and lets a secret scanner find it. Sessions (`tns_`)
-//! and invitations (`tni_`) are only ever copied by programs: 32 random bytes in base64url. Of all
-//! three only the SHA-256 digest of the whole text is kept.
+//! An access token (`tno_`) and a node's token (`tnn_`) are written down by people and kept in files, so they have
+//! the form of an API key, with a checksum that refuses typing errors and lets a secret scanner find it. Sessions (`tns_`)
+//! and invitations (`tni_`) are only ever copied by programs: 32 random bytes in base64url. Of all of
+//! them only the SHA-256 digest of the whole text is kept.
 
 use std::fmt;
 
@@ -15,6 +16,8 @@ use crate::api_key::{checked_text, digest, is_checked};
 
 /// What every access token starts with.
 pub const TOKEN_PREFIX: &str = "tno_";
+/// What every node's token starts with.
+pub const NODE_PREFIX: &str = "tnn_";
 /// What every session starts with.
 pub const SESSION_PREFIX: &str = "tns_";
 /// What every invitation starts with.
@@ -32,6 +35,12 @@ impl AccessSecret {
     #[must_use]
     pub fn token(random: impl FnMut() -> u8) -> Self {
         Self(checked_text(TOKEN_PREFIX, random))
+    }
+
+    /// A node's token from a source of random bytes, which must be cryptographically secure.
+    #[must_use]
+    pub fn node(random: impl FnMut() -> u8) -> Self {
+        Self(checked_text(NODE_PREFIX, random))
     }
 
     /// A session of random bytes.
@@ -89,6 +98,13 @@ pub fn parse(text: &str) -> Option<Presented> {
     }
     let rest = text.strip_prefix(SESSION_PREFIX)?;
     is_opaque(rest).then(|| Presented::Session(digest(text)))
+}
+
+/// The digest of a node's token, if the text has the form of one.
+#[must_use]
+pub fn parse_node(text: &str) -> Option<KeyDigest> {
+    let rest = text.strip_prefix(NODE_PREFIX)?;
+    is_checked(rest).then(|| digest(text))
 }
 
 /// The digest of an invitation, if the text has the form of one.

@@ -53,7 +53,6 @@ pub mod window;
 
 mod latest;
 
-pub mod node;
 pub mod report;
 
 pub use assembler::{Assembler, ContinuityError, Event, RemovalBrake};
@@ -68,7 +67,6 @@ pub use following::{End, Following};
 pub use frame::{Begin, EncodeError, Frame, Hello, MAX_LINE_BYTES, Mark, Removal, UpdateKind};
 pub use hex::{Epoch, StateHash};
 pub use ledger::Ledger;
-pub use node::NodeName;
 pub use places::{Places, TurnedAway};
 pub use position::Position;
 pub use protocol::{NoCommonProtocol, PROTOCOL, Protocols};
@@ -76,6 +74,6 @@ pub use publication::{Delta, Publication};
 pub use reader::FrameReader;
 pub use recording::{Damage, Recorded, Recording};
 pub use report::{KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
-pub use tenantry_model::Revision;
+pub use tenantry_model::{NodeName, Revision};
 pub use update::Update;
 pub use window::{Since, Window};

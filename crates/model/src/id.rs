@@ -107,6 +107,10 @@ prefixed_id!(
     TokenId, "tok_", "token id"
 );
 prefixed_id!(
+    /// The identifier of a node's enrolment: `nod_` and a ULID. It is not the token and may be shown.
+    NodeId, "nod_", "node id"
+);
+prefixed_id!(
     /// A session's identifier: `ses_` and a ULID. It is not the secret and may be shown.
     SessionId, "ses_", "session id"
 );

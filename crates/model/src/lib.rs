@@ -15,6 +15,7 @@ pub mod email;
 pub mod id;
 pub mod invalid;
 pub mod name;
+pub mod node;
 pub mod permission;
 pub mod revision;
 pub mod secret;
@@ -54,8 +55,8 @@ pub use feature::{Feature, FeatureDefault};
 pub use group::Group;
 pub use host::{DomainPattern, Host};
 pub use id::{
-    CertificateId, InvitationId, IssuerId, KeyId, OperatorId, ReservationId, SessionId, TenantId,
-    TokenId, UserId,
+    CertificateId, InvitationId, IssuerId, KeyId, NodeId, OperatorId, ReservationId, SessionId,
+    TenantId, TokenId, UserId,
 };
 pub use invalid::Invalid;
 pub use issuer::{Algorithm, ClaimPath, Issuer, KeySource};
@@ -64,6 +65,7 @@ pub use name::{
     FeatureId, GroupId, LimitName, MeterName, PlanId, RegionId, RoleId, RouteId, Scope, Slug,
     UpstreamId,
 };
+pub use node::NodeName;
 pub use permission::{OperatorRole, Permission, Permissions, TenantRole};
 pub use plan::Plan;
 pub use quota::QuotaMax;

@@ -152,11 +152,12 @@ impl ControlPlane {
         let Ok(protocol) = self.protocols.with(ask.protocol) else { return Answer::OtherProtocol };
         let opening = Opening::of(ask.from, &self.window);
         let has_place = opening.is_expensive();
-        if has_place && self.defect != Some(Defect::IgnorePlaces) {
-            if let Err(turned_away) = self.places.take() {
-                let seconds = turned_away.retry_after_seconds(draw);
-                return Answer::TurnedAway(Duration::from_secs(seconds));
-            }
+        if has_place
+            && self.defect != Some(Defect::IgnorePlaces)
+            && let Err(turned_away) = self.places.take()
+        {
+            let seconds = turned_away.retry_after_seconds(draw);
+            return Answer::TurnedAway(Duration::from_secs(seconds));
         }
         let stage = Stage::Opening { opening, protocol };
         let encoding = ask.encoding;

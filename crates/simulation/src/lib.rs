@@ -97,10 +97,12 @@ impl Tally {
 
 /// What went wrong, and how to see it again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("SEED={seed}: {what}")]
+#[error("SEED={seed} ({steps} steps): {what}")]
 pub struct Failure {
     /// The seed of the run.
     pub seed: u64,
+    /// How many things happened in it: with another number others would have.
+    pub steps: usize,
     /// What did not hold.
     pub what: String,
 }
@@ -110,7 +112,7 @@ pub struct Failure {
 /// # Errors
 /// What did not hold.
 pub fn run(seed: u64, options: Options) -> Result<Tally, Failure> {
-    let failed = |what| Failure { seed, what };
+    let failed = |what| Failure { seed, steps: options.steps, what };
     let mut world = world::World::new(seed, options).map_err(failed)?;
     world.run().map_err(failed)?;
     Ok(world.tally)

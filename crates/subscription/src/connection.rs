@@ -60,17 +60,18 @@ impl StreamEnd {
 
 /// The client for stream and reports: HTTP/2 without a preceding HTTP/1 exchange.
 ///
-/// The TLS set-up names its provider and trusts nobody. reqwest builds TLS even for a client that
-/// only ever speaks plain HTTP, and would look for a provider installed for the whole process; there
-/// are no process globals here. Environment proxies are not used, and no redirect is followed: the
+/// The TLS set-up names its provider and trusts the authorities of the options and nobody else. reqwest builds
+/// TLS even for a client that only ever speaks plain HTTP, and would look for a provider installed for the
+/// whole process; there are no process globals here. Environment proxies are not used, and no redirect is followed: the
 /// token goes where the options say and nowhere else.
 pub(crate) fn client(options: &Options) -> Result<Client, OptionsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(OptionsError::Tls)?
-        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_root_certificates(options.authorities.clone())
         .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
     Client::builder()
         .tls_backend_preconfigured(tls)
         .http2_prior_knowledge()

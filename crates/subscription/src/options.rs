@@ -3,6 +3,10 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{Url, header::HeaderValue};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use tenantry_distribution::{BackoffBounds, NodeName, RemovalBrake};
 use tenantry_model::Timestamp;
 
@@ -17,6 +21,8 @@ pub struct Options {
     pub version: String,
     /// What it authenticates with.
     pub token: BearerToken,
+    /// Who may sign the certificate of the control plane; nobody, unless the address is `https`.
+    pub(crate) authorities: RootCertStore,
     /// The last-known-good file; without one, a start needs the control plane.
     pub file: Option<PathBuf>,
     /// The file is folded when what was appended is longer than its base and than this.
@@ -42,8 +48,13 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
     /// The address is not the URL of an HTTP server.
-    #[error("{0:?} is not the address of a distribution listener: it is `http://host:port`")]
+    #[error(
+        "{0:?} is not the address of a distribution listener: it is `http://host:port`, or `https://host:port` with the authority that signed its certificate"
+    )]
     Address(String),
+    /// The authority cannot be read.
+    #[error("the authority of the distribution cannot be used: {0}")]
+    Authority(String),
     /// The token holds bytes that no header can carry.
     #[error("a token is visible ASCII text without spaces")]
     Token,
@@ -56,12 +67,14 @@ pub enum OptionsError {
 }
 
 impl Options {
-    /// For a proxy of this name that follows the control plane at `http://host:port`.
+    /// For a proxy of this name that follows the control plane at `http://host:port`, or at `https://host:port`
+    /// if there are `authorities`: certificates in PEM of who alone may have signed the control plane's.
     ///
     /// # Errors
-    /// If the address is no plain HTTP URL.
+    /// If the address is none of these, or the authorities are no certificates.
     pub fn new(
         control_plane: &str,
+        authorities: Option<&[u8]>,
         node: NodeName,
         version: impl Into<String>,
         token: BearerToken,
@@ -69,7 +82,9 @@ impl Options {
         let refused = || OptionsError::Address(control_plane.to_owned());
         let url = Url::parse(control_plane).map_err(|_| refused())?;
         // Credentials in a URL would reach logs; a query would be lost.
-        let plain = url.scheme() == "http"
+        let authorities = authorities.map(trusted).transpose()?;
+        let scheme = if authorities.is_some() { "https" } else { "http" };
+        let plain = url.scheme() == scheme
             && url.has_host()
             && url.username().is_empty()
             && url.password().is_none()
@@ -82,6 +97,7 @@ impl Options {
             node,
             version: version.into(),
             token,
+            authorities: authorities.unwrap_or_else(RootCertStore::empty),
             file: None,
             compact_above_bytes: 1024 * 1024,
             backoff: BackoffBounds::default(),
@@ -93,6 +109,19 @@ impl Options {
             jitter: Jitter::random(),
         })
     }
+}
+
+fn trusted(pem: &[u8]) -> Result<RootCertStore, OptionsError> {
+    let mut authorities = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate =
+            certificate.map_err(|error| OptionsError::Authority(error.to_string()))?;
+        authorities.add(certificate).map_err(|error| OptionsError::Authority(error.to_string()))?;
+    }
+    if authorities.is_empty() {
+        return Err(OptionsError::Authority("there is no certificate in it".to_owned()));
+    }
+    Ok(authorities)
 }
 
 /// The secret with which a proxy authenticates. It is never shown.
@@ -196,8 +225,9 @@ mod tests {
         for wrong in ["", "a b", "a\nb", "é"] {
             assert!(BearerToken::new(wrong).is_err(), "{wrong}");
         }
-        let options =
-            |address| Options::new(address, "edge-1".parse().unwrap(), "0.1.0", token.clone());
+        let options = |address| {
+            Options::new(address, None, "edge-1".parse().unwrap(), "0.1.0", token.clone())
+        };
         assert!(options("http://127.0.0.1:7071").is_ok());
         assert!(!format!("{:?}", options("http://[::1]:7071").unwrap()).contains("secret"));
         for wrong in ["", "127.0.0.1:7071", "https://a:1", "http://u:p@a:1", "http://a:1/?x=1"] {

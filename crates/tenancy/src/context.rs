@@ -1,6 +1,6 @@
 //! Who asks, when, and under which condition; and where identifiers come from.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use parking_lot::Mutex;
 use rand::{CryptoRng, Rng as _};
@@ -68,7 +68,7 @@ impl Precondition {
     }
 }
 
-/// For how long things are kept.
+/// For how long things are kept, and how many there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
     /// A deleted tenant, unless whoever deletes it says otherwise.
@@ -79,10 +79,12 @@ pub struct Terms {
     pub sessions: SessionLife,
     /// An invitation, before it must be sent anew.
     pub invitations: Duration,
+    /// How much of each kind a tenant's own people can make.
+    pub owned_by_tenant: NonZeroU32,
 }
 
 impl Default for Terms {
-    /// 30 days, half a day for sessions, a week for invitations.
+    /// 30 days, half a day for sessions, a week for invitations; a thousand of each kind.
     fn default() -> Self {
         let days = Duration::from_secs(30 * 86_400);
         Self {
@@ -90,6 +92,7 @@ impl Default for Terms {
             slug_reserve: days,
             sessions: SessionLife::default(),
             invitations: Duration::from_secs(7 * 86_400),
+            owned_by_tenant: NonZeroU32::MIN.saturating_add(999),
         }
     }
 }

@@ -25,6 +25,8 @@
 //! | `tokendigest/{digest}` | the id of the access token that has it |
 //! | `of/{operator}/token/{token}` | empty; the token is held by the operator |
 //! | `tokenused/{id}` | when the token was last used, to some minutes |
+//! | `node/{id}` | the enrolment of a node |
+//! | `nodedigest/{digest}` | the id of the enrolment whose token has it |
 //! | `session/{digest}` | a session of an operator |
 //! | `user/{id}` | a user |
 //! | `useremail/{email}`, `usersubject/{digest}` | the id of the user that has it |

@@ -184,6 +184,7 @@ impl Tenancy {
     ) -> Result<(Ulid, Draft<O::Output>), Error> {
         let mut draft = operation.draft(self).await?;
         caller.principal.reaches(draft.entry.as_ref().and_then(|entry| entry.tenant))?;
+        self.bounded(caller, &draft.batch).await?;
         let id = self.identifiers.rising(self.now());
         if let Some(entry) = &draft.entry {
             let rows = audit::rows(id, self.now(), caller, entry)?;

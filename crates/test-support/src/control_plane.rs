@@ -96,6 +96,19 @@ impl ControlPlane {
         api_client(&format!("http://{}", self.api), token.trim())
     }
 
+    /// Where distribution is.
+    #[must_use]
+    pub fn distribution(&self) -> SocketAddr {
+        self.distribution
+    }
+
+    /// The token that is good for any node.
+    #[must_use]
+    pub fn node_token(&self) -> String {
+        let token = fs::read_to_string(self.data.join("node-token")).expect("a node token");
+        token.trim().to_owned()
+    }
+
     /// A page that needs no token: its status and its body.
     pub async fn get(&self, path: &str) -> Option<(u16, String)> {
         let response = self.http.get(format!("http://{}{path}", self.api)).send().await.ok()?;
@@ -104,9 +117,8 @@ impl ControlPlane {
 
     /// Everything that a proxy is told which knows nothing yet: the resources.
     pub async fn resources(&self) -> Vec<Value> {
-        let token = fs::read_to_string(self.data.join("node-token")).expect("a node token");
         let url = format!("http://{}/distribution/v1/stream?node=test", self.distribution);
-        let request = self.http.get(url).bearer_auth(token.trim());
+        let request = self.http.get(url).bearer_auth(self.node_token());
         let mut stream = request.send().await.expect("a stream");
         let (mut text, mut resources) = (Vec::new(), Vec::new());
         loop {

@@ -309,7 +309,7 @@ impl Platform {
     }
 }
 
-fn metric(text: &str, name: &str) -> Option<u64> {
+pub(crate) fn metric(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     let value: f64 = line.split(' ').next()?.parse().ok()?;
     #[expect(

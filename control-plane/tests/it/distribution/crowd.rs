@@ -50,8 +50,9 @@ async fn a_burst_of_changes_is_few_deltas_with_the_last_form_of_each() {
     let acme = server.client.tenants().get("acme").await.unwrap();
     let mut proxy = Proxy::connect(&server, fresh()).await;
     proxy.until(acme.revision).await;
-    let patches: Vec<_> =
-        (0..40).map(|number| json!({"name": format!("Acme {number}")}).to_string()).collect();
+    let denied =
+        |number| json!({"access": {"mode": "public", "deny": [format!("10.0.0.{number}/32")]}});
+    let patches: Vec<_> = (0..40).map(|number| denied(number).to_string()).collect();
     let changes =
         patches.iter().map(|patch| server.sending("PATCH /api/v1/tenants/acme", "", patch));
     for answer in join_all(changes).await {
@@ -65,8 +66,9 @@ async fn a_burst_of_changes_is_few_deltas_with_the_last_form_of_each() {
     assert!(deltas.len() < 20, "{} deltas for 40 changes", deltas.len());
     let last = deltas.last().unwrap();
     assert_eq!((last.to.as_u64(), last.changes.len()), (acme.revision, 1));
-    let name = acme.spec.name.as_str();
-    assert!(last.changes[0].json().unwrap().as_str().contains(name), "{name}");
+    let access = serde_json::to_value(&acme.spec.access).unwrap();
+    let denied = access["deny"][0].as_str().unwrap();
+    assert!(last.changes[0].json().unwrap().as_str().contains(denied), "{denied}");
 }
 
 /// A proxy that opens its stream and then reads nothing, over HTTP/2 as proxies do.
@@ -92,14 +94,19 @@ async fn stuck(server: &Server) -> Option<Response<Incoming>> {
 async fn one_that_takes_nothing_keeps_its_place_for_a_while_and_is_then_dropped() {
     let environment = [("TENANTRY_FULL_STATES", "1"), ("TENANTRY_STALLED_SECONDS", "1")];
     let server = Server::configured(&environment).await.and_acme().await;
-    let long = "x".repeat(200);
     let line = |number| {
-        let name = format!("{long} {number}");
-        json!({"slug": format!("t-{number}"), "name": name, "plan": "pro", "domains": [format!("t-{number}.example")]})
-            .to_string()
+        let networks: Vec<_> = (0..8).map(|last| format!("10.0.{last}.0/24")).collect();
+        json!({
+            "slug": format!("t-{number}"), "name": "T", "plan": "pro",
+            "domains": [format!("t-{number}.example")],
+            "access": {"mode": "public", "deny": networks},
+        })
+        .to_string()
     };
     let lines: Vec<_> = (0..4_000).map(line).collect();
-    import(&server, "", &lines.join("\n")).await;
+    let events = import(&server, "", &lines.join("\n")).await;
+    let summary = events.last().unwrap();
+    assert_eq!(summary["created"], 4_000, "{summary}");
     let mut proxy = Proxy::connect(&server, fresh()).await;
     while proxy.assembler.tenants() < 4_001 {
         proxy.event().await;

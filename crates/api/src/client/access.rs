@@ -1,4 +1,4 @@
-//! `/api/v1/operators`, tokens, sessions, and who is asking.
+//! `/api/v1/operators`, `/api/v1/nodes`, tokens, sessions, and who is asking.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -9,8 +9,9 @@ use super::{
     send::{if_revision, merge_patch, segment},
 };
 use crate::{
-    CreateOperator, CreateTenantToken, CreateToken, CreatedToken, ListQuery, LogIn, OperatorBody,
-    PageBody, PrincipalBody, SessionBody, SetPassword, TokenBody,
+    CreateOperator, CreateTenantToken, CreateToken, CreatedToken, EnrollNode, EnrolledNode,
+    ListQuery, LogIn, NodeBody, OperatorBody, PageBody, PrincipalBody, SessionBody, SetPassword,
+    TokenBody,
 };
 
 collection!(
@@ -24,6 +25,11 @@ collection!(
 collection!(
     /// Tokens of one tenant; deleting one revokes it.
     TenantTokens, CreateTenantToken => CreatedToken, TokenBody
+);
+
+collection!(
+    /// Nodes that are enrolled; deleting one revokes its token.
+    Nodes, EnrollNode => EnrolledNode, NodeBody
 );
 
 impl Operators<'_> {
@@ -60,6 +66,12 @@ impl Client {
     #[must_use]
     pub fn operators(&self) -> Operators<'_> {
         Operators(Collection { client: self, path: "/operators".to_owned() })
+    }
+
+    /// `/api/v1/nodes`.
+    #[must_use]
+    pub fn nodes(&self) -> Nodes<'_> {
+        Nodes(Collection { client: self, path: "/nodes".to_owned() })
     }
 
     /// `/api/v1/operators/{operator}/tokens`.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tenantry_api::{
     ApiKeyBody, AuditEntryBody, CertificateBody, DeletionCertificateBody, DocumentBody, DomainBody,
-    InvitationBody, IssuerBody, MemberBody, OperatorBody, ProxyBody, QuotaBody, RoleBody,
+    InvitationBody, IssuerBody, MemberBody, NodeBody, OperatorBody, ProxyBody, QuotaBody, RoleBody,
     TenantBody, TokenBody, UserBody,
 };
 use tenantry_model::{
@@ -265,6 +265,21 @@ impl Columns for TokenBody {
             list(role.chain(member).chain(scopes)),
             self.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
             self.last_used_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+        ]
+    }
+}
+
+impl Columns for NodeBody {
+    const NAMES: &'static [&'static str] = &["ID", "NODE", "REGION", "LABELS", "HINT", "EXPIRES"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.name.to_string(),
+            self.region.as_ref().map_or_else(String::new, ToString::to_string),
+            list(self.labels.iter().map(|(name, value)| format!("{name}={value}"))),
+            format!("{}...", self.hint),
+            self.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
         ]
     }
 }

@@ -79,7 +79,7 @@ pub(crate) const NOW_UNIX_MS: u64 = 1_700_000_000_000;
 pub(crate) fn options(address: SocketAddr) -> Options {
     let token = BearerToken::new("tnt_secret").unwrap();
     let mut options =
-        Options::new(&format!("http://{address}"), "edge-1".parse().unwrap(), "0.1.0", token)
+        Options::new(&format!("http://{address}"), None, "edge-1".parse().unwrap(), "0.1.0", token)
             .unwrap();
     let (initial, max) = (Duration::from_millis(1), Duration::from_millis(20));
     options.backoff = BackoffBounds { initial, max };

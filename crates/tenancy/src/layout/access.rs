@@ -4,7 +4,8 @@
 use std::fmt::Display;
 
 use tenantry_model::{
-    Email, InvitationId, KeyDigest, OperatorId, RoleId, TenantId, Timestamp, TokenId, UserId,
+    Email, InvitationId, KeyDigest, NodeId, OperatorId, RoleId, TenantId, Timestamp, TokenId,
+    UserId,
 };
 use ulid::Ulid;
 
@@ -32,6 +33,17 @@ pub(crate) fn token_digest(digest: &KeyDigest) -> String {
 /// All tokens of an operator or a tenant.
 pub(crate) fn tokens_of(holder: impl Display) -> String {
     format!("of/{holder}/token/")
+}
+
+/// All nodes that are enrolled.
+pub(crate) const NODES: &str = "node/";
+
+pub(crate) fn node(id: NodeId) -> String {
+    format!("{NODES}{id}")
+}
+
+pub(crate) fn node_digest(digest: &KeyDigest) -> String {
+    format!("nodedigest/{digest}")
 }
 
 pub(crate) fn token_used(id: TokenId) -> String {
@@ -126,8 +138,13 @@ pub(crate) fn invitation_digest(digest: &KeyDigest) -> String {
     format!("invitationdigest/{digest}")
 }
 
+/// All invitations of a tenant that are pending.
+pub(crate) fn invitations_pending(tenant: TenantId) -> String {
+    format!("invitationpending/{tenant}/")
+}
+
 pub(crate) fn invitation_pending(tenant: TenantId, email: &Email) -> String {
-    format!("invitationpending/{tenant}/{email}")
+    format!("{}{email}", invitations_pending(tenant))
 }
 
 /// All invitations of a tenant.

@@ -8,7 +8,7 @@ use tenantry_model::{OperatorRole, Permission, TenantRole, UserId};
 use tenantry_store::Store as _;
 use tenantry_tenancy::{
     Error, Joining, NewInvitation, NewToken, OperatorSpec, PageRequest, Precondition, Principal,
-    RoleSpec, TenantGrant, Transition, UserSpec,
+    RoleSpec, TenantGrant, Terms, Transition, UserSpec,
 };
 
 use crate::platform::{Platform, caller, named, new_tenant};
@@ -254,4 +254,43 @@ async fn what_a_token_of_a_tenant_commits_concerns_that_tenant() {
     assert_eq!(platform.rows().await, rows);
     let host = "acme.example.com".parse().unwrap();
     platform.tenancy.add_domain(&confined, &named("acme"), host).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_of_a_tenant_makes_only_so_much_of_each_kind() {
+    let platform = Platform::new().await;
+    let acme = platform.create_tenant("acme").await.value.resource.id;
+    let terms = Terms { owned_by_tenant: 3.try_into().unwrap(), ..Terms::default() };
+    let tenancy = platform.beside(3).with_terms(terms);
+    let mut confined = caller();
+    confined.principal = Principal::Tenant {
+        token: tenantry_model::TokenId::from_parts(1, 1),
+        tenant: acme,
+        permissions: Permission::everything(),
+    };
+    let invite = async |caller, number: u32| {
+        let (email, role) = (format!("u{number}@example.com"), "viewer".parse().unwrap());
+        let new = NewInvitation { email: email.parse().unwrap(), role };
+        tenancy.invite(caller, &named("acme"), new).await
+    };
+    let claim = async |caller, number: u32| {
+        let host = format!("d{number}.example.com").parse().unwrap();
+        tenancy.add_domain(caller, &named("acme"), host).await
+    };
+    for number in 0..3 {
+        claim(&confined, number).await.unwrap();
+        invite(&confined, number).await.unwrap();
+    }
+    let full = |meter: &str| Error::QuotaExceeded { meter: meter.to_owned(), max: 3, current: 3 };
+    assert_eq!(claim(&confined, 3).await.unwrap_err(), full("domains"));
+    assert_eq!(invite(&confined, 3).await.unwrap_err(), full("pending invitations"));
+    // Operators are not held to it, and what goes makes room.
+    let root = caller();
+    claim(&root, 3).await.unwrap();
+    for number in 0..2 {
+        let host = format!("d{number}.example.com").parse().unwrap();
+        tenancy.remove_domain(&confined, &named("acme"), &host, ANY).await.unwrap();
+    }
+    claim(&confined, 4).await.unwrap();
+    assert_eq!(claim(&confined, 5).await.unwrap_err(), full("domains"));
 }

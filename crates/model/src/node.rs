@@ -1,9 +1,9 @@
-//! What a proxy is called.
+//! What a node, one place where a proxy runs, is called.
 
 use std::{fmt, str::FromStr};
 
+use crate::Invalid;
 use serde::{Deserialize, Serialize};
-use tenantry_model::Invalid;
 
 /// The name under which a proxy subscribes: 1 to 253 ASCII letters, digits, `.`, `-` and `_`, which
 /// every host and pod name is. Two proxies of one control plane need two names.
@@ -18,6 +18,12 @@ impl NodeName {
         &self.0
     }
 }
+
+#[cfg(feature = "openapi")]
+crate::openapi::text_schema!(
+    NodeName,
+    crate::openapi::text("The name of a node.", "^[A-Za-z0-9._-]+$", 1..=253)
+);
 
 impl FromStr for NodeName {
     type Err = Invalid;
