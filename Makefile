@@ -28,7 +28,7 @@ unit-and-end-to-end:
 
 # Figures, with the budgets they are held against, are in benches/README.md.
 bench: prerequisites
-	cargo build --release --bin tenantry-control-plane
+	cargo build --release --bin tenantry --bin tenantry-control-plane --bin tenantry-proxy
 	cargo bench -p tenantry-benches
 
 # Licences, sources, bans and advisories of dependencies (needs cargo-deny).

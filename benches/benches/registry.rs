@@ -8,9 +8,13 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    clippy::cast_precision_loss,
     reason = "this program measures and prints"
 )]
+
+#[path = "support/connection.rs"]
+mod connection;
+#[path = "support/times.rs"]
+mod times;
 
 use std::{
     fs,
@@ -23,13 +27,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use connection::Connection;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tenantry_test_support::Process;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    task::JoinSet,
-};
+use times::print;
+use tokio::task::JoinSet;
 
 const TENANTS: u64 = 100_000;
 const CREATORS: u64 = 16;
@@ -83,50 +85,29 @@ fn tenant(number: u64) -> String {
     )
 }
 
-/// One connection that is kept, and the least that can be asked over it.
-struct Connection {
-    stream: TcpStream,
+/// Whoever asks the API.
+struct Asking {
+    connection: Connection,
     token: Arc<str>,
-    answer: Vec<u8>,
 }
 
-impl Connection {
+impl Asking {
     async fn open(to: SocketAddr, token: &Arc<str>) -> Self {
-        let stream = TcpStream::connect(to).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, token: Arc::clone(token), answer: Vec::new() }
+        Self { connection: Connection::open(to).await, token: Arc::clone(token) }
     }
 
-    /// Sends a request, reads its answer, and takes the time of both.
+    /// How long a request took, which must be answered as expected.
     async fn ask(&mut self, method: &str, path: &str, body: &str, expected: &str) -> Duration {
         let (token, length) = (&self.token, body.len());
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
-        let begun = Instant::now();
-        self.stream.write_all(request.as_bytes()).await.unwrap();
-        self.answer.clear();
-        while !is_whole(&self.answer) {
-            let read = self.stream.read_buf(&mut self.answer).await.unwrap();
-            assert!(read > 0, "the connection was closed");
-        }
-        let taken = begun.elapsed();
-        let is_expected = self.answer.starts_with(format!("HTTP/1.1 {expected}").as_bytes());
-        assert!(is_expected, "{path}: {}", String::from_utf8_lossy(&self.answer));
+        let (taken, answer) = self.connection.exchange(&request).await;
+        let is_expected = answer.starts_with(format!("HTTP/1.1 {expected}").as_bytes());
+        assert!(is_expected, "{path}: {}", String::from_utf8_lossy(answer));
         taken
     }
-}
-
-/// Whether head and body have arrived, by the length that the head says.
-fn is_whole(answer: &[u8]) -> bool {
-    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return false;
-    };
-    let (head, body) = answer.split_at(end + 4);
-    let head = std::str::from_utf8(head).unwrap().to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-    body.len() >= length.parse().unwrap()
 }
 
 /// A control plane with a plan, and limits that are not what is measured.
@@ -154,21 +135,9 @@ async fn control_plane(directory: &Path) -> (Process, SocketAddr, Arc<str>) {
     })
     .await;
     let token: Arc<str> = fs::read_to_string(data.join("root-token")).unwrap().trim().into();
-    let mut connection = Connection::open(api, &token).await;
+    let mut connection = Asking::open(api, &token).await;
     connection.ask("POST", "/api/v1/plans", r#"{"id": "pro", "name": "Pro"}"#, "201").await;
     (process, api, token)
-}
-
-fn print(what: &str, mut times: Vec<Duration>, over: Duration) {
-    times.sort_unstable();
-    let at = |part: usize| times.get(times.len() * part / 1000).unwrap().as_secs_f64() * 1000.0;
-    let rate = times.len() as f64 / over.as_secs_f64();
-    println!(
-        "{what}: {rate:.0}/s, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms",
-        at(500),
-        at(990),
-        at(999)
-    );
 }
 
 async fn create_all(api: SocketAddr, token: &Arc<str>) {
@@ -178,7 +147,7 @@ async fn create_all(api: SocketAddr, token: &Arc<str>) {
     for _ in 0..CREATORS {
         let (next, token) = (Arc::clone(&next), Arc::clone(token));
         creators.spawn(async move {
-            let mut connection = Connection::open(api, &token).await;
+            let mut connection = Asking::open(api, &token).await;
             let mut times = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -200,7 +169,7 @@ async fn write(
     writer: u64,
     stop: Arc<AtomicBool>,
 ) -> Vec<Duration> {
-    let mut connection = Connection::open(api, &token).await;
+    let mut connection = Asking::open(api, &token).await;
     let mut random = StdRng::seed_from_u64(1000 + writer);
     let mut times = Vec::new();
     while !stop.load(Ordering::Relaxed) {
@@ -220,7 +189,7 @@ async fn read(
     asked: Asked,
     stop: Arc<AtomicBool>,
 ) -> Vec<Duration> {
-    let mut connection = Connection::open(api, &token).await;
+    let mut connection = Asking::open(api, &token).await;
     let mut random = StdRng::seed_from_u64(reader);
     let mut times = Vec::new();
     while !stop.load(Ordering::Relaxed) {

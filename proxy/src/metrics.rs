@@ -137,6 +137,11 @@ impl Metrics {
             standing.acknowledged.map(|revision| float(revision.as_u64())),
         )?;
         gauge(
+            "snapshot_recorded_revision",
+            "Revision that the last-known-good file holds",
+            standing.recorded.map(|revision| float(revision.as_u64())),
+        )?;
+        gauge(
             "snapshot_refused_resources",
             "Resources that are not enforced in their newest form",
             standing.applied.map(|applied| float(applied.refused)),

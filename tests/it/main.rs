@@ -15,6 +15,7 @@ mod demo;
 mod documents;
 mod durability;
 mod error_pages;
+mod fleet;
 mod front_door;
 mod groups;
 mod idempotency;

@@ -10,7 +10,7 @@ use tenantry_test_support::{
 };
 
 /// An upstream, a route to it, a plan, and a tenant that asks for no credential; the revision of that.
-async fn seeded(api: &Client, origin: &Origin) -> u64 {
+pub(crate) async fn seeded(api: &Client, origin: &Origin) -> u64 {
     let upstream = json!({"id": "main", "endpoints": [{"address": origin.address()}]});
     api.upstreams().create(&body::<Upstream>(upstream)).await.unwrap();
     api.routes().create(&body::<Route>(json!({"id": "all", "upstream": "main"}))).await.unwrap();

@@ -96,6 +96,12 @@ impl ControlPlane {
         api_client(&format!("http://{}", self.api), token.trim())
     }
 
+    /// Where the API is.
+    #[must_use]
+    pub fn api_address(&self) -> SocketAddr {
+        self.api
+    }
+
     /// Where distribution is.
     #[must_use]
     pub fn distribution(&self) -> SocketAddr {

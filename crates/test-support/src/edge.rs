@@ -1,6 +1,6 @@
 //! One proxy of several, at a control plane that is somebody else's.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use tempfile::TempDir;
 
@@ -8,6 +8,9 @@ use crate::{
     Process, Request, eventually,
     platform::{MASTER_KEY, address, http_client, metric, published_addresses},
 };
+
+/// How often whoever is patient looks.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What a proxy is started with.
 #[derive(Debug, Clone)]
@@ -31,6 +34,20 @@ pub struct Edge {
     admin: SocketAddr,
     http: reqwest::Client,
     directory: TempDir,
+}
+
+/// Whoever asks one proxy.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    http: reqwest::Client,
+    to: SocketAddr,
+}
+
+impl Clients {
+    /// A request.
+    pub fn get(&self, host: &str, path: &str) -> Request {
+        Request::new(&self.http, self.to, http::Method::GET, host, path)
+    }
 }
 
 impl Edge {
@@ -105,21 +122,49 @@ impl Edge {
         &self.options.node
     }
 
-    /// Where clients reach it.
+    /// Clients of it, for tasks of their own. They find it again after a crash.
     #[must_use]
-    pub fn clients(&self) -> SocketAddr {
-        self.clients
+    pub fn reached_by(&self) -> Clients {
+        Clients { http: self.http.clone(), to: self.clients }
     }
 
     /// A request through it.
     pub fn get(&self, host: &str, path: &str) -> Request {
-        Request::new(&self.http, self.clients, http::Method::GET, host, path)
+        self.reached_by().get(host, path)
     }
 
     /// The value of one of its metrics, by name and labels as they are printed.
     pub async fn metric(&self, name: &str) -> Option<u64> {
         let response = self.http.get(format!("http://{}/metrics", self.admin)).send().await.ok()?;
         metric(&response.text().await.ok()?, name)
+    }
+
+    /// Where clients reach it.
+    #[must_use]
+    pub fn clients(&self) -> SocketAddr {
+        self.clients
+    }
+
+    /// Its resident memory, in KiB.
+    #[must_use]
+    pub fn memory_kib(&self) -> u64 {
+        self.process.as_ref().expect("it is running").memory_kib()
+    }
+
+    /// Waits until it enforces a revision, however long its first state takes.
+    pub async fn patiently_enforced(&self, revision: u64) {
+        self.patiently("tenantry_snapshot_revision", revision).await;
+    }
+
+    /// Waits until its file holds a revision, however long that takes.
+    pub async fn patiently_recorded(&self, revision: u64) {
+        self.patiently("tenantry_snapshot_recorded_revision", revision).await;
+    }
+
+    async fn patiently(&self, name: &str, revision: u64) {
+        while self.metric(name).await.is_none_or(|at| at < revision) {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Waits until it enforces a revision.

@@ -26,7 +26,7 @@ pub use certificates::{Authority, Issued};
 pub use contract::{Contract, api_client};
 pub use control_plane::ControlPlane;
 pub use disk::{CannotMount, Disk};
-pub use edge::{Edge, EdgeOptions};
+pub use edge::{Clients, Edge, EdgeOptions};
 pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
 pub use platform::{Platform, json};
