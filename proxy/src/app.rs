@@ -20,6 +20,7 @@ use crate::{
     active::Active,
     admin::Admin,
     bootstrap::{Bootstrap, Flags, Hidden},
+    bundle,
     clock::Clock,
     connection::{
         places::Places,
@@ -286,7 +287,13 @@ fn subscribe(bootstrap: &Bootstrap, active: &Arc<Active>) -> anyhow::Result<Subs
     let (url, authority) = (&bootstrap.distribution_url, authority.transpose()?);
     let version = env!("CARGO_PKG_VERSION");
     let mut options = Options::new(url, authority.as_deref(), node, version, token)?;
-    options.file = Some(directory.join(LAST_KNOWN_GOOD));
+    let file = directory.join(LAST_KNOWN_GOOD);
+    if let Some(snapshot) = bootstrap.snapshot_file.as_ref().filter(|_| !file.exists()) {
+        bundle::install(snapshot, &file).with_context(|| {
+            format!("the snapshot {} cannot be used to begin with", snapshot.display())
+        })?;
+    }
+    options.file = Some(file);
     Subscription::new(options, Arc::clone(active)).context("the subscription cannot be set up")
 }
 

@@ -63,6 +63,10 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_data_dir: Option<PathBuf>,
+    /// A snapshot (`tenantry snapshot export`) to begin with, if nothing was ever received.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_file: Option<PathBuf>,
     /// Take the listening sockets over from the proxy that serves with the same data directory, and let
     /// it end once this one is ready.
     #[arg(long)]
@@ -95,6 +99,8 @@ pub struct Bootstrap {
     #[serde(default)]
     pub master_key_file: Option<PathBuf>,
     pub proxy_data_dir: PathBuf,
+    #[serde(default)]
+    pub snapshot_file: Option<PathBuf>,
     pub threads: usize,
     pub max_in_flight: NonZeroU32,
     pub limited_subjects: usize,
@@ -160,7 +166,7 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// Keys of the environment that are for this process; others with the same prefix are for others.
-const ENVIRONMENT: [&str; 27] = [
+const ENVIRONMENT: [&str; 28] = [
     "proxy_addr",
     "proxy_tls_addr",
     "proxy_admin_addr",
@@ -172,6 +178,7 @@ const ENVIRONMENT: [&str; 27] = [
     "master_key",
     "master_key_file",
     "proxy_data_dir",
+    "snapshot_file",
     "threads",
     "max_in_flight",
     "limited_subjects",

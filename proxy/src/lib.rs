@@ -12,6 +12,7 @@ mod gateway;
 mod access_log;
 mod active;
 mod admin;
+mod bundle;
 mod clock;
 mod connection;
 mod error_page;
