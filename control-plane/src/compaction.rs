@@ -1,8 +1,9 @@
 //! Keeps the store's change log from growing for ever.
 //!
-//! The log is what lets a proxy that was away resume with deltas, and a reader finish a list it began;
-//! both are short affairs, and both start over by themselves if the log no longer reaches back. So the
-//! newest revisions are kept and the rest is forgotten, a little at a time.
+//! The log is what lets a proxy that was away resume with deltas, a reader finish a list it began, and an
+//! operator look at what was changed and go back. Who needs more of it than there is either starts over by
+//! itself or is told how far it reaches. So the newest revisions are kept and the rest is forgotten, a little
+//! at a time.
 
 use std::{sync::Arc, time::Duration};
 

@@ -26,3 +26,4 @@ pub mod desired;
 pub mod distribution;
 pub mod health;
 pub mod import;
+pub mod revisions;

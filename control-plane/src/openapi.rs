@@ -25,7 +25,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 pub use parameters::{
     CertificateName, DomainName, FeatureName, GroupName, IfMatch, InvitationName, IssuerName,
     KeyName, MemberName, MergePatch, NodeIdName, OperatorName, OperatorTokenName, PlanName,
-    PurgedTenantName, QuotaName, RoleName, RouteName, SharedIssuerName, TenantName,
+    PurgedTenantName, QuotaName, RevisionName, RoleName, RouteName, SharedIssuerName, TenantName,
     TenantTokenName, UpstreamName, UserName,
 };
 

@@ -16,8 +16,8 @@ use crate::{
     app::App,
     controllers::{
         audit, certificates, description, desired, distribution, documents, domains, health,
-        import, invitations, issuers, keys, members, nodes, operators, proxies, quotas, roles,
-        sessions, subscriptions, tenants, tokens, users,
+        import, invitations, issuers, keys, members, nodes, operators, proxies, quotas, revisions,
+        roles, sessions, subscriptions, tenants, tokens, users,
     },
     http::{changes, cors, enrolment, failure, fields, guard, idempotency, request},
     metrics,
@@ -166,6 +166,10 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::list_of_tenant))
         .routes(routes!(audit::export))
         .routes(routes!(audit::verify))
+        .routes(routes!(revisions::list))
+        .routes(routes!(revisions::get))
+        .routes(routes!(revisions::diff))
+        .routes(routes!(revisions::roll_back))
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(desired::export))

@@ -18,6 +18,7 @@ mod error_pages;
 mod fleet;
 mod front_door;
 mod groups;
+mod history;
 mod idempotency;
 mod identity;
 mod import;

@@ -12,6 +12,7 @@ use axum::{
 use futures::stream;
 use tenantry_api::{AuditEntryBody, AuditQuery, AuditVerification, PageBody, VerifyAuditQuery};
 use tenantry_model::TenantId;
+use tenantry_store::Revision;
 use tenantry_tenancy::{AuditEntry, AuditFilter, Error, Listing, PageRequest, Versioned};
 
 use crate::{
@@ -175,6 +176,7 @@ fn body(entry: Versioned<AuditEntry>) -> AuditEntryBody {
         after: value.after,
         request_id: value.request_id,
         source_address: value.source_address,
+        rollback_to: value.rollback_to.map(Revision::as_u64),
         revision: revision.as_u64(),
     }
 }

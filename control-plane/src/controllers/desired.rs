@@ -123,7 +123,7 @@ pub async fn apply(
     }))
 }
 
-fn change(difference: Difference) -> ChangeBody {
+pub(super) fn change(difference: Difference) -> ChangeBody {
     let Difference { kind, name, before, after } = difference;
     let action = match (&before, &after) {
         (None, _) => ChangeAction::Create,

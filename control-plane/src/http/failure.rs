@@ -103,6 +103,13 @@ impl From<Error> for Failure {
                 failure.problem.errors.extend(faults.map(error));
                 failure
             }
+            Error::RevisionForgotten { .. } => Self::new(ProblemKind::RevisionForgotten, detail),
+            Error::NotRestorable(lost) => {
+                let mut failure = Self::new(ProblemKind::NotRestorable, detail);
+                let error = |Fault { pointer, detail }| FieldError { pointer, detail };
+                failure.problem.errors.extend(lost.into_iter().map(error));
+                failure
+            }
             Error::InvalidQuery { parameter, .. } => {
                 Self::new(ProblemKind::InvalidQuery, detail).at(format!("?{parameter}"))
             }

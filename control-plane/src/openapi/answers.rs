@@ -48,13 +48,14 @@ pub(super) fn complete(document: &mut Value) {
     }
 }
 
+/// What is part of a list or never changes, and names a revision.
+const UNTAGGED: &[&str] = &["AuditEntryBody", "ProxyBody", "RevisionBody", "RevisionDetailBody"];
+
 /// The schemas of what has a revision, which is its entity tag.
 fn tagged(document: &Value) -> Vec<String> {
     let schemas = document.pointer("/components/schemas").and_then(Value::as_object);
     let tagged = schemas.into_iter().flatten().filter(|(name, schema)| {
-        // An audit entry is part of a list and never changes.
-        schema.pointer("/properties/revision").is_some()
-            && !["AuditEntryBody", "ProxyBody"].contains(&name.as_str())
+        schema.pointer("/properties/revision").is_some() && !UNTAGGED.contains(&name.as_str())
     });
     tagged.map(|(name, _)| format!("#/components/schemas/{name}")).collect()
 }

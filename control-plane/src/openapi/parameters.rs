@@ -65,6 +65,8 @@ parameters! {
     InvitationName: Path ("tenant", "The tenant's id or slug.") ("id", "The invitation's id.");
     /// A role of a tenant.
     RoleName: Path ("tenant", "The tenant's id or slug.") ("role", "The role's name.");
+    /// A revision.
+    RevisionName: Path ("revision", "The revision's number.");
     /// An enrolled node.
     NodeIdName: Path ("id", "The node's id.");
     /// The condition of a change.

@@ -124,6 +124,13 @@ async fn secrets_are_shown_once_or_never() {
             assert!(!body.contains(shared) && !body.contains(secret), "{path}: {body}");
         }
     }
+    let mut shown = 0;
+    for revision in 1..=20 {
+        let body = server.send(&format!("GET /api/v1/revisions/{revision}"), "", "").await.body;
+        shown += usize::from(body.contains("[hidden]"));
+        assert!(!body.contains(shared) && !body.contains(secret), "{body}");
+    }
+    assert_eq!(shown, 2, "the key, and the issuer");
     let audit = server.send("GET /api/v1/audit", "", "").await.body;
     assert!(audit.contains("issuer.create") && audit.contains("key.create"), "{audit}");
     assert!(!audit.contains(shared) && !audit.contains(secret), "{audit}");

@@ -116,6 +116,7 @@ impl World {
         }
         let token = world.invited("accepts@example.com").await;
         world.names.insert("token".to_owned(), token);
+        world.names.insert("past".to_owned(), world.commits().await.to_string());
         world
     }
 
@@ -334,6 +335,7 @@ fn changes() -> Vec<Change> {
             "POST /api/v1/apply",
             json!({"documents": [{"kind": "plan", "id": "applied", "name": "A"}]}),
         ),
+        ("rollBack", "POST /api/v1/revisions/{past}/rollback?partial=true", Value::Null),
     ]
 }
 

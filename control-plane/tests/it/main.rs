@@ -9,6 +9,7 @@ mod distribution;
 mod dry_run;
 mod enrolment;
 mod fuzz;
+mod history;
 mod idempotency;
 mod import;
 mod inputs;

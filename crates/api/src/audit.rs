@@ -94,6 +94,9 @@ pub struct AuditEntryBody {
     pub request_id: String,
     /// The address the request came from.
     pub source_address: Option<String>,
+    /// The revision that was gone back to, if this is a part of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<u64>,
     /// The revision that holds it.
     pub revision: u64,
 }

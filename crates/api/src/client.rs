@@ -11,6 +11,7 @@ mod desired;
 mod invitations;
 mod people;
 mod quotas;
+mod revisions;
 mod send;
 mod subscriptions;
 mod tenants;

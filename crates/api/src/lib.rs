@@ -33,6 +33,7 @@ pub mod desired;
 pub mod explain;
 pub mod import;
 pub mod proxy;
+pub mod revision;
 
 pub mod client;
 
@@ -62,6 +63,10 @@ pub use problem::{FieldError, Problem, ProblemKind};
 pub use proxy::{ProxyBody, RefusedResource};
 pub use quota::{
     ConfirmQuota, QuotaBody, QuotaChange, ReleaseQuota, ReservationBody, ReserveQuota, SetQuota,
+};
+pub use revision::{
+    FieldChangeBody, LeftBody, RecordChangeBody, RevisionBody, RevisionDetailBody,
+    RevisionDiffQuery, RevisionEntryBody, RevisionQuery, RollbackQuery, RolledBackBody,
 };
 pub use subscription::{CancelSubscription, PutSubscription, SubscriptionBody};
 pub use tenant::{

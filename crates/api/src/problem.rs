@@ -142,6 +142,10 @@ problems! {
     IdempotencyInProgress, "idempotency-in-progress", 409, "The same request is in progress";
     /// Others kept changing the same records.
     ConcurrentChange, "concurrent-change", 409, "It was changed at the same time";
+    /// Some of what was there cannot come back.
+    NotRestorable, "not-restorable", 409, "Not all of it can come back";
+    /// The revision is older than what is kept.
+    RevisionForgotten, "revision-forgotten", 410, "The revision is not kept any more";
     /// It was there, and cannot be used any more.
     Gone, "gone", 410, "It cannot be used any more";
     /// `If-Match` names another revision.

@@ -23,6 +23,7 @@ use crate::{
         proxy::ProxyVerb,
         quota::QuotaVerb,
         raw::RawRequest,
+        revision::RevisionVerb,
         route::RouteFields,
         subscription::SubscriptionVerb,
         tenant::TenantVerb,
@@ -223,6 +224,9 @@ pub(crate) enum ApiCommand {
     /// What was done, by whom, newest first
     #[command(subcommand)]
     Audit(AuditVerb),
+    /// What was changed, revision by revision, and the way back
+    #[command(subcommand)]
+    Revision(RevisionVerb),
 }
 
 impl ApiCommand {

@@ -28,6 +28,7 @@ pub(crate) mod desired;
 pub(crate) mod import;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod revision;
 
 #[cfg(test)]
 mod coverage;
@@ -80,5 +81,6 @@ pub(crate) async fn run(
         ApiCommand::Import(arguments) => import::run(arguments, session).await,
         ApiCommand::Api(request) => raw::run(request, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,
+        ApiCommand::Revision(verb) => revision::run(verb, session).await,
     }
 }

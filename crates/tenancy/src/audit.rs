@@ -5,6 +5,7 @@ pub mod chain;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_model::{ResourceKind, TenantId, Timestamp};
+use tenantry_store::Revision;
 use ulid::Ulid;
 
 use crate::{
@@ -37,6 +38,9 @@ pub struct AuditEntry {
     pub request_id: String,
     /// Where the request came from.
     pub source_address: Option<String>,
+    /// The revision that was gone back to, if this is a part of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<Revision>,
 }
 
 /// The rows of one audit entry: itself, and one index row for everything it concerns.
@@ -57,6 +61,7 @@ pub(crate) fn rows(
         after: entry.after.clone(),
         request_id: caller.request_id.clone(),
         source_address: caller.source_address.map(|address| address.to_string()),
+        rollback_to: entry.rollback_to,
     };
     let json = serde_json::to_vec(&stored).map_err(|_| unencodable())?;
     let mut rows =
@@ -97,7 +102,7 @@ impl AuditFilter {
         entry.tenant == Some(tenant) && self.target.as_ref().is_none_or(is_target)
     }
 
-    fn passes(&self, entry: &AuditEntry) -> bool {
+    pub(crate) fn passes(&self, entry: &AuditEntry) -> bool {
         let is_action = |wanted: &String| match wanted.strip_suffix('*') {
             Some(start) => entry.action.starts_with(start),
             None => entry.action == *wanted,

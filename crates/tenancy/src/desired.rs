@@ -15,6 +15,9 @@ mod export;
 mod import;
 mod issuers;
 mod overlay;
+mod past;
+mod rollback;
+mod undo;
 mod walk;
 
 use std::{
@@ -22,12 +25,14 @@ use std::{
     str::FromStr,
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_directory::Filter;
 use tenantry_model::ResourceKind;
 
 pub use declared::Written;
 pub use import::{ImportTenant, Imported, OnConflict};
+pub use rollback::{Left, RolledBack};
 
 use crate::{Error, Fault, Tenancy};
 use declared::{Declared, Name, name_of};
@@ -77,7 +82,7 @@ pub struct Exported {
 }
 
 /// Something that is not as it is meant to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// What it is.
     pub kind: ResourceKind,
@@ -204,6 +209,16 @@ impl Tenancy {
 
 /// What is wrong with a document; an error that is no fault of any goes on.
 fn fault(index: usize, name: Option<&Name>, error: Error) -> Result<Fault, Error> {
+    let (pointer, detail) = told_of(error)?;
+    let detail = match name {
+        Some((kind, name)) => format!("{kind} {name}: {detail}"),
+        None => detail,
+    };
+    Ok(Fault { pointer: format!("/documents/{index}{pointer}"), detail })
+}
+
+/// What is wrong with a change, and where; an error that is no fault of any goes on.
+fn told_of(error: Error) -> Result<(String, String), Error> {
     let detail = error.to_string();
     let pointer = match error {
         Error::Invalid { pointer, .. } | Error::DomainTaken { pointer, .. } => pointer,
@@ -216,11 +231,7 @@ fn fault(index: usize, name: Option<&Name>, error: Error) -> Result<Fault, Error
         | Error::NoMasterKey => String::new(),
         other => return Err(other),
     };
-    let detail = match name {
-        Some((kind, name)) => format!("{kind} {name}: {detail}"),
-        None => detail,
-    };
-    Ok(Fault { pointer: format!("/documents/{index}{pointer}"), detail })
+    Ok((pointer, detail))
 }
 
 fn told(mut faults: Vec<Fault>) -> Result<(), Error> {

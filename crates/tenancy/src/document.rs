@@ -326,6 +326,12 @@ impl Tenancy {
         let change = Change { id, precondition: &Precondition::None, change };
         Ok(change.draft(self).await?.answering(drop))
     }
+
+    /// The document is removed: a part of a larger change.
+    pub(crate) async fn draft_deleted<D: Document>(&self, id: &D::Id) -> Result<Draft<()>, Error> {
+        let precondition = &Precondition::None;
+        Delete::<D> { id: id.clone(), precondition }.draft(self).await
+    }
 }
 
 impl<D: Document> Answer for Record<D> {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Audit entries show records up to this size, both forms together.
-const MAX_SHOWN_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_SHOWN_BYTES: usize = 256 * 1024;
 
 /// What an operation wants to commit, and what it answers if it can.
 pub(crate) struct Draft<T> {
@@ -37,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) tenant: Option<TenantId>,
     pub(crate) before: Value,
     pub(crate) after: Value,
+    /// The revision that is gone back to.
+    pub(crate) rollback_to: Option<Revision>,
 }
 
 /// Something that is decided from what the store holds, and decided again if that has changed.
@@ -67,7 +69,8 @@ impl<T> Draft<T> {
         tenant: Option<TenantId>,
         value: T,
     ) -> Self {
-        let entry = Entry { action, target, tenant, before: Value::Null, after: Value::Null };
+        let (before, after, rollback_to) = (Value::Null, Value::Null, None);
+        let entry = Entry { action, target, tenant, before, after, rollback_to };
         Self { entry: Some(entry), ..Self::quiet(value) }
     }
 

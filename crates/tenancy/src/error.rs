@@ -141,6 +141,17 @@ pub enum Error {
         /// The largest size.
         limit: usize,
     },
+    /// The revision is older than what is kept.
+    #[error("revision {revision} is not kept any more: history goes back to revision {oldest}")]
+    RevisionForgotten {
+        /// The one that was asked for.
+        revision: u64,
+        /// The oldest one that could be.
+        oldest: u64,
+    },
+    /// Some of what was there cannot come back. Nothing was written.
+    #[error("of what was there then, {} cannot come back; with partial=true all else does", .0.len())]
+    NotRestorable(Vec<Fault>),
     /// Others kept changing the same records.
     #[error("others keep changing the same records; try again")]
     ConcurrentChange,

@@ -137,6 +137,15 @@ impl Tenancy {
         Ok(replace.draft(self).await?.answering(drop))
     }
 
+    /// An issuer is trusted no longer: a part of a larger change.
+    pub(crate) async fn draft_deleted_issuer(
+        &self,
+        owner: IssuerOwner<'_>,
+        id: IssuerId,
+    ) -> Result<Draft<()>, Error> {
+        Delete { owner, id, precondition: &Precondition::None }.draft(self).await
+    }
+
     async fn issuer_owner(&self, owner: IssuerOwner<'_>) -> Result<Option<TenantId>, Error> {
         match owner {
             Some(tenant) => Ok(Some(self.tenant(tenant).await?.value.resource.id)),

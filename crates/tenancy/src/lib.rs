@@ -38,6 +38,7 @@ pub mod desired;
 pub mod document;
 pub mod domain;
 pub mod effective;
+pub mod history;
 pub mod issuer;
 pub mod key;
 pub mod listing;
@@ -74,12 +75,14 @@ pub use certificate::CertificateSpec;
 pub use context::{Caller, Clock, Precondition, Terms};
 pub use denial::Denial;
 pub use desired::{
-    Applied, Difference, Exported, ImportTenant, Imported, LabelSelector, OnConflict,
+    Applied, Difference, Exported, ImportTenant, Imported, LabelSelector, Left, OnConflict,
+    RolledBack,
 };
 pub use document::Document;
 pub use due::Reconciled;
 pub use effective::Effective;
 pub use error::{Error, Fault, StoreFault};
+pub use history::{FieldChange, RecordChange, RevisionDetail, RevisionEntry, RevisionSummary};
 pub use idempotency::Idempotency;
 pub use invitation::{InvitationRecord, InvitationState, NewInvitation};
 pub use issuer::NewIssuer;

@@ -30,6 +30,27 @@ impl Tenancy {
         {
             (tls.client_certificate_pem, tls.client_key_pem) = (None, None);
         }
+        self.with_open_client_key(upstream)
+    }
+
+    /// An upstream as it was some time ago, to be written in the place of `current`: with the key that is
+    /// stored, if its certificate is the same, and otherwise with the one that it had.
+    pub(crate) fn with_former_client_key(
+        &self,
+        mut upstream: Upstream,
+        current: Option<&Upstream>,
+    ) -> Result<Upstream, Error> {
+        let kept = current.and_then(|current| current.tls.as_ref());
+        if let (Some(tls), Some(kept)) = (&mut upstream.tls, kept)
+            && tls.client_certificate_pem == kept.client_certificate_pem
+        {
+            tls.client_key_pem.clone_from(&kept.client_key_pem);
+            return Ok(upstream);
+        }
+        self.with_open_client_key(upstream)
+    }
+
+    fn with_open_client_key(&self, upstream: Upstream) -> Result<Upstream, Error> {
         let context = Upstream::sealing_context(&upstream.id);
         upstream.with_client_key(|key| match key {
             ClientKey::Sealed(sealed) => {

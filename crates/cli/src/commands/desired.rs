@@ -86,15 +86,7 @@ pub(super) async fn apply(apply: &Apply, session: &Session) -> Result<Answer, Cl
     let applied = session.ask_patiently(session.client.apply(documents, &query)).await;
     waiting.finish_and_clear();
     let applied = applied?;
-    let done = match (applied.chunks, applied.atomic) {
-        (0, _) => "nothing to change".to_owned(),
-        (_, true) => "in one commit".to_owned(),
-        (chunks, false) => format!("in {chunks} commits"),
-    };
-    let done = match (applied.dry_run, applied.chunks) {
-        (true, 1..) => format!("{done}, if it were no dry run"),
-        _ => done,
-    };
+    let done = in_commits(applied.chunks, applied.atomic, applied.dry_run);
     let mut text = lines(&applied.changes);
     if !text.is_empty() {
         text.push('\n');
@@ -103,7 +95,17 @@ pub(super) async fn apply(apply: &Apply, session: &Session) -> Result<Answer, Cl
     Ok(Answer::Text { text, json: value(applied) })
 }
 
-fn lines(changes: &[ChangeBody]) -> String {
+/// How it was done.
+pub(super) fn in_commits(chunks: usize, atomic: bool, dry_run: bool) -> String {
+    let done = match (chunks, atomic) {
+        (0, _) => return "nothing to change".to_owned(),
+        (_, true) => "in one commit".to_owned(),
+        (chunks, false) => format!("in {chunks} commits"),
+    };
+    if dry_run { format!("{done}, if it were no dry run") } else { done }
+}
+
+pub(super) fn lines(changes: &[ChangeBody]) -> String {
     let lines = changes.iter().map(|change| {
         let ChangeBody { action, kind, name, before, after } = change;
         let mut line = format!("{} {kind} {name}", action.as_str());

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use tenantry_api::{
     ApiKeyBody, AuditEntryBody, CertificateBody, DeletionCertificateBody, DocumentBody, DomainBody,
-    InvitationBody, IssuerBody, MemberBody, NodeBody, OperatorBody, ProxyBody, QuotaBody, RoleBody,
-    TenantBody, TokenBody, UserBody,
+    InvitationBody, IssuerBody, MemberBody, NodeBody, OperatorBody, ProxyBody, QuotaBody,
+    RevisionBody, RoleBody, TenantBody, TokenBody, UserBody,
 };
 use tenantry_model::{
     Feature, FeatureDefault, Group, Limits, Plan, RateLimit, RegionId, Route, RouteMatch,
@@ -230,6 +230,26 @@ impl Columns for AuditEntryBody {
             self.target.clone(),
             self.actor.clone(),
             self.revision.to_string(),
+        ]
+    }
+}
+
+impl Columns for RevisionBody {
+    const NAMES: &'static [&'static str] = &["REVISION", "AT", "ACTOR", "DONE", "BACK TO"];
+
+    fn cells(&self) -> Vec<String> {
+        let done = self.entries.iter().take(3);
+        let mut done: Vec<_> =
+            done.map(|entry| format!("{} {}", entry.action, entry.target)).collect();
+        if let Some(more) = self.entries.len().checked_sub(3).filter(|more| *more > 0) {
+            done.push(format!("and {more} more"));
+        }
+        vec![
+            self.revision.to_string(),
+            self.at.to_string(),
+            self.actor.clone(),
+            list(done),
+            self.rollback_to.map_or_else(String::new, |to| to.to_string()),
         ]
     }
 }

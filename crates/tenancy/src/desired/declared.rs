@@ -67,7 +67,7 @@ pub(super) struct DeclaredRoute {
 pub(super) type Name = (ResourceKind, String);
 
 /// A document as it is written: its kind first, the rest in order of the names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Its kind.
     pub kind: ResourceKind,

@@ -99,7 +99,7 @@ impl Tenancy {
     }
 }
 
-fn tenant(record: &TenantRecord, domains: Vec<DomainPattern>) -> DeclaredTenant {
+pub(super) fn tenant(record: &TenantRecord, domains: Vec<DomainPattern>) -> DeclaredTenant {
     let subscription = record.subscription.as_ref().map(|subscription| DeclaredSubscription {
         period: subscription.period,
         anchor: Some(subscription.anchor),
@@ -117,7 +117,7 @@ pub(super) struct Current {
 }
 
 impl Current {
-    fn of(declared: Vec<Declared>) -> Self {
+    pub(super) fn of(declared: Vec<Declared>) -> Self {
         let (mut all, mut unnamed) = (BTreeMap::new(), BTreeSet::new());
         for declared in declared {
             let name = declared.name();

@@ -57,13 +57,31 @@ impl Overlay {
                 let (_, row) = self.get(key, None).await?;
                 Ok(row.map_or(Revision::ZERO, |row| row.mod_rev) == *mod_rev)
             }
-            Check::NoneUnder { prefix } => {
-                let is_staged = {
-                    let written = self.written.lock();
-                    let mut under = written.range(prefix.clone()..);
-                    under.next().is_some_and(|(key, _)| key.starts_with(prefix))
-                };
-                Ok(!is_staged && self.base.scan(prefix, None, 1).await?.rows.is_empty())
+            Check::NoneUnder { prefix } => self.is_empty_under(prefix).await,
+        }
+    }
+
+    /// Whether no row has such a key, once what is staged is done.
+    async fn is_empty_under(&self, prefix: &Bytes) -> Result<bool, Error> {
+        let mut going = BTreeSet::new();
+        for (key, value) in self.written.lock().range(prefix.clone()..) {
+            if !key.starts_with(prefix) {
+                break;
+            }
+            if value.is_some() {
+                return Ok(false);
+            }
+            going.insert(key.clone());
+        }
+        let mut cursor = None;
+        loop {
+            let page = self.base.scan(prefix, cursor, going.len() + 1).await?;
+            if page.rows.iter().any(|row| !going.contains(&row.key)) {
+                return Ok(false);
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(true);
             }
         }
     }
@@ -136,7 +154,8 @@ impl Chunk {
         self.ops.is_empty()
     }
 
-    /// With one more operation; none if that does not fit one commit.
+    /// With one more operation; none if that does not fit one commit. What must be empty is looked at before
+    /// anything of a commit is done, so it cannot be emptied by the same one.
     pub(super) fn with(&self, batch: &Batch) -> Option<Self> {
         let mut grown = self.clone();
         for check in &batch.checks {
@@ -147,6 +166,10 @@ impl Chunk {
                     grown.checks.insert(key.clone(), *mod_rev);
                 }
                 Check::NoneUnder { prefix } => {
+                    let mut under = self.ops.range(prefix.clone()..);
+                    if under.next().is_some_and(|(key, _)| key.starts_with(prefix)) {
+                        return None;
+                    }
                     grown.empty.insert(prefix.clone());
                 }
             }

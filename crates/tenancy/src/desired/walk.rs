@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tenantry_model::{DomainPattern, KeyDigest, KeySpec, ResourceKind, TenantState};
-use tenantry_store::{CommitError, Store};
+use tenantry_store::{CommitError, Revision, Store};
 
 use super::{
     declared::{Declared, DeclaredTenant, within},
     overlay::{Chunk, Overlay},
+    undo::Undo,
 };
 use crate::{
     Caller, Error, NewTenant, StoreFault, Tenancy, TenantRef, Transition, Versioned, audit,
@@ -24,13 +25,16 @@ pub(super) struct Walk<'t> {
     /// How many came before that one.
     pub(super) chunks: usize,
     pub(super) commits: bool,
+    /// What is gone back to, for the audit log.
+    pub(super) rollback_to: Option<Revision>,
 }
 
 impl<'t> Walk<'t> {
     pub(super) fn new(tenancy: &'t Tenancy, caller: &'t Caller, commits: bool) -> Self {
         let (overlay, staged) = fresh(tenancy);
         let chunk = Chunk::default();
-        Self { tenancy, caller, overlay, staged, chunk, chunks: 0, commits }
+        let rollback_to = None;
+        Self { tenancy, caller, overlay, staged, chunk, chunks: 0, commits, rollback_to }
     }
 
     /// Takes from a tenant the domains that it is not meant to have.
@@ -107,13 +111,24 @@ impl<'t> Walk<'t> {
         Ok(())
     }
 
+    /// Adds what nothing that is drafted looks at, and the audit log says nothing of.
+    pub(super) async fn beside(&mut self, draft: &Draft<()>) -> Result<(), Error> {
+        if self.chunk.with(&draft.batch).is_none() {
+            self.close().await?;
+        }
+        let grown = self.chunk.with(&draft.batch);
+        self.chunk = grown.ok_or_else(|| StoreFault::Limit("one change alone".to_owned()))?;
+        Ok(())
+    }
+
     /// A step with its audit entry, and that one's key.
     async fn draft(&self, step: &Step<'_>) -> Result<(String, Draft<()>), Error> {
         let mut draft = step.draft(&self.staged, self.caller).await?;
         let tenancy = self.tenancy;
         self.caller.principal.reaches(draft.entry.as_ref().and_then(|entry| entry.tenant))?;
         let (now, id) = (tenancy.now(), tenancy.identifiers.rising(tenancy.now()));
-        if let Some(entry) = draft.entry.take() {
+        if let Some(mut entry) = draft.entry.take() {
+            entry.rollback_to = self.rollback_to;
             for (key, value) in audit::rows(id, now, self.caller, &entry)? {
                 draft = draft.put(key, value);
             }
@@ -199,6 +214,7 @@ pub(super) enum Step<'s> {
     Join(&'s TenantRef, usize, &'s DomainPattern),
     Leave(&'s TenantRef, &'s DomainPattern),
     Delete(&'s str),
+    Undo(&'s Undo),
 }
 
 impl Step<'_> {
@@ -229,6 +245,7 @@ impl Step<'_> {
                 let transition = Transition::Delete { retention_days: None };
                 tenancy.draft_moved(&slug.parse()?, &transition).await
             }
+            Self::Undo(undo) => undo.draft(tenancy).await,
         }
     }
 }

@@ -57,6 +57,10 @@ impl Tenancy {
         self.draft_change(tenant, "subscription.update", change).await
     }
 
+    pub(crate) async fn draft_unsubscribed(&self, tenant: &TenantRef) -> Result<Draft<()>, Error> {
+        self.draft_change(tenant, "subscription.delete", subscription::unsubscribed).await
+    }
+
     pub(crate) async fn draft_moved(
         &self,
         tenant: &TenantRef,

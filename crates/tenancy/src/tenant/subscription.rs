@@ -136,12 +136,7 @@ impl Tenancy {
         tenant: &TenantRef,
         precondition: &Precondition,
     ) -> Result<(), Error> {
-        let change = |record: &TenantRecord| {
-            not_deleted(record)?;
-            existing(record)?;
-            Ok(TenantRecord { subscription: None, ..record.clone() })
-        };
-        let action = "subscription.delete";
+        let (action, change) = ("subscription.delete", unsubscribed);
         self.run(caller, &Change { tenant, action, precondition, change }).await.map(drop)
     }
 
@@ -229,6 +224,12 @@ pub(super) fn subscribed(
         }
     }
     Ok(TenantRecord { subscription: Some(subscription), ..record.clone() })
+}
+
+pub(super) fn unsubscribed(record: &TenantRecord) -> Result<TenantRecord, Error> {
+    not_deleted(record)?;
+    existing(record)?;
+    Ok(TenantRecord { subscription: None, ..record.clone() })
 }
 
 fn acted(

@@ -16,6 +16,8 @@ mod people;
 mod platform;
 mod quotas;
 mod races;
+mod rollback;
+mod rollback_model;
 mod rows;
 mod subscriptions;
 mod upstreams;
