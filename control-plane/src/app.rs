@@ -67,6 +67,8 @@ pub struct App {
     /// Tells streams that a node's token may not be good any more.
     pub(crate) enrolments: watch::Sender<()>,
     pub(crate) heartbeat: Duration,
+    /// How long a proxy may take nothing of its stream.
+    pub(crate) stalled: Duration,
     pub(crate) in_progress: Arc<InProgress>,
     pub(crate) rate_limiter: RateLimiter,
     pub(crate) shown_tenants: ShownTenants,
@@ -214,7 +216,11 @@ impl App {
                 .with_terms(terms)
                 .with_invitation_url(bootstrap.invitation_url),
             store: Arc::clone(&shared),
-            distributor: Arc::new(Distributor::new(Arc::clone(&clock))),
+            distributor: Arc::new(Distributor::new(
+                bootstrap.full_states,
+                bootstrap.debounce_ms.into(),
+                Arc::clone(&clock),
+            )),
             nodes: Arc::new(Nodes::new()),
             waits: Waits::default(),
             questions: Questions::default(),
@@ -225,6 +231,7 @@ impl App {
             node_token: node_token.clone(),
             enrolments: watch::Sender::new(()),
             heartbeat,
+            stalled: seconds(bootstrap.stalled_seconds),
             in_progress: Arc::default(),
             rate_limiter,
             shown_tenants: ShownTenants::new(mib(bootstrap.tenant_cache_mib)),

@@ -35,8 +35,11 @@ const TEXTS: [&str; 14] = [
     "mail_from",
     "invitation_url",
 ];
-const NUMBERS: [&str; 18] = [
+const NUMBERS: [&str; 21] = [
     "heartbeat_seconds",
+    "debounce_ms",
+    "full_states",
+    "stalled_seconds",
     "shutdown_seconds",
     "store_cache_mib",
     "store_reserve_mib",
@@ -80,6 +83,12 @@ pub struct Bootstrap {
     pub log_format: LogFormat,
     /// How often a stream shows that it is alive.
     pub heartbeat_seconds: NonZeroU32,
+    /// For how long changes wait for one another after one was sent.
+    pub debounce_ms: Debounce,
+    /// How many proxies are sent a whole state at once.
+    pub full_states: NonZeroU32,
+    /// For how long a proxy may take nothing of what it is sent.
+    pub stalled_seconds: NonZeroU32,
     /// How long requests may take to finish on shutdown.
     pub shutdown_seconds: NonZeroU32,
     /// Memory for pages of the store.
@@ -168,6 +177,38 @@ pub struct Arguments {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
+}
+
+/// A short time for which changes wait for one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Debounce(u32);
+
+impl Debounce {
+    const MAX_MS: u32 = 1_000;
+}
+
+impl TryFrom<u32> for Debounce {
+    type Error = String;
+    fn try_from(ms: u32) -> Result<Self, String> {
+        if ms <= Self::MAX_MS {
+            Ok(Self(ms))
+        } else {
+            Err(format!("changes may wait for {} ms at most, not {ms}", Self::MAX_MS))
+        }
+    }
+}
+
+impl From<Debounce> for u32 {
+    fn from(debounce: Debounce) -> Self {
+        debounce.0
+    }
+}
+
+impl From<Debounce> for Duration {
+    fn from(debounce: Debounce) -> Self {
+        Self::from_millis(debounce.0.into())
+    }
 }
 
 impl Bootstrap {
@@ -265,5 +306,10 @@ mod tests {
         let wrong = |name| load(Arguments::default(), &[(name, "x")]).unwrap_err().to_string();
         assert!(wrong("TENANTRY_API_ADDR").contains("api_addr"));
         assert!(wrong("TENANTRY_HEARTBEAT_SECONDS").contains("TENANTRY_HEARTBEAT_SECONDS"));
+        let given = |name, value| load(Arguments::default(), &[(name, value)]);
+        assert!(given("TENANTRY_DEBOUNCE_MS", "0").is_ok());
+        let too_long = given("TENANTRY_DEBOUNCE_MS", "1001").unwrap_err().to_string();
+        assert!(too_long.contains("1000 ms at most") && too_long.contains("debounce_ms"));
+        assert!(given("TENANTRY_FULL_STATES", "0").is_err());
     }
 }

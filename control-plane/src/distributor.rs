@@ -1,20 +1,21 @@
 //! From commits to the streams of proxies.
 //!
 //! One task [follows](follow) the store: it reads the whole state once, to know its hash, and then
-//! every commit. Each commit becomes one delta, encoded once, in a bounded [window](window) that all
-//! streams read from. A stream keeps nothing but its position: it takes what is newer from the window
-//! whenever its proxy has taken the last, so a slow proxy costs no memory, and one that is overtaken by
-//! the window is dropped and comes back for a full state.
+//! every commit. Commits become deltas, encoded once, in a bounded window that all streams read from. What
+//! is decided on the way (when a delta is made and of what, what a stream is sent next, who has to wait) is
+//! decided by the state machines of `tenantry-distribution`, which a simulation runs too; here they are
+//! given the store, the time and the sockets.
 //!
-//! Every revision is a delta, also one that changes no resource: then the delta is empty, and the
-//! revision that a proxy acknowledges can be compared with the revision that a write returned.
+//! A full state is never in memory: it is read page by page at one pinned revision. Of full states, and of
+//! differences that are put together from the log for proxies the window does not reach, only a few are sent
+//! at a time; who finds no place is told so before a stream opens, and when to come back. A proxy that is up
+//! to date, or nearly, never needs a place.
 //!
-//! A full state is never in memory: it is read page by page at one pinned revision, and only a few are
-//! sent at a time, so that a thousand proxies that come back at once do not end the process.
-//!
-//! Rejected: a queue for each stream (memory grows with the slowest proxy), and encoding for each
-//! stream (work grows with their number).
+//! Rejected: a queue for each stream (memory grows with the slowest proxy), encoding for each
+//! stream (work grows with their number), and letting those wait in line who find no place (each holds a
+//! connection and a task, and learns nothing).
 
+mod catch_up;
 mod enforcement;
 mod follower;
 mod heads;
@@ -22,15 +23,17 @@ mod nodes;
 mod questions;
 mod snapshot;
 pub mod stream;
-mod window;
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tenantry_distribution::{Epoch, StateHash};
+use tenantry_distribution::{
+    Delta, EncodeError, Epoch, Feed, FullState, Next, Opening, Places, StateHash, TurnedAway,
+    Window,
+};
 use tenantry_model::{Revision, Timestamp};
 use tenantry_tenancy::Clock;
-use tokio::sync::{Semaphore, watch};
+use tokio::{sync::watch, time::Instant};
 
 pub use enforcement::{Awaited, State, Waits, wait};
 pub use follower::follow;
@@ -39,10 +42,6 @@ pub use questions::{Questions, Unanswered, ask};
 pub use tenantry_distribution::Position;
 
 use heads::Heads;
-use window::{Since, Window};
-
-/// How many full states are sent at a time.
-const FULL_STATES: usize = 8;
 
 /// The state as streams see it.
 pub struct Distributor {
@@ -53,33 +52,60 @@ pub struct Distributor {
     moved: watch::Sender<()>,
     heads: Mutex<Heads>,
     clock: Arc<dyn Clock>,
-    full_states: Semaphore,
+    places: Mutex<Places>,
+    /// Held while a difference is put together, so that those who stand at the same place share it.
+    catching_up: tokio::sync::Mutex<()>,
+    debounce: Duration,
+}
+
+/// A place for an expensive send, until it is dropped.
+pub(crate) struct Place {
+    distributor: Arc<Distributor>,
+    taken_at: Instant,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.distributor.places.lock().give_back(self.taken_at.elapsed());
+    }
+}
+
+/// Why no stream is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotNow {
+    /// The state is being loaded.
+    Loading,
+    /// Others are served first.
+    TurnedAway(TurnedAway),
 }
 
 impl Distributor {
-    /// Nothing is loaded yet.
+    /// Nothing is loaded yet. So many expensive sends go on at once, and commits that follow a delta within
+    /// this time become one.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub fn new(full_states: NonZeroU32, debounce: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
             window: Mutex::new(None),
             changed: watch::Sender::new(()),
             moved: watch::Sender::new(()),
             heads: Mutex::default(),
             clock,
-            full_states: Semaphore::new(FULL_STATES),
+            places: Mutex::new(Places::new(full_states.get())),
+            catching_up: tokio::sync::Mutex::new(()),
+            debounce,
         }
     }
 
     /// The newest state; none while it is being loaded.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.window.lock().as_ref().map(Window::position)
+        self.window.lock().as_ref().map(Window::head)
     }
 
     /// The newest state, and the revision up to which the store holds no other.
     #[must_use]
     pub fn standing(&self) -> Option<(Position, Revision)> {
-        self.window.lock().as_ref().map(|window| (window.position(), window.seen()))
+        self.window.lock().as_ref().map(|window| (window.head(), window.settled()))
     }
 
     /// The hash of the state at a revision, if that is remembered.
@@ -94,35 +120,62 @@ impl Distributor {
         self.heads.lock().superseded_at(epoch, revision)
     }
 
-    fn see(&self, revision: Revision) {
+    /// How the stream of a proxy that holds this begins, and the place that it takes for it.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        asked: Option<Position>,
+    ) -> Result<(Opening, Option<Place>), NotNow> {
+        let opening = self.opening(asked).ok_or(NotNow::Loading)?;
+        if !opening.is_expensive() {
+            return Ok((opening, None));
+        }
+        self.places.lock().take().map_err(NotNow::TurnedAway)?;
+        let place = Place { distributor: Arc::clone(self), taken_at: Instant::now() };
+        Ok((opening, Some(place)))
+    }
+
+    fn opening(&self, asked: Option<Position>) -> Option<Opening> {
+        self.window.lock().as_ref().map(|window| Opening::of(asked, window))
+    }
+
+    /// The whole state, and how many resources it has.
+    fn newest(&self) -> Option<(FullState, usize)> {
+        let window = self.window.lock();
+        window.as_ref().map(|window| (FullState::newest(window), window.resources()))
+    }
+
+    fn next(&self, feed: &mut Feed) -> Result<Next, EncodeError> {
+        feed.next(self.window.lock().as_ref())
+    }
+
+    fn settle(&self, revision: Revision) {
         if let Some(window) = self.window.lock().as_mut() {
-            window.see(revision);
+            window.settle(revision);
         }
         self.moved.send_replace(());
     }
 
-    fn since(&self, position: Position) -> Since {
-        match self.window.lock().as_ref() {
-            Some(window) => window.since(position),
-            None => Since::Unknown,
-        }
-    }
-
     fn replace(&self, window: Option<Window>) {
         if let Some(window) = &window {
-            self.heads.lock().note(window.position(), self.clock.now());
+            self.heads.lock().note(window.head(), self.clock.now());
         }
         *self.window.lock() = window;
         self.changed.send_replace(());
         self.moved.send_replace(());
     }
 
-    fn push(&self, position: Position, lines: bytes::Bytes) {
-        self.heads.lock().note(position, self.clock.now());
+    fn push(&self, delta: Delta) {
+        self.heads.lock().note(delta.to, self.clock.now());
         if let Some(window) = self.window.lock().as_mut() {
-            window.push(position, lines);
+            window.push(delta);
         }
         self.changed.send_replace(());
         self.moved.send_replace(());
+    }
+
+    fn remember(&self, delta: Delta) {
+        if let Some(window) = self.window.lock().as_mut() {
+            window.remember(delta);
+        }
     }
 }

@@ -13,6 +13,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+use tenantry_distribution::Opening;
 use tenantry_store::Status;
 
 use crate::app::App;
@@ -26,6 +27,13 @@ pub struct Metrics {
     store_free_bytes: Gauge,
     store_writable: Gauge,
     proxies: Gauge,
+    streams: Family<StreamLabels, Counter>,
+}
+
+/// How a request for a stream was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StreamLabels {
+    opening: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,6 +53,7 @@ impl Metrics {
             store_free_bytes: Gauge::default(),
             store_writable: Gauge::default(),
             proxies: Gauge::default(),
+            streams: Family::default(),
             registry: Registry::default(),
         };
         let requests = metrics.requests.clone();
@@ -60,7 +69,21 @@ impl Metrics {
         registry.register("store_writable", "1 if changes are taken, 0 if not", writable);
         let proxies = metrics.proxies.clone();
         registry.register("connected_proxies", "Proxies that follow the stream now", proxies);
+        let streams = metrics.streams.clone();
+        let text = "Requests of proxies for a stream, by what they were sent first, or turned away";
+        registry.register("streams", text, streams);
         Self { registry, ..metrics }
+    }
+
+    /// Counts a request for a stream by how it was answered; none if it was turned away.
+    pub(crate) fn stream(&self, opening: Option<Opening>) {
+        let opening = match opening {
+            Some(Opening::Follow(_)) => "follow",
+            Some(Opening::CatchUp(_)) => "catch_up",
+            Some(Opening::Full) => "full",
+            None => "turned_away",
+        };
+        self.streams.get_or_create(&StreamLabels { opening }).inc();
     }
 
     pub(crate) fn page(&self, status: &Status, proxies: usize) -> Result<String, std::fmt::Error> {

@@ -23,6 +23,12 @@ impl Random {
         bytes
     }
 
+    /// A number from 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        f64::from(u32::from_be_bytes(self.bytes())) / f64::from(u32::MAX)
+    }
+
     /// A ULID of this time.
     #[must_use]
     pub fn ulid(&self, now: Timestamp) -> Ulid {

@@ -16,6 +16,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("tenantry-explain", &["model", "engine", "api"]),
     ("tenantry-distribution", &["model"]),
     ("tenantry-subscription", &["model", "distribution"]),
+    ("tenantry-simulation", &["model", "distribution"]),
     ("tenantry-wire", &[]),
     ("tenantry-store", &["model"]),
     ("tenantry-telemetry", &[]),
@@ -73,7 +74,7 @@ const ONLY_IN: &[(&str, &str)] = &[
 ];
 
 /// Pure packages name nothing that does I/O, runs tasks or draws randomness.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "tenantry-model",
     "tenantry-credentials",
     "tenantry-certs",
@@ -81,6 +82,7 @@ const PURE: [&str; 8] = [
     "tenantry-directory",
     "tenantry-wire",
     "tenantry-distribution",
+    "tenantry-simulation",
     "tenantry-sharded-map",
 ];
 const IMPURE: [&str; 7] = ["tokio", "reqwest", "hyper", "axum", "pingora", "rand", "tracing"];

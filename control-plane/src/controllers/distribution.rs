@@ -6,15 +6,16 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use futures::StreamExt as _;
-use tenantry_distribution::{Answer, KeyUse, StatusReport, SubscribeQuery};
+use tenantry_api::ProblemKind;
+use tenantry_distribution::{Answer, Encoding, KeyUse, Protocols, StatusReport, SubscribeQuery};
 
 use crate::{
     app::App,
-    distributor::stream,
+    distributor::{NotNow, stream},
     http::{
         body::{Json, Parameters},
         enrolment::Enrolment,
@@ -27,16 +28,41 @@ pub async fn stream(
     State(app): State<Arc<App>>,
     Extension(enrolment): Extension<Enrolment>,
     Parameters(query): Parameters<SubscribeQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
     enrolment.admits(&query.node)?;
-    if app.distributor.position().is_none() {
-        return Err(Failure::loading());
+    let theirs = query.protocol.unwrap_or(Protocols::FIRST);
+    let protocol = Protocols::OURS
+        .with(theirs)
+        .map_err(|refusal| Failure::new(ProblemKind::NoCommonProtocol, refusal.to_string()))?;
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let encoding = Encoding::accepted(accepted);
+    let terms = stream::Terms { protocol, encoding };
+    let frames = stream::open(&app, &query, terms).map_err(|not_now| refused(&app, not_now))?;
+    let frames = frames.take_until(Box::pin(enrolment.ended(Arc::clone(&app))));
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-ndjson"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "accept-encoding"),
+    ];
+    let mut response = (headers, Body::from_stream(frames)).into_response();
+    if encoding == Encoding::Zstd {
+        let zstd = HeaderValue::from_static(Encoding::ZSTD);
+        response.headers_mut().insert(header::CONTENT_ENCODING, zstd);
     }
-    let ended = Box::pin(enrolment.ended(Arc::clone(&app)));
-    let body = Body::from_stream(stream::open(&app, query).take_until(ended));
-    let headers =
-        [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, body).into_response())
+    Ok(response)
+}
+
+fn refused(app: &App, not_now: NotNow) -> Failure {
+    match not_now {
+        NotNow::Loading => Failure::loading(),
+        NotNow::TurnedAway(turned_away) => {
+            let seconds = turned_away.retry_after_seconds(app.random.share());
+            let detail = "others are being sent a state; come back as `Retry-After` says";
+            Failure::new(ProblemKind::Unavailable, detail)
+                .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+        }
+    }
 }
 
 /// `POST /distribution/v1/status`: what a proxy enforces.

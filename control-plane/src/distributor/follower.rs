@@ -5,22 +5,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use tenantry_distribution::{
-    Change as Resource, EncodeError, Ledger, Position, Removal, Update, UpdateKind,
+    Change as Resource, EncodeError, Ledger, Position, Publication, Window,
 };
-use tenantry_store::{Change, ReadError, Store, WatchError, WatchItem};
-use tokio::{sync::watch, time};
+use tenantry_store::{Change, ReadError, Store, WatchError, WatchItem, WatchStream};
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
 
 use super::{
     Distributor,
     snapshot::{self, Pages},
-    window::Window,
 };
 
 /// How long to wait before the state is read again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How many commits that wait already are taken in before anything else is looked at.
+const READY_COMMITS: usize = 1_000;
 
 #[derive(Debug, thiserror::Error)]
 enum Lost {
@@ -61,6 +64,42 @@ async fn load_and_follow(
     distributor: &Distributor,
     heartbeat: Duration,
 ) -> Result<std::convert::Infallible, Lost> {
+    let mut publication = load(store, distributor.debounce).await?;
+    distributor.replace(Some(Window::new(publication.head(), publication.resources())));
+    let start = Instant::now();
+    let mut commits = store.watch(b"", publication.seen().next());
+    let mut check = time::interval(heartbeat);
+    let mut suspicion = None;
+    loop {
+        let due = publication.due(start.elapsed());
+        tokio::select! {
+            item = commits.next() => {
+                take(&mut publication, item)?;
+                take_ready(&mut publication, &mut commits)?;
+            }
+            () = time::sleep(due.unwrap_or_default()), if due.is_some() => {}
+            _ = check.tick() => {
+                // A commit that was not announced for a whole interval was lost.
+                let seen = publication.seen();
+                let ahead = store.status().await.head > seen;
+                if ahead && suspicion == Some(seen) {
+                    return Err(Lost::Silent);
+                }
+                suspicion = ahead.then_some(seen);
+            }
+        }
+        while publication.due(start.elapsed()) == Some(Duration::ZERO) {
+            if let Some(delta) = publication.publish(start.elapsed())? {
+                distributor.push(delta);
+            }
+        }
+        // What does not concern proxies is not told them.
+        distributor.settle(publication.settled());
+    }
+}
+
+/// Reads the whole state.
+async fn load(store: &dyn Store, debounce: Duration) -> Result<Publication, Lost> {
     let status = store.status().await;
     let epoch = snapshot::epoch(status.id);
     let mut ledger = Ledger::new();
@@ -71,73 +110,38 @@ async fn load_and_follow(
         }
     }
     let revision = status.head;
-    let mut head = Position { epoch, revision, hash: ledger.hash() };
-    let mut seen = revision;
+    let head = Position { epoch, revision, hash: ledger.hash() };
     tracing::info!(%revision, resources = ledger.resources(), "the state is loaded");
-    distributor.replace(Some(Window::new(head)));
-
-    let mut commits = store.watch(b"", status.head.next());
-    let mut check = time::interval(heartbeat);
-    let mut suspicion = None;
-    loop {
-        tokio::select! {
-            item = commits.next() => {
-                let item = item.unwrap_or(Err(WatchError::Unavailable))?;
-                let (to, changes) = match item {
-                    WatchItem::Commit { rev, changes } => (rev, projected(&changes)),
-                    WatchItem::Progress { rev } => (rev, Vec::new()),
-                };
-                if to <= seen {
-                    continue;
-                }
-                seen = to;
-                if changes.is_empty() {
-                    // Nothing that concerns proxies: they are not told of it.
-                    distributor.see(seen);
-                    continue;
-                }
-                changes.iter().for_each(|change| ledger.apply(change));
-                let next = Position { epoch, revision: to, hash: ledger.hash() };
-                distributor.push(next, delta(head, next, changes)?);
-                head = next;
-            }
-            _ = check.tick() => {
-                // A commit that was not announced for a whole interval was lost.
-                let ahead = store.status().await.head > seen;
-                if ahead && suspicion == Some(seen) {
-                    return Err(Lost::Silent);
-                }
-                suspicion = ahead.then_some(seen);
-            }
-        }
-    }
+    Ok(Publication::new(head, ledger, debounce))
 }
 
-fn projected(changes: &[Change]) -> Vec<Resource> {
+/// Takes in what came while the last delta was made.
+fn take_ready(publication: &mut Publication, commits: &mut WatchStream) -> Result<(), Lost> {
+    for _ in 0..READY_COMMITS {
+        match commits.next().now_or_never() {
+            Some(item) => take(publication, item)?,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+fn take(
+    publication: &mut Publication,
+    item: Option<Result<WatchItem, WatchError>>,
+) -> Result<(), Lost> {
+    match item.unwrap_or(Err(WatchError::Unavailable))? {
+        WatchItem::Commit { rev, changes } => publication.take(rev, projected(&changes)),
+        WatchItem::Progress { rev } => publication.take(rev, Vec::new()),
+    }
+    Ok(())
+}
+
+/// What of a commit concerns proxies.
+pub(super) fn projected(changes: &[Change]) -> Vec<Resource> {
     let project = |change: &Change| match change {
         Change::Put(row) => snapshot::put(row),
         Change::Delete(key) => snapshot::name(key).map(|name| Resource::new(name, None)),
     };
     changes.iter().filter_map(project).collect()
-}
-
-pub(super) fn delta(
-    from: Position,
-    to: Position,
-    changes: Vec<Resource>,
-) -> Result<Bytes, EncodeError> {
-    let update = Update {
-        epoch: to.epoch,
-        kind: UpdateKind::Delta,
-        from: from.revision,
-        to: to.revision,
-        removal: Removal::Guarded,
-        changes,
-        hash: to.hash,
-    };
-    let mut lines = BytesMut::new();
-    for line in update.lines() {
-        lines.extend_from_slice(&line?);
-    }
-    Ok(lines.freeze())
 }

@@ -4,20 +4,18 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use tenantry_distribution::{
-    Begin, EncodeError, Frame, Mark, Position, Question, Removal, SubscribeQuery, UpdateKind,
+    EncodeError, Encoding, Feed, Frame, FullState, Hello, Next, NodeName, Opening, Question,
+    SubscribeQuery,
 };
-use tenantry_model::Revision;
 use tenantry_store::{ReadError, StoreId};
 use tokio::{sync::mpsc, time};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{follower::delta, nodes::Connected, snapshot::Pages, window::Since};
+use super::{NotNow, Place, nodes::Connected, snapshot::Pages};
 use crate::app::App;
 
 /// Chunks on their way to the connection; the window keeps the rest.
 const CHUNKS: usize = 2;
-/// A proxy that takes nothing for this long is dropped.
-const STALL: Duration = Duration::from_secs(30);
 
 type Chunk = Result<Bytes, Infallible>;
 
@@ -26,8 +24,8 @@ type Chunk = Result<Bytes, Infallible>;
 enum Ended {
     #[error("the proxy is gone")]
     Gone,
-    #[error("the proxy took nothing for {} seconds", STALL.as_secs())]
-    Stalled,
+    #[error("the proxy took nothing for {} seconds", .0.as_secs())]
+    Stalled(Duration),
     #[error("the proxy was overtaken")]
     Overtaken,
     #[error("the control plane stops")]
@@ -38,19 +36,6 @@ enum Ended {
     Encode(#[from] EncodeError),
 }
 
-/// The frames for a proxy, from where it stands; ends when it must come back and ask again.
-pub(crate) fn open(app: &Arc<App>, query: SubscribeQuery) -> ReceiverStream<Chunk> {
-    let (chunks, stream) = mpsc::channel(CHUNKS);
-    let connected = app.nodes.connect(query.node.clone(), app.clock.now());
-    let feed = Feed { app: Arc::clone(app), chunks, connected };
-    tokio::spawn(async move {
-        let node = query.node.clone();
-        let Err(reason) = feed.run(query.position()).await;
-        tracing::info!(%node, %reason, "the stream has ended");
-    });
-    ReceiverStream::new(stream)
-}
-
 /// Why a stream goes on.
 enum Woken {
     Changed,
@@ -58,38 +43,61 @@ enum Woken {
     Asked(Question),
 }
 
-struct Feed {
+/// What a proxy and the control plane have agreed on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// What the stream speaks.
+    pub(crate) protocol: u32,
+    /// How its bytes travel.
+    pub(crate) encoding: Encoding,
+}
+
+/// The frames for a proxy, from where it stands; ends when it must come back and ask again.
+pub(crate) fn open(
+    app: &Arc<App>,
+    query: &SubscribeQuery,
+    terms: Terms,
+) -> Result<ReceiverStream<Chunk>, NotNow> {
+    let (opening, place) = app.distributor.admit(query.position()).inspect_err(|not_now| {
+        if let NotNow::TurnedAway(_) = not_now {
+            app.metrics.stream(None);
+        }
+    })?;
+    app.metrics.stream(Some(opening));
+    let (chunks, stream) = mpsc::channel(CHUNKS);
+    let connected = app.nodes.connect(query.node.clone(), app.clock.now());
+    let feed = Stream { app: Arc::clone(app), chunks, terms, connected };
+    tokio::spawn(feed.run_to_end(query.node.clone(), opening, place));
+    Ok(ReceiverStream::new(stream))
+}
+
+struct Stream {
     app: Arc<App>,
     chunks: mpsc::Sender<Chunk>,
+    terms: Terms,
     connected: Connected,
 }
 
-impl Feed {
-    async fn run(mut self, asked: Option<Position>) -> Result<Infallible, Ended> {
+impl Stream {
+    async fn run_to_end(self, node: NodeName, opening: Opening, place: Option<Place>) {
+        let Err(reason) = self.run(opening, place).await;
+        tracing::info!(%node, ?opening, %reason, "the stream has ended");
+    }
+
+    async fn run(mut self, opening: Opening, place: Option<Place>) -> Result<Infallible, Ended> {
         let mut changed = self.app.distributor.changed.subscribe();
         let mut stopping = self.app.stopping.clone();
-        let (head, seen) = self.app.distributor.standing().ok_or(Ended::Overtaken)?;
-        self.send(Frame::hello(head.epoch).encode()?).await?;
-        let known = asked.filter(|asked| self.app.distributor.since(*asked) != Since::Unknown);
-        let mut position = match known {
-            Some(position) => position,
-            None => self.full(head, seen).await?,
-        };
+        let mut feed = self.begin(opening).await?;
+        let mut place = place;
         let mut heartbeat = time::interval(self.app.heartbeat);
         loop {
-            position = match self.app.distributor.since(position) {
-                Since::Deltas(deltas, head) => {
-                    for lines in deltas {
-                        self.send(lines).await?;
-                    }
-                    head
+            while let Next::Send(deltas) = self.next(&mut feed)? {
+                for lines in deltas {
+                    self.send(lines.bytes(self.terms.encoding)).await?;
                 }
-                Since::Nothing(head) => {
-                    self.send(delta(position, head, Vec::new())?).await?;
-                    head
-                }
-                Since::Unknown => return Err(Ended::Overtaken),
-            };
+            }
+            // What was expensive has been taken.
+            place.take();
             let woken = tokio::select! {
                 _ = changed.changed() => Woken::Changed,
                 // The first tick comes at once: a proxy that is up to date learns so.
@@ -100,43 +108,70 @@ impl Feed {
             };
             match woken {
                 Woken::Changed => {}
-                Woken::Due => self.send(Frame::Heartbeat(mark(position)).encode()?).await?,
-                Woken::Asked(question) => self.send(Frame::Question(question).encode()?).await?,
+                Woken::Due => self.send_frame(&feed.heartbeat()).await?,
+                Woken::Asked(question) => self.send_frame(&Frame::Question(question)).await?,
             }
         }
     }
 
-    /// Sends the whole state at this position, as the store holds it at a revision.
-    async fn full(&self, at: Position, seen: Revision) -> Result<Position, Ended> {
-        let turn = self.app.distributor.full_states.acquire().await;
-        let _turn = turn.map_err(|_| Ended::Stopping)?;
-        let (kind, to) = (UpdateKind::Full, at.revision);
-        let begin = Begin { kind, from: to, to, removal: Removal::Guarded };
-        self.send(Frame::Begin(begin).encode()?).await?;
-        let id = StoreId::from_bytes(at.epoch.to_u128().to_be_bytes());
-        let mut pages = Pages::new(&*self.app.store, id, seen);
+    fn next(&self, feed: &mut Feed) -> Result<Next, Ended> {
+        match self.app.distributor.next(feed)? {
+            Next::Overtaken => Err(Ended::Overtaken),
+            next => Ok(next),
+        }
+    }
+
+    /// Says hello, and brings the proxy to where the window can take over.
+    async fn begin(&self, opening: Opening) -> Result<Feed, Ended> {
+        let distributor = &self.app.distributor;
+        let (newest, _) = distributor.newest().ok_or(Ended::Overtaken)?;
+        let hello = Hello { protocol: self.terms.protocol, epoch: newest.epoch() };
+        self.send_frame(&Frame::Hello(hello)).await?;
+        match opening {
+            Opening::Follow(position) => return Ok(Feed::at(position)),
+            Opening::CatchUp(position)
+                if distributor.catch_up(&*self.app.store, position).await =>
+            {
+                return Ok(Feed::at(position));
+            }
+            Opening::CatchUp(_) | Opening::Full => {}
+        }
+        // Newer than what the hello was made of, if catching up took a while.
+        let (state, _) = distributor.newest().ok_or(Ended::Overtaken)?;
+        if state.epoch() != newest.epoch() {
+            return Err(Ended::Overtaken);
+        }
+        self.full(state).await
+    }
+
+    /// Sends the whole state, as the store holds it at a revision.
+    async fn full(&self, state: FullState) -> Result<Feed, Ended> {
+        self.send_frame(&state.begin()).await?;
+        let id = StoreId::from_bytes(state.epoch().to_u128().to_be_bytes());
+        let mut pages = Pages::new(&*self.app.store, id, state.read_at);
         while let Some(changes) = pages.next().await? {
             let mut lines = BytesMut::new();
             for change in changes {
                 lines.extend_from_slice(&Frame::Change(change).encode()?);
             }
             if !lines.is_empty() {
-                self.send(lines.freeze()).await?;
+                self.send(self.terms.encoding.encode(lines.freeze())?).await?;
             }
         }
-        self.send(Frame::Commit(mark(at)).encode()?).await?;
-        Ok(at)
+        self.send_frame(&state.commit()).await?;
+        Ok(Feed::at(state.position))
+    }
+
+    async fn send_frame(&self, frame: &Frame) -> Result<(), Ended> {
+        self.send(self.terms.encoding.encode(frame.encode()?)?).await
     }
 
     async fn send(&self, lines: Bytes) -> Result<(), Ended> {
-        match time::timeout(STALL, self.chunks.send(Ok(lines))).await {
+        let stalled = self.app.stalled;
+        match time::timeout(stalled, self.chunks.send(Ok(lines))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Ended::Gone),
-            Err(_) => Err(Ended::Stalled),
+            Err(_) => Err(Ended::Stalled(stalled)),
         }
     }
-}
-
-fn mark(position: Position) -> Mark {
-    Mark { revision: position.revision, hash: position.hash }
 }

@@ -1,10 +1,11 @@
 //! The stream as a proxy sees it, read by the proxy's own code.
 
+use bytes::Bytes;
 use serde_json::json;
 use tenantry_api::DeleteTenantQuery;
 use tenantry_distribution::{
-    Assembler, Decoder, Event, Position, Refusal, RemovalBrake, ResourceName, StatusReport, Update,
-    UpdateKind,
+    Assembler, Encoding, Event, FrameReader, Position, Refusal, RemovalBrake, ResourceName,
+    StatusReport, Update, UpdateKind,
 };
 use tenantry_model::Timestamp;
 use tokio::{
@@ -14,37 +15,59 @@ use tokio::{
 
 use crate::server::{Server, exchange};
 
+mod crowd;
+
 /// A subscription over HTTP/1.0, whose body needs no unwrapping.
 pub(crate) struct Proxy {
     stream: TcpStream,
-    decoder: Decoder,
+    reader: FrameReader,
     pub(crate) assembler: Assembler,
 }
 
+/// Asks for a stream, and answers with the head of the answer.
+async fn ask(server: &Server, query: &str, headers: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(server.running.distribution).await.unwrap();
+    let token = server.running.node_token.expose();
+    let request = format!(
+        "GET /distribution/v1/stream?{query} HTTP/1.0\r\nHost: x\r\n\
+         Authorization: Bearer {token}\r\n{headers}\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    (stream, String::from_utf8(head).unwrap().to_ascii_lowercase())
+}
+
+fn is_ok(head: &str) -> bool {
+    head.starts_with("http/1.0 200")
+}
+
 impl Proxy {
-    pub(crate) async fn connect(server: &Server, mut assembler: Assembler) -> Self {
+    pub(crate) async fn connect(server: &Server, assembler: Assembler) -> Self {
+        Self::connect_with(server, assembler, Encoding::Plain).await
+    }
+
+    async fn connect_with(server: &Server, mut assembler: Assembler, encoding: Encoding) -> Self {
         assembler.restart();
-        let mut stream = TcpStream::connect(server.running.distribution).await.unwrap();
         let position = assembler.resume().map_or(String::new(), |held| {
             format!("&epoch={}&revision={}&hash={}", held.epoch, held.revision, held.hash)
         });
-        let token = server.running.node_token.expose();
-        let request = format!(
-            "GET /distribution/v1/stream?node=edge-1{position} HTTP/1.0\r\nHost: x\r\n\
-             Authorization: Bearer {token}\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
-        assert!(head.starts_with(b"HTTP/1.0 200"), "{}", String::from_utf8_lossy(&head));
-        Self { stream, decoder: Decoder::new(), assembler }
+        let accepts = match encoding {
+            Encoding::Plain => "",
+            Encoding::Zstd => "Accept-Encoding: gzip, zstd\r\n",
+        };
+        let (stream, head) = ask(server, &format!("node=edge-1{position}"), accepts).await;
+        assert!(is_ok(&head), "{head}");
+        let is_zstd = head.contains("\r\ncontent-encoding: zstd\r\n");
+        assert_eq!(is_zstd, encoding == Encoding::Zstd, "{head}");
+        Self { stream, reader: FrameReader::new(encoding).unwrap(), assembler }
     }
 
     async fn event(&mut self) -> Event {
         loop {
-            if let Some(frame) = self.decoder.next() {
+            if let Some(frame) = self.reader.next() {
                 match self.assembler.push(frame.unwrap()).unwrap() {
                     Event::Pending | Event::Opened => {}
                     event => return event,
@@ -53,7 +76,7 @@ impl Proxy {
                 let mut chunk = [0; 4096];
                 let length = self.stream.read(&mut chunk).await.unwrap();
                 assert!(length > 0, "the stream ended");
-                self.decoder.push(chunk.get(..length).unwrap());
+                self.reader.push(Bytes::copy_from_slice(chunk.get(..length).unwrap()));
             }
         }
     }
@@ -111,8 +134,14 @@ pub(crate) fn fresh() -> Assembler {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_then_each_change_then_signs_of_life() {
+    for encoding in [Encoding::Plain, Encoding::Zstd] {
+        follow_changes(encoding).await;
+    }
+}
+
+async fn follow_changes(encoding: Encoding) {
     let server = Server::with_acme().await;
-    let mut proxy = Proxy::connect(&server, fresh()).await;
+    let mut proxy = Proxy::connect_with(&server, fresh(), encoding).await;
     let full = proxy.update().await;
     assert_eq!(full.kind, UpdateKind::Full);
     let acme = server.client.tenants().get("acme").await.unwrap();
@@ -137,7 +166,7 @@ async fn everything_then_each_change_then_signs_of_life() {
     let held = proxy.assembler;
     drop(proxy.stream);
     server.create_tenant("globex", &["globex.example.com"]).await;
-    let mut proxy = Proxy::connect(&server, held).await;
+    let mut proxy = Proxy::connect_with(&server, held, encoding).await;
     let missed = proxy.update().await;
     assert_eq!((missed.kind, missed.changes.len()), (UpdateKind::Delta, 2));
     let mut proxy = Proxy::connect(&server, proxy.assembler).await;

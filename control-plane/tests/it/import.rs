@@ -32,7 +32,7 @@ fn events(answer: &str) -> Vec<Value> {
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-async fn import(server: &Server, query: &str, body: &str) -> Vec<Value> {
+pub(crate) async fn import(server: &Server, query: &str, body: &str) -> Vec<Value> {
     let mut stream = TcpStream::connect(server.running.api).await.unwrap();
     let head = head(server, query, &format!("Content-Length: {}\r\n", body.len()));
     let (mut answers, mut sends) = stream.split();

@@ -107,7 +107,7 @@ impl Server {
         Self::start_with(directory, arguments, &[]).await.and_acme().await
     }
 
-    async fn and_acme(self) -> Self {
+    pub(crate) async fn and_acme(self) -> Self {
         let server = self;
         let plan: Plan = serde_json::from_str(r#"{"id":"pro","name":"Pro"}"#).unwrap();
         server.client.plans().create(&plan).await.unwrap();

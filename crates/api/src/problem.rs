@@ -136,6 +136,8 @@ problems! {
     InUse, "in-use", 409, "It is in use";
     /// The tenant's state does not allow it.
     InvalidState, "invalid-state", 409, "The tenant's state does not allow this";
+    /// The two ends of a stream are too far apart.
+    NoCommonProtocol, "no-common-protocol", 409, "There is no protocol that both ends speak";
     /// The same request is on its way already.
     IdempotencyInProgress, "idempotency-in-progress", 409, "The same request is in progress";
     /// Others kept changing the same records.

@@ -1,10 +1,11 @@
 //! Frames in, whole and verified transactions out.
 //!
 //! The rules of the stream, in one place:
-//! - a stream opens with one `hello`, of the protocol this build speaks and of the epoch held;
+//! - a stream opens with one `hello`, of a protocol this build speaks and of the epoch held;
 //! - `put`, `delete` and `commit` stand inside a transaction, which takes effect at its commit or not
 //!   at all; a heartbeat may stand anywhere, and inside a transaction only shows that the line is
-//!   alive;
+//!   alive. One that speaks of the revision the transaction leads to comes too early: its commit was
+//!   lost;
 //! - a delta stands on exactly the revision held and leads to a higher one; one that leads to the
 //!   revision held is a repetition and changes nothing;
 //! - within an epoch the revision never goes down, not even with a full state;
@@ -20,7 +21,7 @@
 //! as what is being served.
 
 use crate::{
-    Begin, Change, Epoch, Frame, Hello, Ledger, Mark, PROTOCOL, Position, Question, Removal,
+    Begin, Change, Epoch, Frame, Hello, Ledger, Mark, Position, Protocols, Question, Removal,
     Revision, StateHash, Update, UpdateKind,
 };
 
@@ -31,6 +32,7 @@ pub struct Assembler {
     held: Option<Held>,
     basis: Basis,
     brake: RemovalBrake,
+    protocols: Protocols,
     stream: Stream,
     /// The revision a heartbeat announced before its transaction came.
     announced: Option<Revision>,
@@ -97,7 +99,7 @@ pub enum ContinuityError {
     #[error("a second hello in one stream")]
     HelloRepeated,
     /// A protocol this build does not speak.
-    #[error("the stream speaks protocol {offered}; this build speaks {PROTOCOL}")]
+    #[error("the stream speaks protocol {offered}, which this build does not")]
     Protocol { offered: u32 },
     /// Another history than that of the state held.
     #[error("the stream is of epoch {offered}; the state held is of {held}")]
@@ -111,6 +113,9 @@ pub enum ContinuityError {
     /// A commit without a begin.
     #[error("a commit outside a transaction")]
     CommitOutside,
+    /// A sign of life at a revision whose transaction has not ended.
+    #[error("revision {begun} is held by the control plane and its transaction has not ended")]
+    Unended { begun: Revision },
     /// A commit of another revision than the begin named.
     #[error("revision {begun} was begun and {committed} committed")]
     Commit { begun: Revision, committed: Revision },
@@ -184,6 +189,7 @@ impl Assembler {
             held: None,
             basis: Basis::Lost,
             brake,
+            protocols: Protocols::OURS,
             stream: Stream::Start,
             announced: None,
         }
@@ -194,6 +200,13 @@ impl Assembler {
     #[must_use]
     pub fn with_brake(mut self, brake: RemovalBrake) -> Self {
         self.brake = brake;
+        self
+    }
+
+    /// Speaks other protocols than those of this build.
+    #[must_use]
+    pub fn with_protocols(mut self, protocols: Protocols) -> Self {
+        self.protocols = protocols;
         self
     }
 
@@ -263,7 +276,7 @@ impl Assembler {
             Stream::Between(_) | Stream::Inside(_) => return Err(ContinuityError::HelloRepeated),
             Stream::Failed => return Err(ContinuityError::Failed),
         }
-        if hello.protocol != PROTOCOL {
+        if !self.protocols.contains(hello.protocol) {
             return Err(ContinuityError::Protocol { offered: hello.protocol });
         }
         if let Some(position) = self.resume()
@@ -382,8 +395,11 @@ impl Assembler {
     }
 
     fn heartbeat(&mut self, mark: Mark) -> Result<Event, ContinuityError> {
-        match self.stream {
+        match &self.stream {
             Stream::Start => return Err(ContinuityError::HelloMissing),
+            Stream::Inside(Transaction { begin, .. }) if mark.revision >= begin.to => {
+                return Err(ContinuityError::Unended { begun: begin.to });
+            }
             Stream::Inside(_) => return Ok(Event::Pending),
             Stream::Failed => return Err(ContinuityError::Failed),
             Stream::Between(_) => {}

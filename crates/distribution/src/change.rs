@@ -74,6 +74,16 @@ impl Change {
             Self::Unknown { json, .. } => json.as_ref(),
         }
     }
+
+    /// Which resource, and what it is now.
+    #[must_use]
+    pub fn into_parts(self) -> (ResourceName, Option<ResourceJson>) {
+        match self {
+            Self::Put { reference, json } => (reference.into(), Some(json)),
+            Self::Delete(reference) => (reference.into(), None),
+            Self::Unknown { name, json } => (name, json),
+        }
+    }
 }
 
 /// Kind and identifier as text. Unlike [`ResourceRef`] it can name a kind this build does not know.

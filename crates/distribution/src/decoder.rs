@@ -36,6 +36,9 @@ pub enum DecodeError {
         #[source]
         source: serde_json::Error,
     },
+    /// The bytes are not what a compressor makes.
+    #[error("the stream cannot be decompressed")]
+    Compression(#[source] std::io::Error),
 }
 
 impl Decoder {

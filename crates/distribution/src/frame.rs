@@ -8,11 +8,7 @@ use serde::{
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
 
-use crate::{Change, Epoch, Question, ResourceJson, ResourceName, Revision, StateHash};
-
-/// The protocol this build speaks. The number rises only for a change that an older reader must not
-/// ignore; what it may ignore (a field, a frame, a resource kind) is added without.
-pub const PROTOCOL: u32 = 1;
+use crate::{Change, Epoch, PROTOCOL, Question, ResourceJson, ResourceName, Revision, StateHash};
 
 /// The longest line, line feed included. Both ends hold to it: the sender gets an error before
 /// anything is sent, so a resource that has grown too large is refused when it is written and does
@@ -41,7 +37,7 @@ pub enum Frame {
 /// Which protocol, and which history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// [`PROTOCOL`] of the sender.
+    /// What the stream speaks: the highest [protocol](crate::protocol) that both ends know.
     pub protocol: u32,
     /// The history that all revisions of this stream belong to.
     pub epoch: Epoch,
@@ -113,10 +109,13 @@ pub enum EncodeError {
     /// The JSON encoder failed, which no value of these types makes it do.
     #[error("a frame could not be encoded")]
     Json(#[source] serde_json::Error),
+    /// The compressor failed, which it does for want of memory only.
+    #[error("a frame could not be compressed")]
+    Compression(#[source] std::io::Error),
 }
 
 impl Frame {
-    /// The hello of this build.
+    /// The hello of a stream that speaks the newest protocol of this build.
     #[must_use]
     pub fn hello(epoch: Epoch) -> Self {
         Self::Hello(Hello { protocol: PROTOCOL, epoch })

@@ -6,7 +6,9 @@
 //! is a recorded stream, read by the same code.
 //!
 //! Everything here is pure over bytes: no I/O, no async, no clock, so both ends, the file and a
-//! fuzzer run the same code on the same input.
+//! fuzzer run the same code on the same input. What either end decides is here too, as state machines
+//! that its async code drives: the control plane's [`Publication`], [`Window`], [`Feed`] and [`Places`],
+//! and the proxy's [`Following`]. So all of it runs in a simulation without sockets or time.
 //!
 //! How the protocol grows without a flag day:
 //! - a field nobody knows is ignored;
@@ -24,6 +26,7 @@
 
 pub mod hex;
 pub mod position;
+pub mod protocol;
 
 pub mod change;
 pub mod frame;
@@ -32,23 +35,47 @@ pub mod update;
 pub mod decoder;
 pub mod ledger;
 
+pub mod compression;
+pub mod reader;
+
 pub mod assembler;
 pub mod fold;
+pub mod recording;
+
+pub mod backoff;
+pub mod following;
+
+pub mod catch_up;
+pub mod feed;
+pub mod places;
+pub mod publication;
+pub mod window;
+
+mod latest;
 
 pub mod question;
 pub mod report;
 
 pub use assembler::{Assembler, ContinuityError, Event, RemovalBrake};
+pub use backoff::{Backoff, BackoffBounds};
+pub use catch_up::{CatchUp, TooMuch};
 pub use change::{Change, InvalidJson, ResourceJson, ResourceName};
+pub use compression::{Encoded, Encoding};
 pub use decoder::{DecodeError, Decoder};
+pub use feed::{Feed, FullState, Next, Opening};
 pub use fold::fold;
-pub use frame::{
-    Begin, EncodeError, Frame, Hello, MAX_LINE_BYTES, Mark, PROTOCOL, Removal, UpdateKind,
-};
+pub use following::{End, Following};
+pub use frame::{Begin, EncodeError, Frame, Hello, MAX_LINE_BYTES, Mark, Removal, UpdateKind};
 pub use hex::{Epoch, StateHash};
 pub use ledger::Ledger;
+pub use places::{Places, TurnedAway};
 pub use position::Position;
+pub use protocol::{NoCommonProtocol, PROTOCOL, Protocols};
+pub use publication::{Delta, Publication};
 pub use question::{ANSWER_PATH, Answer, Question};
+pub use reader::FrameReader;
+pub use recording::{Damage, Recorded, Recording};
 pub use report::{KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
 pub use tenantry_model::{NodeName, Revision};
 pub use update::Update;
+pub use window::{Since, Window};

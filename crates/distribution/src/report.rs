@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tenantry_model::{KeyId, RegionId, Timestamp};
 
-use crate::{Epoch, NodeName, Position, ResourceName, Revision, StateHash};
+use crate::{Epoch, NodeName, PROTOCOL, Position, ResourceName, Revision, StateHash};
 
 /// Where the stream is asked for (`GET`, with [`SubscribeQuery`]).
 pub const STREAM_PATH: &str = "/distribution/v1/stream";
@@ -26,6 +26,9 @@ pub struct SubscribeQuery {
     /// The hash of what it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<StateHash>,
+    /// The newest [protocol](crate::protocol) it speaks; without one, the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<u32>,
 }
 
 impl SubscribeQuery {
@@ -37,6 +40,7 @@ impl SubscribeQuery {
             epoch: position.map(|position| position.epoch),
             revision: position.map(|position| position.revision),
             hash: position.map(|position| position.hash),
+            protocol: Some(PROTOCOL),
         }
     }
 
@@ -54,6 +58,7 @@ impl SubscribeQuery {
             ("epoch", self.epoch.map(|epoch| epoch.to_string())),
             ("revision", self.revision.map(|revision| revision.to_string())),
             ("hash", self.hash.map(|hash| hash.to_string())),
+            ("protocol", self.protocol.map(|protocol| protocol.to_string())),
         ];
         fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

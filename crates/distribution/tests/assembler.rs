@@ -3,7 +3,8 @@
 
 use tenantry_distribution::{
     Assembler, Begin, Change, ContinuityError, Epoch, Event, Frame, Ledger, Mark, PROTOCOL,
-    Position, Removal, RemovalBrake, ResourceJson, ResourceName, Revision, StateHash, UpdateKind,
+    Position, Protocols, Removal, RemovalBrake, ResourceJson, ResourceName, Revision, StateHash,
+    UpdateKind,
 };
 
 const EPOCH: Epoch = Epoch::from_u128(0xe);
@@ -97,6 +98,10 @@ fn what_may_follow_the_state_held() {
         (vec![delta(5, 6), Frame::Heartbeat(mark(1, &[]))], "Pending"),
         (vec![Frame::Unknown], "Pending"),
         // Breaches.
+        (
+            vec![delta(5, 6), Frame::Heartbeat(mark(6, TWO))],
+            "revision 6 is held by the control plane and its transaction has not ended",
+        ),
         (vec![delta(4, 6)], "a delta from revision 4, which is not the state held"),
         (vec![delta(6, 7)], "a delta from revision 6, which is not the state held"),
         (vec![delta(5, 5)], "a delta from revision 5 to 5"),
@@ -130,6 +135,14 @@ fn a_stream_opens_with_one_hello_of_the_epoch_held() {
     assert_eq!(fresh().push(Frame::Heartbeat(mark(1, &[]))), Err(ContinuityError::HelloMissing));
     let newer = Frame::Hello(tenantry_distribution::Hello { protocol: PROTOCOL + 1, epoch: EPOCH });
     assert_eq!(fresh().push(newer), Err(ContinuityError::Protocol { offered: PROTOCOL + 1 }));
+
+    for (newest, spoken) in [(1, &[1][..]), (2, &[1, 2]), (3, &[2, 3])] {
+        for protocol in 0..5 {
+            let hello = Frame::Hello(tenantry_distribution::Hello { protocol, epoch: EPOCH });
+            let opened = fresh().with_protocols(Protocols::up_to(newest)).push(hello);
+            assert_eq!(opened.is_ok(), spoken.contains(&protocol), "{newest} {protocol}");
+        }
+    }
 
     let offered = Epoch::from_u128(2);
     let mut assembler = holding_one();

@@ -1,18 +1,23 @@
 //! One stream from the control plane: HTTP in, frames out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     Client, Response, StatusCode, Url,
-    header::{ACCEPT, AUTHORIZATION},
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, RETRY_AFTER},
     redirect,
 };
 use tenantry_distribution::{
-    ContinuityError, DecodeError, Decoder, Frame, Position, STREAM_PATH, SubscribeQuery,
+    ContinuityError, DecodeError, Encoding, Frame, FrameReader, Position, STREAM_PATH,
+    SubscribeQuery,
 };
 use tokio::time::timeout;
 
 use crate::{Options, OptionsError};
+
+/// A frame may take so many times longer than the line may be silent: a large one comes in many pieces,
+/// and one that never ends must not keep the line alive.
+const FRAME_TIMEOUTS: u32 = 4;
 
 /// Why a stream is over.
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +26,16 @@ pub(crate) enum StreamEnd {
     Unauthorized(StatusCode),
     #[error("the control plane answered {0}")]
     Status(StatusCode),
+    #[error("the control plane serves others first and asks to come back in {} s", .0.as_secs())]
+    TurnedAway(Duration),
+    #[error(
+        "the control plane speaks another protocol: it and this proxy must not be more than one apart"
+    )]
+    Protocol,
     #[error("the connection failed")]
     Transport(#[source] reqwest::Error),
     #[error("nothing came for {} s", .0.as_secs_f64())]
-    Silent(std::time::Duration),
+    Silent(Duration),
     #[error("the control plane closed the stream")]
     Closed,
     #[error("the stream cannot be read")]
@@ -82,8 +93,8 @@ pub(crate) fn address(options: &Options, path: &str) -> Url {
 /// An open stream.
 pub(crate) struct Connection {
     response: Response,
-    decoder: Decoder,
-    idle_timeout: std::time::Duration,
+    reader: FrameReader,
+    idle_timeout: Duration,
 }
 
 impl Connection {
@@ -98,7 +109,8 @@ impl Connection {
         let request = client
             .get(url)
             .header(AUTHORIZATION, options.token.header())
-            .header(ACCEPT, "application/x-ndjson");
+            .header(ACCEPT, "application/x-ndjson")
+            .header(ACCEPT_ENCODING, Encoding::ZSTD);
         let response = timeout(options.idle_timeout, request.send())
             .await
             .map_err(|_| StreamEnd::Silent(options.idle_timeout))?
@@ -108,16 +120,24 @@ impl Connection {
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 return Err(StreamEnd::Unauthorized(status));
             }
-            status => return Err(StreamEnd::Status(status)),
+            StatusCode::CONFLICT => return Err(StreamEnd::Protocol),
+            status => return Err(retry_after(&response).unwrap_or(StreamEnd::Status(status))),
         }
-        let idle_timeout = options.idle_timeout;
-        Ok(Self { response, decoder: Decoder::new(), idle_timeout })
+        let encoding = response.headers().get(CONTENT_ENCODING);
+        let encoding = Encoding::accepted(encoding.and_then(|value| value.to_str().ok()));
+        let reader = FrameReader::new(encoding).map_err(StreamEnd::Decode)?;
+        Ok(Self { response, reader, idle_timeout: options.idle_timeout })
     }
 
     /// The next frame. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Result<Frame, StreamEnd> {
+        let whole = self.idle_timeout.saturating_mul(FRAME_TIMEOUTS);
+        timeout(whole, self.frame()).await.map_err(|_| StreamEnd::Silent(whole))?
+    }
+
+    async fn frame(&mut self) -> Result<Frame, StreamEnd> {
         loop {
-            if let Some(frame) = self.decoder.next() {
+            if let Some(frame) = self.reader.next() {
                 return frame.map_err(StreamEnd::Decode);
             }
             let chunk = timeout(self.idle_timeout, self.response.chunk())
@@ -125,7 +145,13 @@ impl Connection {
                 .map_err(|_| StreamEnd::Silent(self.idle_timeout))?
                 .map_err(StreamEnd::Transport)?
                 .ok_or(StreamEnd::Closed)?;
-            self.decoder.push(&chunk);
+            self.reader.push(chunk);
         }
     }
+}
+
+/// When to come back, if the control plane said so.
+fn retry_after(response: &Response) -> Option<StreamEnd> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(StreamEnd::TurnedAway(Duration::from_secs(seconds)))
 }

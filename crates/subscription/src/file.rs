@@ -27,10 +27,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tenantry_distribution::{Assembler, EncodeError, Position, Update};
+use tenantry_distribution::{Assembler, EncodeError, Position, Recorded, Update};
 use tenantry_model::Timestamp;
 
-use read::{ReadError, Recording};
+use read::ReadError;
 
 /// The file, open for appending if it holds a state.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl LastKnownGood {
         self.tail.as_ref().map(|tail| tail.position)
     }
 
-    fn take_up(&self, recording: &Recording) -> io::Result<Tail> {
+    fn take_up(&self, recording: &Recorded) -> io::Result<Tail> {
         let file = OpenOptions::new().write(true).open(&self.path)?;
         let length = file.metadata()?.len();
         if length > recording.whole_bytes {

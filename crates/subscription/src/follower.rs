@@ -4,31 +4,30 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use reqwest::Client;
 use tenantry_distribution::{
-    Assembler, Change, Event, Question, Refusal, ResourceName, StatusReport, Update, UpdateKind,
+    Change, End, Event, Following, Question, Refusal, ResourceName, StatusReport, Update,
+    UpdateKind,
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     Applied, Link, Options, Source, Target,
-    backoff::Backoff,
     connection::{Connection, StreamEnd},
     progress::Publisher,
     recorder::Recorder,
 };
 
-/// The state machine around the assembler.
+/// What moves and waits around the half of a subscription that decides.
 pub(crate) struct Follower<'a, T> {
     pub(crate) options: &'a Options,
     pub(crate) client: &'a Client,
     pub(crate) target: &'a T,
-    pub(crate) assembler: Assembler,
+    pub(crate) following: Following,
     pub(crate) recorder: Option<&'a Recorder>,
     pub(crate) publisher: &'a Publisher,
     pub(crate) reports: watch::Sender<Option<StatusReport>>,
     pub(crate) questions: mpsc::Sender<Question>,
     /// Resources of kinds this build does not know.
     pub(crate) unknown: BTreeSet<ResourceName>,
-    pub(crate) backoff: Backoff,
 }
 
 impl<T: Target> Follower<'_, T> {
@@ -45,20 +44,22 @@ impl<T: Target> Follower<'_, T> {
     /// Follows streams for ever.
     pub(crate) async fn run(&mut self) {
         loop {
-            let end = self.follow().await;
-            // What cannot be read may have meant anything; an assembler that found a breach already
-            // knows. A line that merely broke costs no more than the deltas missed meanwhile.
-            if matches!(end, StreamEnd::Decode(_)) {
-                self.assembler.distrust();
-            }
-            let wait = self.backoff.next_wait();
-            let reason = end.reason();
-            let link = if let StreamEnd::Unauthorized(_) = end {
-                tracing::error!(%reason, ?wait, "no updates: check this proxy's token; trying again");
-                Link::Unauthorized
-            } else {
-                tracing::warn!(%reason, ?wait, "the stream ended; what was applied goes on serving");
-                Link::Down
+            let ended = self.follow().await;
+            let wait = self.following.end(meaning(&ended), self.options.jitter.draw());
+            let reason = ended.reason();
+            let link = match ended {
+                StreamEnd::Unauthorized(_) => {
+                    tracing::error!(%reason, ?wait, "no updates: check this proxy's token; trying again");
+                    Link::Unauthorized
+                }
+                StreamEnd::Protocol => {
+                    tracing::error!(%reason, ?wait, "no updates; what was applied goes on serving");
+                    Link::Down
+                }
+                _ => {
+                    tracing::warn!(%reason, ?wait, "the stream ended; what was applied goes on serving");
+                    Link::Down
+                }
             };
             self.publisher.change(|standing| standing.link = link);
             tokio::time::sleep(wait).await;
@@ -67,8 +68,7 @@ impl<T: Target> Follower<'_, T> {
 
     /// Follows one stream to its end.
     async fn follow(&mut self) -> StreamEnd {
-        self.assembler.restart();
-        let from = self.assembler.resume();
+        let from = self.following.ask();
         let mut connection = match Connection::open(self.client, self.options, from).await {
             Ok(connection) => connection,
             Err(end) => return end,
@@ -78,7 +78,7 @@ impl<T: Target> Follower<'_, T> {
                 Ok(frame) => frame,
                 Err(end) => return end,
             };
-            match self.assembler.push(frame) {
+            match self.following.take(frame) {
                 Ok(event) => self.take(event),
                 Err(error) => return StreamEnd::Continuity(error),
             }
@@ -104,16 +104,9 @@ impl<T: Target> Follower<'_, T> {
                 self.confirm();
                 self.reports.send_replace(Some(report));
             }
-            Event::Repeated => self.confirm(),
+            Event::Repeated | Event::Confirmed => self.confirm(),
             // Where there is no room, whoever asks is told that nobody answers.
             Event::Asked(question) => drop(self.questions.try_send(question)),
-            Event::Confirmed => {
-                // Only an agreement that outlives the update proves the stream good. Were a commit
-                // enough, a control plane that sends a full state and then a broken delta would be
-                // asked for full states without a pause.
-                self.backoff.reset();
-                self.confirm();
-            }
         }
     }
 
@@ -137,7 +130,7 @@ impl<T: Target> Follower<'_, T> {
             .extend(self.unknown.iter().take(room).map(|name| Refusal::new(name.clone(), reason)));
         refused.truncate(StatusReport::MAX_REFUSED);
         self.log_new(&refused);
-        let tenants = self.assembler.tenants();
+        let tenants = self.following.tenants();
         let position = update.position();
         self.publisher.change(|standing| {
             standing.applied =
@@ -189,5 +182,20 @@ impl<T: Target> Follower<'_, T> {
                 Change::Put { .. } | Change::Delete(_) => {}
             }
         }
+    }
+}
+
+/// What the end of a stream means for the next one.
+fn meaning(ended: &StreamEnd) -> End {
+    match ended {
+        StreamEnd::TurnedAway(wait) => End::TurnedAway(*wait),
+        StreamEnd::Decode(_) => End::Unreadable,
+        StreamEnd::Continuity(_) => End::Breach,
+        StreamEnd::Unauthorized(_)
+        | StreamEnd::Protocol
+        | StreamEnd::Status(_)
+        | StreamEnd::Transport(_)
+        | StreamEnd::Silent(_)
+        | StreamEnd::Closed => End::Lost,
     }
 }

@@ -16,14 +16,14 @@ pub mod progress;
 pub mod subscription;
 
 mod answerer;
-mod backoff;
 mod connection;
 mod file;
 mod follower;
 mod recorder;
 mod reporter;
 
-pub use options::{BackoffBounds, BearerToken, Clock, Jitter, Options, OptionsError};
+pub use options::{BearerToken, Clock, Jitter, Options, OptionsError};
 pub use progress::{Applied, Link, Progress, Source, Standing};
 pub use subscription::Subscription;
 pub use target::Target;
+pub use tenantry_distribution::BackoffBounds;

@@ -7,7 +7,7 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
-use tenantry_distribution::{NodeName, RemovalBrake};
+use tenantry_distribution::{BackoffBounds, NodeName, RemovalBrake};
 use tenantry_model::{RegionId, Timestamp};
 
 /// All that a subscription needs to know. [`Options::new`] sets what has a sensible default.
@@ -125,22 +125,6 @@ fn trusted(pem: &[u8]) -> Result<RootCertStore, OptionsError> {
         return Err(OptionsError::Authority("there is no certificate in it".to_owned()));
     }
     Ok(authorities)
-}
-
-/// The bounds of the wait between two attempts. It doubles from the first to the last; half of each
-/// wait is random, so that proxies which lost the control plane together do not return together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BackoffBounds {
-    /// The wait after the first failure, at most.
-    pub initial: Duration,
-    /// The longest wait.
-    pub max: Duration,
-}
-
-impl Default for BackoffBounds {
-    fn default() -> Self {
-        Self { initial: Duration::from_millis(200), max: Duration::from_secs(15) }
-    }
 }
 
 /// The secret with which a proxy authenticates. It is never shown.

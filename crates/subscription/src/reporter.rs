@@ -9,13 +9,13 @@
 use std::{sync::Arc, time::Duration};
 
 use reqwest::{Client, StatusCode, header::AUTHORIZATION};
-use tenantry_distribution::{KeyUse, STATUS_PATH, StatusReport};
+use tenantry_distribution::{Backoff, KeyUse, STATUS_PATH, StatusReport};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use crate::{Link, Options, Target, backoff::Backoff, connection::address, progress::Publisher};
+use crate::{Link, Options, Target, connection::address, progress::Publisher};
 
 /// How often uses of keys are told.
 const KEYS_USED_INTERVAL: Duration = Duration::from_secs(2);
@@ -55,9 +55,9 @@ impl<T: Target> Reporter<T> {
 
     /// Sends the newest report, as often as it takes.
     async fn report(&mut self) {
-        let mut backoff = Backoff::new(self.options.backoff, self.options.jitter.clone());
+        let mut backoff = Backoff::new(self.options.backoff);
         while let Err(error) = self.send_with(self.keys_used()).await {
-            let wait = backoff.next_wait();
+            let wait = backoff.next_wait(self.options.jitter.draw());
             tracing::warn!(%error, ?wait, "the state could not be reported; trying again");
             sleep(wait).await;
         }

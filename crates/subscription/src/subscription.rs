@@ -3,13 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use reqwest::Client;
-use tenantry_distribution::{Assembler, Update};
+use tenantry_distribution::{Assembler, Following, Update};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     Options, OptionsError, Progress, Target,
     answerer::{Answerer, WAITING},
-    backoff::Backoff,
     connection,
     file::LastKnownGood,
     follower::Follower,
@@ -59,13 +58,12 @@ impl<T: Target> Subscription<T> {
             options: &options,
             client: &client,
             target: target.as_ref(),
-            assembler: assembler.with_brake(options.removal_brake),
+            following: Following::new(assembler.with_brake(options.removal_brake), options.backoff),
             recorder: recorder.as_ref(),
             publisher: &publisher,
             reports,
             questions,
             unknown: BTreeSet::new(),
-            backoff: Backoff::new(options.backoff, options.jitter.clone()),
         };
         if let Some(update) = update {
             follower.serve_recorded(&update);

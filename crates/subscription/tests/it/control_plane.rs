@@ -17,6 +17,7 @@ use http_body_util::BodyExt;
 use hyper::{
     Request, Response, StatusCode,
     body::{Body, Frame as BodyFrame, Incoming},
+    header::HeaderValue,
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -42,6 +43,7 @@ pub(crate) struct ControlPlane {
 pub(crate) struct StreamRequest {
     pub(crate) query: SubscribeQuery,
     pub(crate) authorization: String,
+    pub(crate) accept_encoding: String,
     answer: oneshot::Sender<Response<Lines>>,
 }
 
@@ -94,9 +96,26 @@ impl StreamRequest {
         Stream(sender)
     }
 
+    /// Says that what comes is compressed.
+    pub(crate) fn accept_compressed(self) -> Stream {
+        let (sender, lines) = mpsc::unbounded_channel();
+        let mut response = Response::new(Lines(Some(lines)));
+        response.headers_mut().insert("content-encoding", HeaderValue::from_static("zstd"));
+        self.answer.send(response).ok().unwrap();
+        Stream(sender)
+    }
+
     pub(crate) fn refuse(self, status: StatusCode) {
+        self.refuse_for(status, None);
+    }
+
+    /// Asks to come back after so many seconds.
+    pub(crate) fn refuse_for(self, status: StatusCode, retry_after: Option<u64>) {
         let mut response = Response::new(Lines(None));
         *response.status_mut() = status;
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
+        }
         self.answer.send(response).ok().unwrap();
     }
 }
@@ -116,10 +135,13 @@ async fn serve(
     let mut response = Response::new(Lines(None));
     match request.uri().path() {
         STREAM_PATH => {
-            let authorization = request.headers()["authorization"].to_str().unwrap().to_owned();
+            let header = |name| request.headers()[name].to_str().unwrap().to_owned();
+            let (authorization, accept_encoding) =
+                (header("authorization"), header("accept-encoding"));
             let query = query(request.uri().query().unwrap());
             let (answer, answered) = oneshot::channel();
-            requests.send(StreamRequest { query, authorization, answer }).ok();
+            let request = StreamRequest { query, authorization, accept_encoding, answer };
+            requests.send(request).ok();
             if let Ok(answer) = answered.await {
                 return Ok(answer);
             }
@@ -149,6 +171,7 @@ fn query(text: &str) -> SubscribeQuery {
         epoch: fields.get("epoch").map(|epoch| epoch.parse().unwrap()),
         revision: fields.get("revision").map(|number| Revision::new(number.parse().unwrap())),
         hash: fields.get("hash").map(|hash| hash.parse().unwrap()),
+        protocol: fields.get("protocol").map(|protocol| protocol.parse().unwrap()),
     }
 }
 

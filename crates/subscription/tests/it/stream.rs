@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use tenantry_distribution::{Frame, Mark, Revision, StateHash, UpdateKind};
+use tenantry_distribution::{Encoding, Frame, Mark, PROTOCOL, Revision, StateHash, UpdateKind};
 use tenantry_subscription::{Link, Source};
+use tokio::time::Instant;
 
 use crate::{
     control_plane::{ControlPlane, History, Stream, begin},
@@ -248,6 +249,71 @@ async fn a_report_is_sent_until_it_is_taken_and_holds_up_no_update() {
     proxy.at(3).await;
     assert_eq!(control_plane.report().await.revision.as_u64(), 3);
     proxy.until(|standing| standing.acknowledged == Some(Revision::new(3))).await;
+}
+
+#[tokio::test]
+async fn a_compressed_stream_is_read_and_a_damaged_one_asked_for_anew() {
+    let mut control_plane = ControlPlane::start().await;
+    let mut history = history();
+    let zstd = |lines| Encoding::Zstd.encode(lines).unwrap();
+    let mut proxy = Proxy::start(options(control_plane.address));
+    let request = control_plane.request().await;
+    assert_eq!(request.accept_encoding, "zstd");
+    let stream = request.accept_compressed();
+    stream.send(zstd(history.hello()));
+    // Frames in a row, cut anywhere.
+    for byte in zstd(history.full()) {
+        stream.send(Bytes::copy_from_slice(&[byte]));
+    }
+    stream.send(zstd(history.set("plan", "max", Some("{}"))));
+    proxy.at(3).await;
+    assert_eq!(proxy.target.resources(), history.resources);
+    let mut damaged = zstd(history.set("plan", "max", Some("1"))).to_vec();
+    let last = damaged.len() - 1;
+    damaged[last / 2] ^= 0xff;
+    stream.send(damaged);
+    stream.send(zstd(history.heartbeat()));
+    let request = control_plane.request().await;
+    assert_eq!(request.query.position(), None);
+    let stream = request.accept_compressed();
+    stream.send(zstd(history.hello()));
+    stream.send(zstd(history.full()));
+    proxy.at(4).await;
+    assert_eq!(proxy.target.resources(), history.resources);
+}
+
+#[tokio::test]
+async fn who_is_asked_to_come_back_later_does() {
+    let mut control_plane = ControlPlane::start().await;
+    let history = history();
+    let mut proxy = Proxy::start(options(control_plane.address));
+    let request = control_plane.request().await;
+    let asked = Instant::now();
+    request.refuse_for(StatusCode::SERVICE_UNAVAILABLE, Some(1));
+    let request = control_plane.request().await;
+    assert!(asked.elapsed() >= Duration::from_secs(1), "its own backoff is 20 ms at most");
+    let stream = request.accept();
+    stream.send(history.hello());
+    stream.send(history.full());
+    assert_eq!(proxy.at(2).await.link, Link::Open);
+}
+
+#[tokio::test]
+async fn a_control_plane_of_another_protocol_takes_nothing_away() {
+    let mut control_plane = ControlPlane::start().await;
+    let history = history();
+    let (mut proxy, stream) = following(&mut control_plane, &history).await;
+    drop(stream);
+    let request = control_plane.request().await;
+    assert_eq!(request.query.protocol, Some(PROTOCOL));
+    request.refuse(StatusCode::CONFLICT);
+    proxy.until(|standing| standing.link == Link::Down).await;
+    // Nor does one that speaks it regardless.
+    let stream = control_plane.request().await.accept();
+    let hello = tenantry_distribution::Hello { protocol: PROTOCOL + 1, epoch: history.epoch };
+    stream.send(Frame::Hello(hello).encode().unwrap());
+    control_plane.request().await;
+    assert_eq!(proxy.target.resources(), history.resources);
 }
 
 #[tokio::test]
