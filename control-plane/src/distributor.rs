@@ -17,6 +17,7 @@
 
 mod catch_up;
 mod enforcement;
+mod export;
 mod follower;
 mod heads;
 mod nodes;
@@ -36,6 +37,7 @@ use tenantry_tenancy::Clock;
 use tokio::{sync::watch, time::Instant};
 
 pub use enforcement::{Awaited, State, Waits, wait};
+pub(crate) use export::export;
 pub use follower::follow;
 pub use nodes::{Node, Nodes};
 pub use questions::{Questions, Unanswered, ask};

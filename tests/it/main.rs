@@ -34,6 +34,7 @@ mod replay;
 mod roles;
 mod routes;
 mod secrets;
+mod snapshot;
 mod start;
 mod supervision;
 mod survival;

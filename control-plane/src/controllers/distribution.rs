@@ -53,7 +53,7 @@ pub async fn stream(
     Ok(response)
 }
 
-fn refused(app: &App, not_now: NotNow) -> Failure {
+pub(super) fn refused(app: &App, not_now: NotNow) -> Failure {
     match not_now {
         NotNow::Loading => Failure::loading(),
         NotNow::TurnedAway(turned_away) => {

@@ -281,6 +281,14 @@ impl Client {
         self.send(self.request(Method::POST, "/explain").json(request)).await
     }
 
+    /// `GET /api/v1/snapshot`: a recorded stream, piece by piece as it comes.
+    ///
+    /// # Errors
+    /// [`ClientError`], also between two pieces.
+    pub async fn export_snapshot(&self) -> Result<Download, ClientError> {
+        self.download(self.request(Method::GET, "/snapshot")).await
+    }
+
     /// `GET /api/v1/audit`, newest first.
     ///
     /// # Errors
