@@ -17,6 +17,7 @@
 
 mod catch_up;
 mod enforcement;
+mod epoch;
 mod export;
 mod follower;
 mod heads;
@@ -37,12 +38,14 @@ use tenantry_tenancy::Clock;
 use tokio::{sync::watch, time::Instant};
 
 pub use enforcement::{Awaited, State, Waits, wait};
+pub(crate) use epoch::is_ahead;
 pub(crate) use export::export;
 pub use follower::follow;
 pub use nodes::{Node, Nodes};
 pub use questions::{Questions, Unanswered, ask};
 pub use tenantry_distribution::Position;
 
+use epoch::Fork;
 use heads::Heads;
 
 /// The state as streams see it.
@@ -58,6 +61,7 @@ pub struct Distributor {
     /// Held while a difference is put together, so that those who stand at the same place share it.
     catching_up: tokio::sync::Mutex<()>,
     debounce: Duration,
+    fork: Fork,
 }
 
 /// A place for an expensive send, until it is dropped.
@@ -95,6 +99,7 @@ impl Distributor {
             places: Mutex::new(Places::new(full_states.get())),
             catching_up: tokio::sync::Mutex::new(()),
             debounce,
+            fork: Fork::default(),
         }
     }
 

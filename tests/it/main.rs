@@ -31,6 +31,7 @@ mod nodes;
 mod observability;
 mod protocols;
 mod replay;
+mod restored;
 mod roles;
 mod routes;
 mod secrets;

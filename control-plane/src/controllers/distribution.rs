@@ -15,7 +15,7 @@ use tenantry_distribution::{Answer, Encoding, KeyUse, Protocols, StatusReport, S
 
 use crate::{
     app::App,
-    distributor::{NotNow, stream},
+    distributor::{NotNow, is_ahead, stream},
     http::{
         body::{Json, Parameters},
         enrolment::Enrolment,
@@ -37,6 +37,11 @@ pub async fn stream(
         .map_err(|refusal| Failure::new(ProblemKind::NoCommonProtocol, refusal.to_string()))?;
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let encoding = Encoding::accepted(accepted);
+    if let Some(claimed) = query.position()
+        && is_ahead(&app, claimed).await
+    {
+        return Err(Failure::loading());
+    }
     let terms = stream::Terms { protocol, encoding };
     let frames = stream::open(&app, &query, terms).map_err(|not_now| refused(&app, not_now))?;
     let frames = frames.take_until(Box::pin(enrolment.ended(Arc::clone(&app))));
@@ -74,6 +79,8 @@ pub async fn status(
     Json(mut report): Json<StatusReport>,
 ) -> Result<StatusCode, Failure> {
     enrolment.admits(&report.node)?;
+    // What it was sent may have been refused for being older; then this alone says that it is ahead.
+    is_ahead(&app, report.position()).await;
     let mut uses = std::mem::take(&mut report.keys_used);
     app.nodes.report(report, app.clock.now());
     uses.truncate(StatusReport::MAX_KEYS_USED);

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Distributor,
+    Distributor, epoch,
     snapshot::{self, Pages},
 };
 
@@ -35,6 +35,8 @@ enum Lost {
     Encode(#[from] EncodeError),
     #[error("the store stands at a revision that was never announced")]
     Silent,
+    #[error("a new epoch begins")]
+    Forked,
 }
 
 /// Keeps the distributor at the head of the store until the process stops.
@@ -101,7 +103,7 @@ async fn load_and_follow(
 /// Reads the whole state.
 async fn load(store: &dyn Store, debounce: Duration) -> Result<Publication, Lost> {
     let status = store.status().await;
-    let epoch = snapshot::epoch(status.id);
+    let epoch = epoch::epoch(store, status.id, Some(status.head)).await?;
     let mut ledger = Ledger::new();
     let mut pages = Pages::new(store, status.id, status.head);
     while let Some(changes) = pages.next().await? {
@@ -131,6 +133,7 @@ fn take(
     item: Option<Result<WatchItem, WatchError>>,
 ) -> Result<(), Lost> {
     match item.unwrap_or(Err(WatchError::Unavailable))? {
+        WatchItem::Commit { changes, .. } if epoch::is_begun(&changes) => return Err(Lost::Forked),
         WatchItem::Commit { rev, changes } => publication.take(rev, projected(&changes)),
         WatchItem::Progress { rev } => publication.take(rev, Vec::new()),
     }

@@ -37,6 +37,7 @@
 //! | `invitation/{id}` | an invitation, whatever has become of it |
 //! | `invitationdigest/{digest}` | the id of the invitation whose token has it |
 //! | `invitationpending/{tenant}/{email}` | the id of the invitation that is pending |
+//! | `epoch` | the store, and which epoch proxies follow since that was found to have gone back |
 //! | `mail/{unix_ms, 13 digits}/{id}` | a letter to be sent then; its text is sealed if there is a master key |
 //! | `roleuse/{tenant}/{role}/{kind}/{id}` | empty; the last has the role, which cannot be removed |
 //!
@@ -65,6 +66,9 @@ pub(crate) const CHAIN: &str = "chain/";
 
 /// The last link.
 pub(crate) const CHAIN_HEAD: &str = "chainhead";
+
+/// Under which epoch the history goes on, if not under that of the store.
+pub const EPOCH: &str = "epoch";
 
 /// All that is to be done some time.
 pub(crate) const DUE: &str = "due/";
