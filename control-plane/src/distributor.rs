@@ -30,8 +30,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tenantry_distribution::{
-    Delta, EncodeError, Epoch, Feed, FullState, Next, Opening, Places, StateHash, TurnedAway,
-    Window,
+    Delta, EncodeError, Epoch, Feed, FullState, Next, Opening, Places, Removal, StateHash,
+    TurnedAway, Window,
 };
 use tenantry_model::{Revision, Timestamp};
 use tenantry_tenancy::Clock;
@@ -62,6 +62,8 @@ pub struct Distributor {
     catching_up: tokio::sync::Mutex<()>,
     debounce: Duration,
     fork: Fork,
+    /// Until then a mass removal is meant.
+    removal_until: Mutex<Option<Timestamp>>,
 }
 
 /// A place for an expensive send, until it is dropped.
@@ -100,6 +102,7 @@ impl Distributor {
             catching_up: tokio::sync::Mutex::new(()),
             debounce,
             fork: Fork::default(),
+            removal_until: Mutex::new(None),
         }
     }
 
@@ -125,6 +128,19 @@ impl Distributor {
     #[must_use]
     pub fn superseded_at(&self, epoch: Epoch, revision: Revision) -> Option<Timestamp> {
         self.heads.lock().superseded_at(epoch, revision)
+    }
+
+    /// Until then what is sent may take most tenants away.
+    pub fn allow_removal(&self, until: Timestamp) {
+        *self.removal_until.lock() = Some(until);
+    }
+
+    /// How what is sent is marked.
+    fn removal(&self) -> Removal {
+        match *self.removal_until.lock() {
+            Some(until) if self.clock.now() < until => Removal::Meant,
+            _ => Removal::Guarded,
+        }
     }
 
     /// How the stream of a proxy that holds this begins, and the place that it takes for it.

@@ -161,6 +161,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sessions::end))
         .routes(routes!(sessions::me))
         .routes(routes!(proxies::list))
+        .routes(routes!(proxies::allow_removal))
         .routes(routes!(explain::explain))
         .routes(routes!(snapshot::export_snapshot))
         .routes(routes!(nodes::list, nodes::create))

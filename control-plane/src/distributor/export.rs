@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use tenantry_distribution::{EncodeError, Frame, FullState};
+use tenantry_distribution::{EncodeError, Frame, FullState, Removal};
 use tenantry_store::ReadError;
 use tokio::{sync::mpsc, time};
 use tokio_stream::wrappers::ReceiverStream;
@@ -55,7 +55,7 @@ impl Export {
         let store = &*self.app.store;
         let id = store.status().await.id;
         self.send(Frame::hello(state.epoch()).encode()?).await?;
-        self.send(state.begin().encode()?).await?;
+        self.send(state.begin(Removal::Guarded).encode()?).await?;
         let mut pages = Pages::new(store, id, state.read_at);
         while let Some(changes) = pages.next().await? {
             let mut lines = BytesMut::new();

@@ -91,6 +91,7 @@ async fn load_and_follow(
             }
         }
         while publication.due(start.elapsed()) == Some(Duration::ZERO) {
+            publication.mark(distributor.removal());
             if let Some(delta) = publication.publish(start.elapsed())? {
                 distributor.push(delta);
             }

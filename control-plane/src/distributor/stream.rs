@@ -146,7 +146,7 @@ impl Stream {
 
     /// Sends the whole state, as the store holds it at a revision.
     async fn full(&self, state: FullState) -> Result<Feed, Ended> {
-        self.send_frame(&state.begin()).await?;
+        self.send_frame(&state.begin(self.app.distributor.removal())).await?;
         let id = self.app.store.status().await.id;
         let mut pages = Pages::new(&*self.app.store, id, state.read_at);
         while let Some(changes) = pages.next().await? {

@@ -40,8 +40,8 @@ pub use subscriptions::Subscription;
 pub use tenants::Tenants;
 
 use crate::{
-    AuditEntryBody, AuditQuery, AuditVerification, Enforcement, ExplainRequest, ExplainResponse,
-    PageBody, Problem, ProxyBody, VerifyAuditQuery,
+    AllowRemoval, AuditEntryBody, AuditQuery, AuditVerification, Enforcement, ExplainRequest,
+    ExplainResponse, PageBody, Problem, ProxyBody, RemovalAllowedBody, VerifyAuditQuery,
 };
 
 /// The API of one control plane.
@@ -271,6 +271,17 @@ impl Client {
     /// [`ClientError`].
     pub async fn proxies(&self) -> Result<PageBody<ProxyBody>, ClientError> {
         self.send(self.request(Method::GET, "/proxies")).await
+    }
+
+    /// `POST /api/v1/distribution/removal`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn allow_removal(
+        &self,
+        request: &AllowRemoval,
+    ) -> Result<RemovalAllowedBody, ClientError> {
+        self.send(self.request(Method::POST, "/distribution/removal").json(request)).await
     }
 
     /// `POST /api/v1/explain`.

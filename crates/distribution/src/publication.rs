@@ -50,12 +50,26 @@ impl Delta {
         resources: usize,
         changes: Vec<Change>,
     ) -> Result<Self, EncodeError> {
+        Self::marked(from, to, resources, changes, Removal::Guarded)
+    }
+
+    /// The same, marked as meant, or not, if it takes most tenants away.
+    ///
+    /// # Errors
+    /// If one of them is too large to be sent.
+    pub fn marked(
+        from: Position,
+        to: Position,
+        resources: usize,
+        changes: Vec<Change>,
+        removal: Removal,
+    ) -> Result<Self, EncodeError> {
         let update = Update {
             epoch: to.epoch,
             kind: UpdateKind::Delta,
             from: from.revision,
             to: to.revision,
-            removal: Removal::Guarded,
+            removal,
             changes,
             hash: to.hash,
         };
@@ -81,6 +95,8 @@ pub struct Publication {
     settled: Revision,
     /// When the last delta was made.
     published_at: Option<Duration>,
+    /// How deltas are marked.
+    removal: Removal,
 }
 
 #[derive(Debug, Default)]
@@ -97,7 +113,13 @@ impl Publication {
     pub fn new(head: Position, ledger: Ledger, debounce: Duration) -> Self {
         let (seen, settled) = (head.revision, head.revision);
         let (waiting, published_at) = (VecDeque::new(), None);
-        Self { head, ledger, debounce, waiting, seen, settled, published_at }
+        let removal = Removal::Guarded;
+        Self { head, ledger, debounce, waiting, seen, settled, published_at, removal }
+    }
+
+    /// From now on deltas are marked so.
+    pub fn mark(&mut self, removal: Removal) {
+        self.removal = removal;
     }
 
     /// The state that was sent last.
@@ -177,7 +199,7 @@ impl Publication {
         let from = std::mem::replace(&mut self.head, to);
         self.settled = if self.waiting.is_empty() { self.seen } else { group.to };
         self.published_at = Some(now);
-        Delta::new(from, to, self.ledger.resources(), changes).map(Some)
+        Delta::marked(from, to, self.ledger.resources(), changes, self.removal).map(Some)
     }
 }
 
