@@ -115,13 +115,8 @@ pub enum StartError {
     #[error("cannot send mail: {0}")]
     Mail(String),
     /// The certificate of the distribution cannot be used.
-    #[error("cannot speak TLS for distribution{}: {source}", from(file.as_deref()))]
-    Tls {
-        /// The certificate, if it is the files that cannot be used.
-        file: Option<PathBuf>,
-        /// What is wrong.
-        source: io::Error,
-    },
+    #[error("cannot speak TLS for distribution: {0}")]
+    Tls(#[source] io::Error),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -367,15 +362,14 @@ fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Arc<
     match (certificate, key) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
-            let file = Some(certificate.clone());
             let tls = Tls::load(Files { certificate, key });
-            tls.map(|tls| Some(Arc::new(tls))).map_err(|source| StartError::Tls { file, source })
+            tls.map(|tls| Some(Arc::new(tls))).map_err(StartError::Tls)
         }
         _ => {
             let text =
                 "give both distribution_tls_cert_file and distribution_tls_key_file, or neither";
             let source = io::Error::new(io::ErrorKind::InvalidInput, text);
-            Err(StartError::Tls { file: None, source })
+            Err(StartError::Tls(source))
         }
     }
 }

@@ -241,6 +241,10 @@ impl Bootstrap {
             let Some(field) = variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else {
                 continue;
             };
+            if value.is_empty() && !LISTS.contains(&field.as_str()) {
+                // Set to nothing, it says nothing.
+                continue;
+            }
             if TEXTS.contains(&field.as_str()) {
                 figment = figment.merge(Serialized::default(&field, value));
             } else if LISTS.contains(&field.as_str()) {

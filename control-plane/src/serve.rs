@@ -1,5 +1,7 @@
 //! Connections: accepted, served, ended. Whoever is slow to say what they want is cut off.
 
+mod opening;
+
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::ConnectInfo};
@@ -24,6 +26,7 @@ use tokio::{
 };
 
 use crate::tls::Tls;
+use opening::Opening;
 
 /// The largest head of a request, its target and headers together.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -62,13 +65,15 @@ pub(crate) fn serve(
             let (builder, watcher, router) = (builder.clone(), graceful.watcher(), router.clone());
             match tls.as_ref().map(|tls| tls.acceptor()) {
                 None => {
-                    connections.spawn(converse(builder, watcher, router, peer, stream));
+                    let opened = Opening::new(stream, head_timeout);
+                    connections.spawn(converse(builder, watcher, router, peer, opened));
                 }
                 Some(acceptor) => {
                     connections.spawn(async move {
                         match tokio::time::timeout(head_timeout, acceptor.accept(stream)).await {
                             Ok(Ok(stream)) => {
-                                converse(builder, watcher, router, peer, stream).await;
+                                let opened = Opening::new(stream, head_timeout);
+                                converse(builder, watcher, router, peer, opened).await;
                             }
                             Ok(Err(error)) => {
                                 tracing::debug!(%error, %peer, "no TLS was agreed on");

@@ -3,7 +3,12 @@
 //! The certificate and its key are files. They are looked at again at intervals, so that one that is renewed is
 //! shown to whoever connects from then on; streams that are open stay as they are.
 
-use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::RwLock;
 use rustls::{
@@ -89,7 +94,7 @@ impl Tls {
 
 impl Files {
     fn read(&self) -> io::Result<Pem> {
-        Ok(Pem { certificate: fs::read(&self.certificate)?, key: fs::read(&self.key)? })
+        Ok(Pem { certificate: read(&self.certificate)?, key: read(&self.key)? })
     }
 }
 
@@ -109,6 +114,13 @@ impl Pem {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
+}
+
+/// The error names the file: there are two.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+    fs::read(file).map_err(named)
 }
 
 fn invalid(text: String) -> io::Error {

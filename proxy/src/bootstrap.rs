@@ -216,8 +216,14 @@ impl Bootstrap {
             figment = figment.merge(Toml::file_exact(config));
         }
         // Figment reads numbers out of the environment; a token of digits must stay text.
-        let text =
-            |key: &str| Env::prefixed("TENANTRY_").only(&[key]).iter().next().map(|(_, text)| text);
+        let text = |key: &str| {
+            Env::prefixed("TENANTRY_")
+                .only(&[key])
+                .iter()
+                .next()
+                .map(|(_, text)| text)
+                .filter(|text| !text.is_empty())
+        };
         let figment = figment.merge(environment()).merge(Serialized::defaults(flags));
         let mut bootstrap: Self = figment.extract().map_err(Box::new)?;
         bootstrap.node_token = text("node_token").map(Hidden).or(bootstrap.node_token);

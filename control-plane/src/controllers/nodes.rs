@@ -26,7 +26,7 @@ use crate::{
     post, path = "/api/v1/nodes", operation_id = "enrollNode", tag = "platform",
     request_body = EnrollNode,
     responses((status = 201, body = EnrolledNode)),
-    security(("bearer" = ["gateway:write"])),
+    security(("bearer" = ["nodes:write"])),
 )]
 pub async fn create(
     State(app): State<Arc<App>>,
@@ -79,7 +79,7 @@ pub async fn get(
     delete, path = "/api/v1/nodes/{id}", operation_id = "revokeNode", tag = "platform",
     params(NodeIdName, IfMatch),
     responses((status = 204)),
-    security(("bearer" = ["gateway:write"])),
+    security(("bearer" = ["nodes:write"])),
 )]
 pub async fn delete(
     State(app): State<Arc<App>>,

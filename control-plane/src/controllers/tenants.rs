@@ -245,7 +245,19 @@ pub async fn patch_settings(
     Json(patch): Json<Map<String, Value>>,
 ) -> Answer {
     let (patch, precondition) = (json!({ "settings": patch }), &conditions.precondition);
-    changed(app.tenancy.patch_tenant(&caller, &tenant.parse()?, &patch, precondition).await?)
+    let patched = app.tenancy.patch_tenant(&caller, &tenant.parse()?, &patch, precondition).await;
+    changed(patched.map_err(in_settings)?)
+}
+
+/// A pointer into the tenant, as one into its settings, which are all that was sent.
+fn in_settings(error: Error) -> Error {
+    match error {
+        Error::Invalid { pointer, detail } => {
+            let pointer = pointer.strip_prefix("/settings").unwrap_or(&pointer).to_owned();
+            Error::Invalid { pointer, detail }
+        }
+        error => error,
+    }
 }
 
 /// Removes a tenant, so that it can be brought back for a while.

@@ -96,6 +96,11 @@ async fn whoever_is_slow_is_cut_off() {
     let head =
         tokio::time::timeout(patience, raw(&server, "GET /api/v1/tenants HTTP/1.1\r\nHost:")).await;
     assert!(!head.unwrap().contains("200 OK"));
+    // Nothing, and what may yet become HTTP/1 or HTTP/2.
+    for begun in ["", "P", "PRI * HTTP/2.0\r\n"] {
+        let ended = tokio::time::timeout(patience, raw(&server, begun)).await;
+        assert!(ended.is_ok(), "{begun:?} is waited for without end");
+    }
     for key in ["", "Idempotency-Key: slow\r\n"] {
         let half = format!(
             "POST /api/v1/plans HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{key}\

@@ -228,7 +228,10 @@ pub(crate) fn root_token(data_dir: &Path) -> Result<String, CliError> {
     fs::read_to_string(&tried).map_err(|source| CliError::NoToken { tried, source })
 }
 
-/// What `tenantry up` wrote about where things listen.
+/// The same of a control plane that runs by itself.
+const CONTROL_PLANE_ADDRESSES: &str = "control-plane.addresses.json";
+
+/// What `tenantry up`, or the control plane, wrote about where things listen.
 #[derive(Debug, Default, Deserialize)]
 struct Known {
     api: Option<String>,
@@ -237,8 +240,9 @@ struct Known {
 
 /// No file, or one that cannot be read, says nothing: the defaults then apply.
 fn known(data_dir: &Path) -> Known {
-    let file = fs::read(data_dir.join(ADDRESSES)).unwrap_or_default();
-    serde_json::from_slice(&file).unwrap_or_default()
+    let file = fs::read(data_dir.join(ADDRESSES));
+    let file = file.or_else(|_| fs::read(data_dir.join(CONTROL_PLANE_ADDRESSES)));
+    serde_json::from_slice(&file.unwrap_or_default()).unwrap_or_default()
 }
 
 /// `127.0.0.1:7070` is as good as `http://127.0.0.1:7070`.
@@ -252,6 +256,20 @@ mod tests {
 
     use super::*;
     use crate::args::Cli;
+
+    #[test]
+    fn a_control_plane_by_itself_is_found_by_its_data_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name, address| {
+            let json = format!(r#"{{"api":"{address}","distribution":"127.0.0.1:9"}}"#);
+            fs::write(directory.path().join(name), json).unwrap();
+        };
+        write(CONTROL_PLANE_ADDRESSES, "127.0.0.1:1");
+        assert_eq!(known(directory.path()).api.as_deref(), Some("127.0.0.1:1"));
+        // What `tenantry up` has written says more.
+        write(ADDRESSES, "127.0.0.1:2");
+        assert_eq!(known(directory.path()).api.as_deref(), Some("127.0.0.1:2"));
+    }
 
     #[test]
     fn no_token_is_a_sentence_that_names_the_file() {

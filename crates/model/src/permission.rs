@@ -89,6 +89,8 @@ permissions! {
     GatewayRead, "gateway:read", Platform;
     /// Change routes, upstreams and certificates.
     GatewayWrite, "gateway:write", Platform;
+    /// Let proxies in, which are sent all that is enforced.
+    NodesWrite, "nodes:write", Platform;
     /// See users and the tenants they belong to.
     UsersRead, "users:read", Platform;
     /// Change and remove users.

@@ -40,7 +40,7 @@ impl ResourceKind {
 
     /// The kind as it is written in JSON.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Feature => "feature",
             Self::Plan => "plan",

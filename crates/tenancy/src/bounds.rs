@@ -5,20 +5,18 @@
 //! counted are the rows that say what belongs to the tenant; changes that run side by side may go over the
 //! bound by as many as there are of them.
 
-use std::{collections::BTreeSet, num::NonZeroU32};
-
-use tenantry_model::TenantId;
+use tenantry_model::{ResourceKind, TenantId};
 use tenantry_store::{Batch, Op};
 
 use crate::{Caller, Error, Tenancy, layout};
 
 /// What is counted, by the kind in its row, and as it is called when there is no room.
 const COUNTED: [(&str, &str); 5] = [
-    ("domain", "domains"),
-    ("key", "API keys"),
-    ("issuer", "issuers"),
-    ("certificate", "certificates"),
+    (ResourceKind::Domain.as_str(), "domains"),
+    (ResourceKind::ApiKey.as_str(), "API keys"),
+    (ResourceKind::Issuer.as_str(), "issuers"),
     ("role", "roles"),
+    ("count", "meters"),
 ];
 
 impl Tenancy {
@@ -28,20 +26,23 @@ impl Tenancy {
     /// [`Error::QuotaExceeded`].
     pub(crate) async fn bounded(&self, caller: &Caller, batch: &Batch) -> Result<(), Error> {
         let Some(tenant) = caller.principal.confinement() else { return Ok(()) };
-        let added: BTreeSet<_> = batch.ops.iter().filter_map(|op| added(tenant, op)).collect();
-        for (prefix, meter) in added {
-            self.room(&prefix, meter, self.terms.owned_by_tenant).await?;
+        for op in &batch.ops {
+            if let Some((prefix, meter)) = added(tenant, op) {
+                self.room(op.key(), &prefix, meter).await?;
+            }
         }
         Ok(())
     }
 
-    async fn room(&self, prefix: &str, meter: &str, max: NonZeroU32) -> Result<(), Error> {
-        let limit = usize::try_from(max.get()).unwrap_or(usize::MAX);
+    async fn room(&self, key: &[u8], prefix: &str, meter: &str) -> Result<(), Error> {
+        let max = self.terms.owned_by_tenant.get();
+        let limit = usize::try_from(max).unwrap_or(usize::MAX);
         let current = self.store.scan(prefix.as_bytes(), None, limit).await?.rows.len();
-        if current < limit {
+        // What is there already takes no more room.
+        if current < limit || self.store.get(key, None).await?.1.is_some() {
             return Ok(());
         }
-        let (meter, max) = (meter.to_owned(), u64::from(max.get()));
+        let (meter, max) = (meter.to_owned(), u64::from(max));
         Err(Error::QuotaExceeded { meter, max, current: max })
     }
 }

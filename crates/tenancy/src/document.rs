@@ -46,6 +46,13 @@ pub trait Document:
     /// # Errors
     /// [`Error::Invalid`].
     fn check_texts(&self) -> Result<(), Error>;
+    /// What speaks against deleting it, besides what refers to it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    fn check_deletion(&self) -> Result<(), Error> {
+        Ok(())
+    }
     /// As any resource.
     fn into_resource(self) -> Resource;
     /// As it is shown: without what can be written and never be read.
@@ -153,6 +160,15 @@ impl Document for Feature {
 
     fn check_texts(&self) -> Result<(), Error> {
         text::description("/description", &self.description)
+    }
+
+    fn check_deletion(&self) -> Result<(), Error> {
+        if !self.killed {
+            return Ok(());
+        }
+        let detail = "it is killed, and deleting it would switch it on again for plans and tenants that name it: \
+                      say `killed: false` first";
+        Err(Error::invalid("/killed", detail))
     }
 }
 
@@ -412,6 +428,7 @@ impl<D: Document> Operation for Delete<'_, D> {
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<()>, Error> {
         let current = tenancy.get::<D>(&self.id).await?;
         self.precondition.check(current.revision)?;
+        current.value.resource.check_deletion()?;
         let (id, owner) = (self.id.to_string(), current.value.resource.tenant());
         let key = layout::record(D::KIND, &id);
         let draft = Draft::new(D::ACTIONS.delete, (D::KIND, &id), owner, ())

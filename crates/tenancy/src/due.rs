@@ -142,6 +142,8 @@ impl Tenancy {
                 }
                 match self.fall_due(&due).await {
                     Ok(()) => outcome.done += 1,
+                    // Done by somebody else meanwhile.
+                    Err(_) if self.store.get(&row.key, None).await?.1.is_none() => {}
                     Err(error) => outcome.failed.push((due.key(), error)),
                 }
             }

@@ -153,7 +153,7 @@ impl Tenancy {
         id: InvitationId,
         precondition: &Precondition,
     ) -> Result<(), Error> {
-        self.run(caller, &Revoke { tenant, id, precondition }).await.map(drop)
+        self.run(caller, &Revoke { caller, tenant, id, precondition }).await.map(drop)
     }
 
     /// Makes whoever presents a token a member.
@@ -338,6 +338,7 @@ impl Operation for Resend<'_> {
 }
 
 struct Revoke<'a> {
+    caller: &'a Caller,
     tenant: &'a TenantRef,
     id: InvitationId,
     precondition: &'a Precondition,
@@ -351,6 +352,10 @@ impl Operation for Revoke<'_> {
         self.precondition.check(revision)?;
         if old.state != InvitationState::Pending {
             return Err(gone(old.state));
+        }
+        // Nobody takes from a tenant what they could not have given. A role that is gone gives nothing.
+        if let Some(assigned) = tenancy.assignable(old.tenant, &old.role).await? {
+            self.caller.principal.can_grant(&assigned.permissions)?;
         }
         let record = InvitationRecord {
             state: InvitationState::Revoked,

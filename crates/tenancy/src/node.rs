@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_credentials::access_token::AccessSecret;
-use tenantry_model::{KeyDigest, NodeId, NodeName, RegionId, Timestamp};
+use tenantry_model::{KeyDigest, NodeId, NodeName, Permission, Permissions, RegionId, Timestamp};
 
 use crate::{
     Caller, Error, Listing, PageRequest, Precondition, Tenancy, Versioned,
@@ -87,13 +87,13 @@ impl Tenancy {
     /// Enrols a node, which may be enrolled already: each enrolment has a token of its own.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Invalid`]; [`Error::Forbidden`] if the caller may not see what a node is sent.
     pub async fn enroll_node(
         &self,
         caller: &Caller,
         node: NewNode,
     ) -> Result<Versioned<EnrolledNode>, Error> {
-        self.run(caller, &Enroll { node }).await
+        self.run(caller, &Enroll { caller, node }).await
     }
 
     /// One enrolment.
@@ -140,16 +140,23 @@ impl Tenancy {
     }
 }
 
-struct Enroll {
+/// What whoever has a node's token can read: nobody gives what they may not see themselves.
+fn shown_to_nodes() -> Permissions {
+    [Permission::TenantsRead, Permission::PlansRead, Permission::GatewayRead].into()
+}
+
+struct Enroll<'a> {
+    caller: &'a Caller,
     node: NewNode,
 }
 
-impl Operation for Enroll {
+impl Operation for Enroll<'_> {
     type Output = EnrolledNode;
 
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<EnrolledNode>, Error> {
         let NewNode { name, region, labels, expires_at } = self.node.clone();
         let now = tenancy.now();
+        self.caller.principal.can_grant(&shown_to_nodes())?;
         text::labels(&labels)?;
         if expires_at.is_some_and(|expires_at| expires_at <= now) {
             return Err(Error::invalid("/expires_at", "the token would have expired already"));

@@ -49,7 +49,7 @@ pub struct NewToken<G> {
 pub enum TenantGrant {
     /// What the role allows, as it is when the token is used.
     Role(RoleId),
-    /// What this member may do, as long as it is one: the token acts in its name.
+    /// What this member may do, as long as it is one without a break: the token acts in its name.
     Member(UserId),
     /// These permissions.
     Scopes(Permissions),
@@ -242,7 +242,7 @@ impl Tenancy {
                 self.operator_principal(id, Credential::Token(token.id), scopes).await?
             }
             TokenHolder::Tenant { id, grant } => {
-                self.tenant_principal(token.id, id, &grant).await?
+                self.tenant_principal(token.id, id, &grant, token.created_at).await?
             }
         };
         if principal.is_some() {
@@ -276,21 +276,23 @@ impl Tenancy {
         token: TokenId,
         tenant: TenantId,
         grant: &TenantGrant,
+        made_at: Timestamp,
     ) -> Result<Option<Principal>, Error> {
         match self.tenant(&TenantRef::Id(tenant)).await {
             Ok(found) if found.value.resource.state != TenantState::Deleting => {}
             Ok(_) | Err(Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         }
-        let permissions = self.granted(tenant, grant).await?;
+        let permissions = self.granted(tenant, grant, made_at).await?;
         Ok(permissions.map(|permissions| Principal::Tenant { token, tenant, permissions }))
     }
 
-    /// What a grant comes to now; none if there is no such role.
+    /// What a grant that was made then comes to now; none if there is no such role, or no such member any more.
     async fn granted(
         &self,
         tenant: TenantId,
         grant: &TenantGrant,
+        made_at: Timestamp,
     ) -> Result<Option<Permissions>, Error> {
         let role = match grant {
             TenantGrant::Scopes(scopes) => return Ok(Some(scopes.clone())),
@@ -298,7 +300,9 @@ impl Tenancy {
             TenantGrant::Member(user) => {
                 let member: Option<Versioned<MemberRecord>> =
                     self.find(&layout::member(tenant, *user), None).await?;
-                let Some(member) = member else { return Ok(None) };
+                // Who went and came back is a member anew, for whom nobody has made a token yet.
+                let since = member.filter(|member| member.value.created_at <= made_at);
+                let Some(member) = since else { return Ok(None) };
                 member.value.role
             }
         };
@@ -426,7 +430,7 @@ impl Operation for CreateOfTenant<'_> {
         let owner = tenancy.tenant(self.tenant).await?;
         not_deleted(&owner.value)?;
         let (id, grant) = (owner.value.resource.id, self.token.grant.clone());
-        let permissions = tenancy.granted(id, &grant).await?;
+        let permissions = tenancy.granted(id, &grant, tenancy.now()).await?;
         let pointer = match &grant {
             TenantGrant::Member(_) => "/member",
             TenantGrant::Role(_) | TenantGrant::Scopes(_) => "/role",
@@ -438,6 +442,10 @@ impl Operation for CreateOfTenant<'_> {
             return Err(Error::invalid("/scopes", detail));
         }
         self.caller.principal.can_grant(&permissions)?;
+        if let TenantGrant::Member(_) = &grant {
+            // Whatever the member will be allowed to do, the token will be.
+            self.caller.principal.can_grant(&Permission::of_tenants().collect())?;
+        }
         let holder = TokenHolder::Tenant { id, grant: grant.clone() };
         let mut draft = tenancy.made(&self.token, holder).await?;
         if let TenantGrant::Role(role) = &grant {
@@ -472,7 +480,8 @@ impl Operation for Revoke<'_> {
         let (token, key) = (current.value, layout::token(self.id));
         // Nobody takes from a tenant what they could not have given.
         if let TokenHolder::Tenant { id, grant } = &token.holder {
-            let permissions = tenancy.granted(*id, grant).await?.unwrap_or_default();
+            let granted = tenancy.granted(*id, grant, token.created_at).await?;
+            let permissions = granted.unwrap_or_default();
             self.caller.principal.can_grant(&permissions)?;
         }
         let draft = Draft::about("token.revoke", key.clone(), token.holder.tenant(), ())

@@ -39,8 +39,15 @@ pub(super) fn http() -> Result<reqwest::Client, ClientError> {
 }
 
 /// A path segment, percent-encoded.
+///
+/// What would lead elsewhere (RFC 3986, section 5.2.4, also where its dots are encoded) is encoded twice: nothing
+/// is called so, and the answer says that.
 pub(super) fn segment(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
+    match text {
+        "." => "%252E".to_owned(),
+        ".." => "%252E%252E".to_owned(),
+        text => utf8_percent_encode(text, SEGMENT).to_string(),
+    }
 }
 
 /// An answer that is read piece by piece.

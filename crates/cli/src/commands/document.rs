@@ -65,7 +65,7 @@ pub(crate) enum Verb<F: Args> {
         #[arg(long, value_name = "REVISION")]
         if_revision: Option<u64>,
     },
-    /// Remove one that nothing refers to
+    /// Remove one; while something depends on it, that is refused
     Delete {
         /// Its identifier
         id: String,

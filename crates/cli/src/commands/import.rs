@@ -155,6 +155,10 @@ fn open(path: &Path) -> Result<(Source, Option<u64>), CliError> {
         return Ok((Box::new(io::stdin()), None));
     }
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let opened = opened.and_then(|(metadata, file)| match metadata.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => Ok((metadata, file)),
+    });
     let (metadata, file) =
         opened.map_err(|source| CliError::Read { path: path.to_owned(), source })?;
     Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))

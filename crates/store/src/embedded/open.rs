@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::disk::{DATA_FILE, Disk, StorageError};
@@ -122,7 +123,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Opened, OpenErr
 
 /// Takes the directory for this store alone, for as long as the file is open.
 fn lock(path: &Path) -> Result<File, OpenError> {
-    fs::create_dir_all(path).map_err(directory(path))?;
+    create_private(path).map_err(directory(path))?;
     let file = File::options().create(true).truncate(false).write(true).open(path.join("lock"));
     let file = file.map_err(directory(path))?;
     match file.try_lock() {
@@ -130,6 +131,17 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(directory(path)(error)),
     }
+}
+
+/// Rows hold what is nobody else's business, so the directory is its owner's alone, whatever it is in.
+fn create_private(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let mut permissions = fs::metadata(path)?.permissions();
+    if permissions.mode() & 0o077 != 0 {
+        permissions.set_mode(0o700);
+        fs::set_permissions(path, permissions)?;
+    }
+    Ok(())
 }
 
 fn is_empty(file: &Path) -> bool {

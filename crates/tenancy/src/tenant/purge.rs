@@ -5,7 +5,7 @@
 //! itself and leaves a deletion certificate. A purge that was begun is due until it is done, so one that
 //! was cut off goes on by itself. What the audit log says of the tenant stays.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -25,6 +25,8 @@ use crate::{
     tenancy::{damaged, decoded},
 };
 
+/// How long whoever began a purge has to finish it, before it is taken for cut off.
+const HEAD_START: Duration = Duration::from_secs(5);
 /// A step takes nothing more once it has this many operations. A certificate of the most domains has
 /// some 45, and a commit takes 100.
 const STEP_OPS: usize = 40;
@@ -143,12 +145,21 @@ impl Tenancy {
         id: TenantId,
     ) -> Result<Versioned<DeletionCertificate>, Error> {
         loop {
-            let Versioned { value, revision } = self.run(caller, &Step { id }).await?;
-            if let Some(certificate) = value {
+            let step = match self.run(caller, &Step { id }).await {
+                // Somebody else has finished it.
+                Err(Error::NotFound { .. }) => return self.deletion_certificate(id).await,
+                step => step?,
+            };
+            if let Versioned { value: Some(certificate), revision } = step {
                 return Ok(Versioned { value: certificate, revision });
             }
         }
     }
+}
+
+/// A purge that was begun then, and is not finished.
+fn unfinished(requested_at: Timestamp, id: TenantId) -> Due {
+    Due::new(requested_at.after(HEAD_START), DueKind::Purge, id)
 }
 
 /// Says in the record that the tenant is being purged.
@@ -191,7 +202,7 @@ where
                 .before(&before)?
                 .unchanged(key.clone(), revision)
                 .put(key, encoded("tenant", &record)?)
-                .due(&Due::new(now, DueKind::Purge, self.id))
+                .due(&unfinished(now, self.id))
                 .more_follows();
         if let Some(purge_at) = before.purge_at {
             draft = draft.not_due(&Due::new(purge_at, DueKind::Retention, self.id));
@@ -263,7 +274,7 @@ impl Step {
             .empty(layout::all_owned(self.id))
             .delete(key)
             .put(layout::purged(self.id), stored)
-            .not_due(&Due::new(requested_at, DueKind::Purge, self.id));
+            .not_due(&unfinished(requested_at, self.id));
         let draft = references(&record.resource).into_iter().fold(draft, Draft::delete);
         Ok(tenancy.freed(draft, &record.resource.slug, self.id))
     }

@@ -159,3 +159,17 @@ async fn a_group_is_in_use_until_its_tenant_is_purged() {
     tenancy.purge_tenant(caller, acme, "acme", none).await.unwrap();
     tenancy.delete::<Group>(caller, &id, none).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_kill_switch_does_not_go_with_its_feature() {
+    let platform = Platform::new().await;
+    let (tenancy, caller) = (&platform.tenancy, &caller());
+    let feature =
+        |killed: bool| -> Feature { parsed(serde_json::json!({"id": "beta", "killed": killed})) };
+    let id = "beta".parse().unwrap();
+    tenancy.create(caller, feature(true)).await.unwrap();
+    let refused = tenancy.delete::<Feature>(caller, &id, &Precondition::None).await;
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+    tenancy.replace(caller, feature(false), &Precondition::None).await.unwrap();
+    tenancy.delete::<Feature>(caller, &id, &Precondition::None).await.unwrap();
+}

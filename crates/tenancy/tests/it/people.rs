@@ -8,10 +8,10 @@ use tenantry_model::{OperatorRole, Permission, TenantRole, UserId};
 use tenantry_store::Store as _;
 use tenantry_tenancy::{
     Error, Joining, NewInvitation, NewToken, OperatorSpec, PageRequest, Precondition, Principal,
-    RoleSpec, TenantGrant, Terms, Transition, UserSpec,
+    QuotaAction, RoleSpec, TenantGrant, Terms, Transition, UserSpec,
 };
 
-use crate::platform::{Platform, caller, named, new_tenant};
+use crate::platform::{Platform, caller, named, new_tenant, parsed};
 
 const ANY: &Precondition = &Precondition::None;
 
@@ -281,7 +281,23 @@ async fn a_token_of_a_tenant_makes_only_so_much_of_each_kind() {
         claim(&confined, number).await.unwrap();
         invite(&confined, number).await.unwrap();
     }
+    let key = async |caller, name: &str| {
+        let spec = parsed(serde_json::json!({"name": name}));
+        tenancy.create_key(caller, &named("acme"), spec).await
+    };
+    let reserve = async |meter: &str| {
+        let one = QuotaAction::Reserve { amount: 1, lease: None };
+        let meter = meter.parse().unwrap();
+        tenancy.quota_action(&confined, &named("acme"), &meter, &one).await.map(drop)
+    };
     let full = |meter: &str| Error::QuotaExceeded { meter: meter.to_owned(), max: 3, current: 3 };
+    for (name, meter) in [("a", "devices"), ("b", "users"), ("c", "sites")] {
+        key(&confined, name).await.unwrap();
+        reserve(meter).await.unwrap();
+    }
+    assert_eq!(key(&confined, "d").await.unwrap_err(), full("API keys"));
+    assert_eq!(reserve("rooms").await.unwrap_err(), full("meters"));
+    reserve("users").await.unwrap();
     assert_eq!(claim(&confined, 3).await.unwrap_err(), full("domains"));
     assert_eq!(invite(&confined, 3).await.unwrap_err(), full("pending invitations"));
     // Operators are not held to it, and what goes makes room.
@@ -293,4 +309,35 @@ async fn a_token_of_a_tenant_makes_only_so_much_of_each_kind() {
     }
     claim(&confined, 4).await.unwrap();
     assert_eq!(claim(&confined, 5).await.unwrap_err(), full("domains"));
+}
+
+#[tokio::test]
+async fn a_token_in_a_members_name_ends_with_the_membership() {
+    let platform = Platform::new().await;
+    let acme = platform.create_tenant("acme").await.value.resource.id;
+    let ada = platform.add("ada@example.com", "viewer").await;
+    let (tenancy, root, named_acme) = (&platform.tenancy, &caller(), &named("acme"));
+    let token = |name: &str| NewToken {
+        name: name.to_owned(),
+        grant: TenantGrant::Member(ada),
+        expires_at: None,
+    };
+    // What the member may do today is not all that the token will be able to do.
+    let mut confined = caller();
+    confined.principal = Principal::Tenant {
+        token: tenantry_model::TokenId::from_parts(1, 1),
+        tenant: acme,
+        permissions: [Permission::TenantsRead, Permission::MembersRead, Permission::MembersWrite]
+            .into(),
+    };
+    let refused = tenancy.create_tenant_token(&confined, named_acme, token("sleeper")).await;
+    assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+
+    let secret = tenancy.create_tenant_token(root, named_acme, token("ci")).await.unwrap();
+    let presented = access_token::parse(secret.value.secret.unwrap().expose()).unwrap();
+    assert!(tenancy.principal(presented).await.unwrap().is_some());
+    tenancy.remove_member(root, named_acme, ada, ANY).await.unwrap();
+    assert!(tenancy.principal(presented).await.unwrap().is_none());
+    platform.add("ada@example.com", "owner").await;
+    assert!(tenancy.principal(presented).await.unwrap().is_none(), "it is of the first membership");
 }
