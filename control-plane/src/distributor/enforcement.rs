@@ -142,6 +142,7 @@ mod tests {
             refused: refused.iter().map(|id| Refusal::new(name(id), "no")).collect(),
             refused_total,
             keys_used: Vec::new(),
+            traffic: None,
         }
     }
 

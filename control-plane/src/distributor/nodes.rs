@@ -180,6 +180,7 @@ mod tests {
             refused: Vec::new(),
             refused_total: 0,
             keys_used: Vec::new(),
+            traffic: None,
         };
         nodes.report(report, now);
         assert!(is_told());

@@ -119,6 +119,7 @@ impl Proxy {
             refused: refused.iter().map(refusal).collect(),
             refused_total: refused.len() as u64,
             keys_used: Vec::new(),
+            traffic: None,
         };
         let (to, node) = (server.running.distribution, server.running.node_token.expose());
         let json = serde_json::to_string(&report).unwrap();

@@ -75,7 +75,9 @@ pub use publication::{Delta, Publication};
 pub use question::{ANSWER_PATH, Answer, Question};
 pub use reader::FrameReader;
 pub use recording::{Damage, Recorded, Recording};
-pub use report::{KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
+pub use report::{
+    KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery, Traffic,
+};
 pub use tenantry_model::{NodeName, Revision};
 pub use update::Update;
 pub use window::{Since, Window};
