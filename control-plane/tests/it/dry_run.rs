@@ -20,6 +20,9 @@ const REFUSED: [(&str, &str, &str); 5] = [
     ("replay", "POST /api/v1/replay", r#"{"documents":[],"requests":[]}"#),
 ];
 
+/// What needs proxies to look at: see `rollouts.rs`.
+const ELSEWHERE: [&str; 3] = ["startRollout", "releaseRollout", "takeBackRollout"];
+
 /// An operation, a request to it, and its body.
 type Change = (&'static str, &'static str, Value);
 
@@ -391,7 +394,8 @@ async fn every_change_can_be_looked_at_without_being_made() {
     for (path, method, operation) in writes {
         let id = operation["operationId"].as_str().unwrap();
         let is_known = changes.iter().any(|(known, ..)| *known == id)
-            || REFUSED.iter().any(|(known, ..)| *known == id);
+            || REFUSED.iter().any(|(known, ..)| *known == id)
+            || ELSEWHERE.contains(&id);
         assert!(is_known, "{method} {path} changes something: add {id} to this test");
     }
     // What was made before still has commits to follow in the background, an end of which cannot be seen: letters
