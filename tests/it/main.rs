@@ -30,6 +30,7 @@ mod limits;
 mod nodes;
 mod observability;
 mod protocols;
+mod regions;
 mod replay;
 mod roles;
 mod routes;

@@ -38,7 +38,10 @@ pub async fn stream(
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let encoding = Encoding::accepted(accepted);
     let terms = stream::Terms { protocol, encoding };
-    let frames = stream::open(&app, &query, terms).map_err(|not_now| refused(&app, not_now))?;
+    let view = enrolment.region().cloned();
+    app.distributor.wait_for(&view).await;
+    let frames =
+        stream::open(&app, &query, &view, terms).map_err(|not_now| refused(&app, not_now))?;
     let frames = frames.take_until(Box::pin(enrolment.ended(Arc::clone(&app))));
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
@@ -75,7 +78,7 @@ pub async fn status(
 ) -> Result<StatusCode, Failure> {
     enrolment.admits(&report.node)?;
     let mut uses = std::mem::take(&mut report.keys_used);
-    app.nodes.report(report, app.clock.now());
+    app.nodes.report(report, &enrolment.region().cloned(), app.clock.now());
     uses.truncate(StatusReport::MAX_KEYS_USED);
     let uses: Vec<_> = uses.into_iter().map(|KeyUse { key, at }| (key, at)).collect();
     app.tenancy.note_used_keys(&uses).await?;

@@ -49,6 +49,7 @@ pub mod catch_up;
 pub mod feed;
 pub mod places;
 pub mod publication;
+pub mod view;
 pub mod window;
 
 mod latest;
@@ -78,4 +79,5 @@ pub use recording::{Damage, Recorded, Recording};
 pub use report::{KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
 pub use tenantry_model::{NodeName, Revision};
 pub use update::Update;
+pub use view::{Crossing, Moved, Residents, Sieve, View, tenant_of};
 pub use window::{Since, Window};
