@@ -239,6 +239,11 @@ impl App {
             imports: Arc::new(Semaphore::new(MAX_IMPORTS)),
             stopping: stopping.clone(),
         });
+        match app.tenancy.removal_allowed().await {
+            Ok(Some(allowed)) => app.distributor.allow_removal(allowed.until),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "whether a mass removal is meant is not known"),
+        }
         let follower =
             distributor::follow(shared, Arc::clone(&app.distributor), heartbeat, stopping.clone());
         let compaction = compaction::run(

@@ -29,3 +29,4 @@ pub mod explain;
 pub mod health;
 pub mod import;
 pub mod revisions;
+pub mod snapshot;

@@ -21,6 +21,8 @@
 mod belongings;
 mod catch_up;
 mod enforcement;
+mod epoch;
+mod export;
 mod follower;
 mod heads;
 mod nodes;
@@ -35,8 +37,8 @@ use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tenantry_distribution::{
-    Delta, EncodeError, Epoch, Feed, FullState, Next, Opening, Places, StateHash, TurnedAway, View,
-    Window,
+    Delta, EncodeError, Epoch, Feed, FullState, Next, Opening, Places, Removal, StateHash,
+    TurnedAway, View, Window,
 };
 use tenantry_model::{RegionId, Revision, Timestamp};
 use tenantry_tenancy::Clock;
@@ -46,12 +48,16 @@ use tokio::{
 };
 
 pub use enforcement::{Awaited, State, Waits, wait};
+pub(crate) use epoch::is_ahead;
+pub(crate) use export::export;
 pub use follower::follow;
 pub use nodes::{Node, Nodes};
 pub use questions::{Questions, Unanswered, ask};
 pub use tenantry_distribution::Position;
 
 pub(crate) use views::InView;
+
+use epoch::Fork;
 use views::Views;
 
 /// How long a proxy waits for the view of its region, before it is told to come back.
@@ -70,6 +76,9 @@ pub struct Distributor {
     /// Held while a difference is put together, so that those who stand at the same place share it.
     catching_up: tokio::sync::Mutex<()>,
     debounce: Duration,
+    fork: Fork,
+    /// Until then a mass removal is meant.
+    removal_until: Mutex<Option<Timestamp>>,
 }
 
 /// A place for an expensive send, until it is dropped.
@@ -107,6 +116,8 @@ impl Distributor {
             places: Mutex::new(Places::new(full_states.get())),
             catching_up: tokio::sync::Mutex::new(()),
             debounce,
+            fork: Fork::default(),
+            removal_until: Mutex::new(None),
         }
     }
 
@@ -144,7 +155,7 @@ impl Distributor {
         let Some(region) = view else { return };
         let mut changed = self.changed.subscribe();
         let there = async {
-            while self.views.lock().want(region) {
+            while self.views.lock().want(region, Instant::now()) {
                 self.asked.notify_one();
                 // The sender lives as long as the distributor.
                 let _ = changed.changed().await;
@@ -152,6 +163,33 @@ impl Distributor {
         };
         // Whether it is there in time is looked at next.
         let _ = time::timeout(PATIENCE, there).await;
+    }
+
+    /// Waits a while until a view has come as far as a proxy of it, which may have followed another view before. What
+    /// it is sent must not be older than what it holds, or it refuses that.
+    pub(crate) async fn reach(&self, view: &View, stands: Position) {
+        let mut changed = self.changed.subscribe();
+        let reached = async {
+            while self.pass(view, stands) {
+                // The sender lives as long as the distributor.
+                let _ = changed.changed().await;
+            }
+        };
+        // It is served in any case.
+        let _ = time::timeout(PATIENCE, reached).await;
+    }
+
+    /// Notes that a proxy stands later than its view, if it does: the view is moved on.
+    pub(crate) fn pass(&self, view: &View, stands: Position) -> bool {
+        let is_passed = self.views.lock().pass(view, stands);
+        if is_passed {
+            self.asked.notify_one();
+        }
+        is_passed
+    }
+
+    fn is_passed(&self, view: &View) -> bool {
+        self.views.lock().is_passed(view)
     }
 
     /// Which region's view is to be begun next.
@@ -166,7 +204,20 @@ impl Distributor {
 
     /// Forgets the views of regions that nobody has looked at for long, and says which are left.
     fn forget_unused(&self) -> BTreeSet<RegionId> {
-        self.views.lock().forget_unused()
+        self.views.lock().forget_unused(Instant::now())
+    }
+
+    /// Until then what is sent may take most tenants away.
+    pub fn allow_removal(&self, until: Timestamp) {
+        *self.removal_until.lock() = Some(until);
+    }
+
+    /// How what is sent is marked.
+    fn removal(&self) -> Removal {
+        match *self.removal_until.lock() {
+            Some(until) if self.clock.now() < until => Removal::Meant,
+            _ => Removal::Guarded,
+        }
     }
 
     /// How the stream of a proxy that holds this begins, and the place that it takes for it.
@@ -207,13 +258,15 @@ impl Distributor {
 
     /// The state of all is read anew: the views of regions begin anew as well.
     fn replace(&self, window: Option<Window>) {
-        self.views.lock().replace(window, self.clock.now());
+        let now = (self.clock.now(), Instant::now());
+        self.views.lock().replace(window, now);
         self.changed.send_replace(());
         self.moved.send_replace(());
     }
 
     fn attach(&self, view: View, window: Window) {
-        self.views.lock().attach(view, window, self.clock.now());
+        let now = (self.clock.now(), Instant::now());
+        self.views.lock().attach(view, window, now);
         self.changed.send_replace(());
         self.moved.send_replace(());
     }

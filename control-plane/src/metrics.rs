@@ -28,6 +28,7 @@ pub struct Metrics {
     store_writable: Gauge,
     proxies: Gauge,
     streams: Family<StreamLabels, Counter>,
+    epochs_begun: Counter,
 }
 
 /// How a request for a stream was answered.
@@ -54,6 +55,7 @@ impl Metrics {
             store_writable: Gauge::default(),
             proxies: Gauge::default(),
             streams: Family::default(),
+            epochs_begun: Counter::default(),
             registry: Registry::default(),
         };
         let requests = metrics.requests.clone();
@@ -72,6 +74,9 @@ impl Metrics {
         let streams = metrics.streams.clone();
         let text = "Requests of proxies for a stream, by what they were sent first, or turned away";
         registry.register("streams", text, streams);
+        let epochs = metrics.epochs_begun.clone();
+        let text = "New epochs that began because a proxy was ahead of the store";
+        registry.register("epochs_begun", text, epochs);
         Self { registry, ..metrics }
     }
 
@@ -84,6 +89,11 @@ impl Metrics {
             None => "turned_away",
         };
         self.streams.get_or_create(&StreamLabels { opening }).inc();
+    }
+
+    /// Counts a new epoch.
+    pub(crate) fn forked(&self) {
+        self.epochs_begun.inc();
     }
 
     pub(crate) fn page(&self, status: &Status, proxies: usize) -> Result<String, std::fmt::Error> {

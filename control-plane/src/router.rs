@@ -17,7 +17,7 @@ use crate::{
     controllers::{
         audit, certificates, description, desired, distribution, documents, domains, explain,
         health, import, invitations, issuers, keys, members, nodes, operators, proxies, quotas,
-        replay, revisions, roles, sessions, subscriptions, tenants, tokens, users,
+        replay, revisions, roles, sessions, snapshot, subscriptions, tenants, tokens, users,
     },
     http::{changes, cors, enrolment, failure, fields, guard, idempotency, request},
     metrics,
@@ -161,7 +161,9 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sessions::end))
         .routes(routes!(sessions::me))
         .routes(routes!(proxies::list))
+        .routes(routes!(proxies::allow_removal))
         .routes(routes!(explain::explain))
+        .routes(routes!(snapshot::export_snapshot))
         .routes(routes!(nodes::list, nodes::create))
         .routes(routes!(nodes::get, nodes::delete))
         .routes(routes!(audit::list))

@@ -83,7 +83,9 @@ async fn documents_make_a_platform_and_its_export_makes_another() {
     assert_eq!(tenantry(&platform, &["diff", "-f", &file]).code, Some(0));
     // The tenant has no document any more.
     let file = write("less.yaml", "documents: []");
-    let prune = ["apply", "-f", &file, "--prune", "managed=yes", "-o", "yaml"];
+    // It is the only tenant.
+    let all = "--allow-mass-removal";
+    let prune = ["apply", "-f", &file, "--prune", "managed=yes", all, "-o", "yaml"];
     let said = tenantry(&platform, &prune);
     assert!(said.out.contains("action: delete"), "{} {}", said.out, said.complaint);
     let said = tenantry(&platform, &["tenant", "get", "shop", "-o", "yaml"]);

@@ -9,7 +9,7 @@ use tenantry_test_support::{Platform, json as body};
 
 use crate::declarative::tenantry;
 
-const STRICT: RollbackQuery = RollbackQuery { partial: None };
+const STRICT: RollbackQuery = RollbackQuery { partial: None, allow_mass_removal: None };
 
 fn exported(platform: &Platform) -> String {
     tenantry(platform, &["export"]).out
@@ -103,13 +103,17 @@ async fn the_way_back_on_the_command_line() {
     assert_eq!(code, Some(1));
     assert_eq!(differing, "create plan gold\ncreate tenant acme\n");
     assert_eq!(run(&["revision", "diff", number, number]).0, Some(0));
-    let (code, done, _) = run(&["revision", "rollback", &good, "--dry-run"]);
+    let (code, _, complaint) = run(&["revision", "rollback", &good]);
+    assert_eq!(code, Some(5));
+    assert!(complaint.contains("1 of 1 tenants"), "{complaint}");
+    let all = "--allow-mass-removal";
+    let (code, done, _) = run(&["revision", "rollback", &good, all, "--dry-run"]);
     assert_eq!(code, Some(0));
     assert_eq!(
         done,
         "delete tenant acme\ndelete plan gold\nin one commit, if it were no dry run\n"
     );
-    let (code, done, _) = run(&["revision", "rollback", &good]);
+    let (code, done, _) = run(&["revision", "rollback", &good, all]);
     assert_eq!(
         (code, done.as_str()),
         (Some(0), "delete tenant acme\ndelete plan gold\nin one commit\n")

@@ -14,7 +14,7 @@ use tenantry_api::{
     AppliedBody, ApplyQuery, ChangeAction, ChangeBody, DesiredState, DiffBody, DiffQuery,
     ExportFormat, ExportQuery, ProblemKind,
 };
-use tenantry_tenancy::{Difference, desired::Written};
+use tenantry_tenancy::{Difference, MassRemoval, desired::Written};
 
 use crate::{
     app::App,
@@ -114,13 +114,20 @@ pub async fn apply(
         let detail = "leave Idempotency-Key out: documents can be applied again as they are";
         return Err(Failure::new(ProblemKind::InvalidHeader, detail));
     }
-    let applied = app.tenancy.apply(&caller, &desired.documents, prune.as_ref(), dry_run).await?;
+    let removal = meant(query.allow_mass_removal);
+    let documents = &desired.documents;
+    let applied = app.tenancy.apply(&caller, documents, prune.as_ref(), removal, dry_run).await?;
     Ok(Json(AppliedBody {
         dry_run,
         atomic: applied.chunks <= 1,
         chunks: applied.chunks,
         changes: applied.changes.into_iter().map(change).collect(),
     }))
+}
+
+/// Whether a mass removal is.
+pub(super) fn meant(allowed: Option<bool>) -> MassRemoval {
+    if allowed.unwrap_or_default() { MassRemoval::Meant } else { MassRemoval::Refused }
 }
 
 pub(super) fn change(difference: Difference) -> ChangeBody {

@@ -15,7 +15,7 @@ use tenantry_distribution::{Answer, Encoding, KeyUse, Protocols, StatusReport, S
 
 use crate::{
     app::App,
-    distributor::{NotNow, stream},
+    distributor::{NotNow, is_ahead, stream},
     http::{
         body::{Json, Parameters},
         enrolment::Enrolment,
@@ -37,9 +37,15 @@ pub async fn stream(
         .map_err(|refusal| Failure::new(ProblemKind::NoCommonProtocol, refusal.to_string()))?;
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let encoding = Encoding::accepted(accepted);
-    let terms = stream::Terms { protocol, encoding };
     let view = enrolment.region().cloned();
     app.distributor.wait_for(&view).await;
+    if let Some(claimed) = query.position() {
+        if is_ahead(&app, claimed).await {
+            return Err(Failure::loading());
+        }
+        app.distributor.reach(&view, claimed).await;
+    }
+    let terms = stream::Terms { protocol, encoding };
     let frames =
         stream::open(&app, &query, &view, terms).map_err(|not_now| refused(&app, not_now))?;
     let frames = frames.take_until(Box::pin(enrolment.ended(Arc::clone(&app))));
@@ -56,7 +62,7 @@ pub async fn stream(
     Ok(response)
 }
 
-fn refused(app: &App, not_now: NotNow) -> Failure {
+pub(super) fn refused(app: &App, not_now: NotNow) -> Failure {
     match not_now {
         NotNow::Loading => Failure::loading(),
         NotNow::TurnedAway(turned_away) => {
@@ -77,8 +83,13 @@ pub async fn status(
     Json(mut report): Json<StatusReport>,
 ) -> Result<StatusCode, Failure> {
     enrolment.admits(&report.node)?;
+    // What it was sent may have been refused for being older; then this alone says that it is ahead.
+    let view = enrolment.region().cloned();
+    if !is_ahead(&app, report.position()).await {
+        app.distributor.pass(&view, report.position());
+    }
     let mut uses = std::mem::take(&mut report.keys_used);
-    app.nodes.report(report, &enrolment.region().cloned(), app.clock.now());
+    app.nodes.report(report, &view, app.clock.now());
     uses.truncate(StatusReport::MAX_KEYS_USED);
     let uses: Vec<_> = uses.into_iter().map(|KeyUse { key, at }| (key, at)).collect();
     app.tenancy.note_used_keys(&uses).await?;

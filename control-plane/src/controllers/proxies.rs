@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{Extension, Json, extract::State};
 use tenantry_api::{
-    PageBody, ProxyBody, RefusedResource, TenantAtProxy, TenantAtProxyState, TenantStatusBody,
+    AllowRemoval, PageBody, ProxyBody, RefusedResource, RemovalAllowedBody, TenantAtProxy,
+    TenantAtProxyState, TenantStatusBody,
 };
 use tenantry_distribution::{Refusal, ResourceName};
 use tenantry_model::{RegionId, ResourceKind, Revision, Timestamp};
@@ -13,7 +14,13 @@ use tenantry_tenancy::{Principal, TenantRef};
 use crate::{
     app::App,
     distributor::{Awaited, Node, Position, State as Standing},
-    http::{body::Names, changes::sees_proxies, failure::Failure},
+    http::{
+        body::{Json as JsonBody, Names},
+        changes::sees_proxies,
+        failure::Failure,
+        request::Asking,
+        response::Single,
+    },
     openapi::TenantName,
 };
 
@@ -26,6 +33,29 @@ use crate::{
 pub async fn list(State(app): State<Arc<App>>) -> Json<PageBody<ProxyBody>> {
     let items = app.nodes.all().into_iter().map(|node| body(&app, node)).collect();
     Json(PageBody { items, next_cursor: None })
+}
+
+/// Lets proxies take it for meant if most of their tenants go, for some minutes.
+///
+/// A proxy refuses a state that would take all tenants from it, or more than half of a hundred or more, because that is
+/// rarely what was meant, and goes on with what it has.
+#[utoipa::path(
+    post, path = "/api/v1/distribution/removal", operation_id = "allowRemoval", tag = "platform",
+    request_body = AllowRemoval,
+    responses((status = 200, body = RemovalAllowedBody)),
+    security(("bearer" = ["gateway:write"])),
+)]
+pub async fn allow_removal(
+    State(app): State<Arc<App>>,
+    Asking(caller): Asking,
+    JsonBody(request): JsonBody<AllowRemoval>,
+) -> Result<Single<RemovalAllowedBody>, Failure> {
+    let allowed = app.tenancy.allow_removal(&caller, request.minutes).await?;
+    let (until, revision) = (allowed.value.until, allowed.revision.as_u64());
+    if !caller.is_rehearsal {
+        app.distributor.allow_removal(until);
+    }
+    Ok(Single::ok(revision, RemovalAllowedBody { until, revision }))
 }
 
 fn body(app: &App, node: Node) -> ProxyBody {

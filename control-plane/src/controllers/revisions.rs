@@ -14,7 +14,7 @@ use tenantry_tenancy::{
     RevisionEntry, RevisionSummary, TenantRef, Versioned,
 };
 
-use super::desired::change;
+use super::desired::{change, meant};
 use crate::{
     app::App,
     http::{
@@ -119,7 +119,8 @@ pub async fn roll_back(
     Parameters(query): Parameters<RollbackQuery>,
 ) -> Result<Json<RolledBackBody>, Failure> {
     let is_partial = query.partial.unwrap_or_default();
-    let done = app.tenancy.rollback(&caller, number(&revision)?, is_partial).await?;
+    let (to, removal) = (number(&revision)?, meant(query.allow_mass_removal));
+    let done = app.tenancy.rollback(&caller, to, is_partial, removal).await?;
     Ok(Json(RolledBackBody {
         to: done.to,
         dry_run: caller.is_rehearsal,

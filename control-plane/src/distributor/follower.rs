@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Distributor,
+    Distributor, epoch,
     regions::Regions,
     snapshot::{self, Pages},
 };
@@ -39,6 +39,8 @@ enum Lost {
     Encode(#[from] EncodeError),
     #[error("the store stands at a revision that was never announced")]
     Silent,
+    #[error("a new epoch begins")]
+    Forked,
 }
 
 /// Keeps the distributor at the head of the store until the process stops.
@@ -114,9 +116,15 @@ fn publish(
     start: Instant,
 ) -> Result<(), Lost> {
     while publication.due(start.elapsed()) == Some(Duration::ZERO) {
+        publication.mark(distributor.removal());
         if let Some(delta) = publication.publish(start.elapsed())? {
             distributor.push(view, delta);
         }
+    }
+    if distributor.is_passed(view)
+        && let Some(delta) = publication.advance()?
+    {
+        distributor.push(view, delta);
     }
     // What does not concern proxies is not told them.
     distributor.settle(view, publication.settled());
@@ -131,8 +139,8 @@ pub(super) async fn load(
     debounce: Duration,
 ) -> Result<(Publication, Residents, StoreId), ReadError> {
     let status = store.status().await;
-    let epoch = snapshot::epoch(status.id);
     let revision = at.unwrap_or(status.head);
+    let epoch = epoch::epoch(store, status.id, Some(revision)).await?;
     let (mut ledger, mut residents) = (Ledger::new(), Residents::default());
     let mut pages = Pages::new(store, view, status.id, revision);
     while let Some(changes) = pages.next().await? {
@@ -168,6 +176,7 @@ async fn take(
     item: Option<Result<WatchItem, WatchError>>,
 ) -> Result<(), Lost> {
     let (revision, changes) = match item.unwrap_or(Err(WatchError::Unavailable))? {
+        WatchItem::Commit { changes, .. } if epoch::is_begun(&changes) => return Err(Lost::Forked),
         WatchItem::Commit { rev, changes } => (rev, projected(&changes)),
         WatchItem::Progress { rev } => (rev, Vec::new()),
     };

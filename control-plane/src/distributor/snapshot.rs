@@ -3,17 +3,12 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tenantry_distribution::{Change, Epoch, InvalidJson, ResourceJson, ResourceName, Sieve, View};
+use tenantry_distribution::{Change, InvalidJson, ResourceJson, ResourceName, Sieve, View};
 use tenantry_model::ResourceKind;
 use tenantry_store::{Cursor, ReadError, Revision, Row, Store, StoreId};
 use tenantry_tenancy::{layout, projection};
 
 const PAGE_ROWS: usize = 500;
-
-/// The epoch of a history is its identity.
-pub(super) fn epoch(id: StoreId) -> Epoch {
-    Epoch::from_u128(u128::from_be_bytes(*id.as_bytes()))
-}
 
 /// Reads all resources of a view at a pinned revision, kind by kind, each after what it refers to.
 pub(super) struct Pages<'a> {

@@ -7,7 +7,7 @@ use tenantry_distribution::{
     EncodeError, Encoding, Feed, Frame, FullState, Hello, Next, NodeName, Opening, Question,
     SubscribeQuery, View,
 };
-use tenantry_store::{ReadError, StoreId};
+use tenantry_store::ReadError;
 use tokio::{sync::mpsc, time};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -150,8 +150,8 @@ impl Stream {
 
     /// Sends the whole state, as the store holds it at a revision.
     async fn full(&self, state: FullState) -> Result<Feed, Ended> {
-        self.send_frame(&state.begin()).await?;
-        let id = StoreId::from_bytes(state.epoch().to_u128().to_be_bytes());
+        self.send_frame(&state.begin(self.app.distributor.removal())).await?;
+        let id = self.app.store.status().await.id;
         let mut pages = Pages::new(&*self.app.store, &self.view, id, state.read_at);
         while let Some(changes) = pages.next().await? {
             let mut lines = BytesMut::new();

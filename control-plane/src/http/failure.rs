@@ -104,6 +104,9 @@ impl From<Error> for Failure {
                 failure
             }
             Error::RevisionForgotten { .. } => Self::new(ProblemKind::RevisionForgotten, detail),
+            Error::MassRemoval { .. } => {
+                Self::new(ProblemKind::MassRemoval, detail).at("?allow_mass_removal")
+            }
             Error::NotRestorable(lost) => {
                 let mut failure = Self::new(ProblemKind::NotRestorable, detail);
                 let error = |Fault { pointer, detail }| FieldError { pointer, detail };

@@ -329,6 +329,7 @@ fn changes() -> Vec<Change> {
             json!({"name": "new", "role": "viewer"}),
         ),
         ("enrollNode", "POST /api/v1/nodes", json!({"name": "edge-2", "region": "eu"})),
+        ("allowRemoval", "POST /api/v1/distribution/removal", json!({"minutes": 10})),
         ("revokeNode", "DELETE /api/v1/nodes/{node}", Value::Null),
         ("revokeTenantToken", "DELETE /api/v1/tenants/acme/tokens/{theirs}", Value::Null),
         ("import", "POST /api/v1/import", json!({"slug": "imported", "name": "I", "plan": "pro"})),

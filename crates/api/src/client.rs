@@ -40,8 +40,8 @@ pub use subscriptions::Subscription;
 pub use tenants::Tenants;
 
 use crate::{
-    AuditEntryBody, AuditQuery, AuditVerification, Enforcement, ExplainRequest, ExplainResponse,
-    PageBody, Problem, ProxyBody, VerifyAuditQuery,
+    AllowRemoval, AuditEntryBody, AuditQuery, AuditVerification, Enforcement, ExplainRequest,
+    ExplainResponse, PageBody, Problem, ProxyBody, RemovalAllowedBody, VerifyAuditQuery,
 };
 
 /// The API of one control plane.
@@ -273,12 +273,31 @@ impl Client {
         self.send(self.request(Method::GET, "/proxies")).await
     }
 
+    /// `POST /api/v1/distribution/removal`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn allow_removal(
+        &self,
+        request: &AllowRemoval,
+    ) -> Result<RemovalAllowedBody, ClientError> {
+        self.send(self.request(Method::POST, "/distribution/removal").json(request)).await
+    }
+
     /// `POST /api/v1/explain`.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn explain(&self, request: &ExplainRequest) -> Result<ExplainResponse, ClientError> {
         self.send(self.request(Method::POST, "/explain").json(request)).await
+    }
+
+    /// `GET /api/v1/snapshot`: a recorded stream, piece by piece as it comes.
+    ///
+    /// # Errors
+    /// [`ClientError`], also between two pieces.
+    pub async fn export_snapshot(&self) -> Result<Download, ClientError> {
+        self.download(self.request(Method::GET, "/snapshot")).await
     }
 
     /// `GET /api/v1/audit`, newest first.

@@ -68,6 +68,9 @@ pub struct ApplyQuery {
     /// can be taken back for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<String>,
+    /// Whether it is meant if all tenants would be deleted, or more than half of a hundred or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_mass_removal: Option<bool>,
 }
 
 /// What happens to one thing.

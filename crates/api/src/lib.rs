@@ -63,7 +63,10 @@ pub use node::{EnrollNode, EnrolledNode, NodeBody};
 pub use operator::{CreateOperator, LogIn, OperatorBody, PrincipalBody, SessionBody, SetPassword};
 pub use page::{ListQuery, PageBody};
 pub use problem::{FieldError, Problem, ProblemKind};
-pub use proxy::{ProxyBody, RefusedResource, TenantAtProxy, TenantAtProxyState, TenantStatusBody};
+pub use proxy::{
+    AllowRemoval, ProxyBody, RefusedResource, RemovalAllowedBody, TenantAtProxy,
+    TenantAtProxyState, TenantStatusBody,
+};
 pub use quota::{
     ConfirmQuota, QuotaBody, QuotaChange, ReleaseQuota, ReservationBody, ReserveQuota, SetQuota,
 };

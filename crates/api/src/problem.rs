@@ -144,6 +144,8 @@ problems! {
     ConcurrentChange, "concurrent-change", 409, "It was changed at the same time";
     /// Some of what was there cannot come back.
     NotRestorable, "not-restorable", 409, "Not all of it can come back";
+    /// All tenants, or most of many, would go.
+    MassRemoval, "mass-removal", 409, "Too many tenants would be removed";
     /// The revision is older than what is kept.
     RevisionForgotten, "revision-forgotten", 410, "The revision is not kept any more";
     /// It was there, and cannot be used any more.

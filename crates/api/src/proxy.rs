@@ -118,3 +118,23 @@ pub enum TenantAtProxyState {
     /// Not there: the proxy is enrolled for another region.
     Elsewhere,
 }
+
+/// `POST /api/v1/distribution/removal`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowRemoval {
+    /// For how long, from 1 to 60.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 60))]
+    pub minutes: u8,
+}
+
+/// Until when proxies are told that a mass removal is meant.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovalAllowedBody {
+    /// From this instant on it is not.
+    pub until: Timestamp,
+    /// The revision that wrote it.
+    pub revision: u64,
+}

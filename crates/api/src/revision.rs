@@ -153,6 +153,9 @@ pub struct RollbackQuery {
     /// Whether to go back as far as that can be done if something cannot come back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<bool>,
+    /// Whether it is meant if all tenants would be deleted, or more than half of a hundred or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_mass_removal: Option<bool>,
 }
 
 /// Something that is not as it was.

@@ -26,6 +26,7 @@ use crate::{
         replay::Replay,
         revision::RevisionVerb,
         route::RouteFields,
+        snapshot::SnapshotVerb,
         subscription::SubscriptionVerb,
         tenant::TenantVerb,
         token::TokenVerb,
@@ -213,6 +214,9 @@ pub(crate) enum ApiCommand {
     /// Proxies, and what each enforces
     #[command(subcommand)]
     Proxy(ProxyVerb),
+    /// What proxies enforce, as a file with which a new one can begin
+    #[command(subcommand)]
+    Snapshot(SnapshotVerb),
     /// Write the whole platform to standard output as documents, in YAML, or with `-o json` in JSON
     Export(Export),
     /// Say how the platform differs from documents

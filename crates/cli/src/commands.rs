@@ -31,6 +31,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod replay;
 pub(crate) mod revision;
+pub(crate) mod snapshot;
 
 #[cfg(test)]
 mod coverage;
@@ -80,6 +81,7 @@ pub(crate) async fn run(
         ApiCommand::Replay(arguments) => replay::run(arguments, session).await,
         ApiCommand::Explain(arguments) => explain::run(arguments, session).await,
         ApiCommand::Proxy(verb) => proxy::run(verb, session).await,
+        ApiCommand::Snapshot(verb) => snapshot::run(verb, session).await,
         ApiCommand::Export(export) => desired::export(export, output, session).await,
         ApiCommand::Diff(diff) => desired::diff(diff, session).await,
         ApiCommand::Apply(apply) => desired::apply(apply, session).await,

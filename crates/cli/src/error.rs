@@ -60,6 +60,8 @@ pub(crate) enum CliError {
     Context(#[from] ContextError),
     #[error("the output cannot be written")]
     Write(#[source] io::Error),
+    #[error("{} cannot be written", path.display())]
+    WriteFile { path: PathBuf, source: io::Error },
     #[error("the audit log was tampered with, or its store is damaged: {0}")]
     BrokenAudit(String),
     #[error(transparent)]
@@ -115,6 +117,7 @@ impl CliError {
             | Self::Read { .. }
             | Self::NotExplained { .. }
             | Self::Write(_)
+            | Self::WriteFile { .. }
             | Self::BrokenAudit(_)
             | Self::Up(_) => Exit::Failed,
         }

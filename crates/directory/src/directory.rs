@@ -11,7 +11,7 @@ use tenantry_model::{Revision, TenantId, Timestamp};
 
 use crate::{
     Entry, Filter, Order, Position, SortField,
-    facet::Facet,
+    facet::{self, Facet},
     filter::{Kind, Test},
     folded,
     grams::Grams,
@@ -92,6 +92,12 @@ impl Directory {
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// How many have this value: one of `state`, `plan`, `group` and `region`.
+    #[must_use]
+    pub fn having(&self, field: &str, value: &str) -> u64 {
+        self.facets.get(&facet::value(field, value)).map_or(0, RoaringBitmap::len)
     }
 
     /// Whether there is none.

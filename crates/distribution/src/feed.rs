@@ -121,9 +121,9 @@ impl FullState {
 
     /// What stands before its resources.
     #[must_use]
-    pub fn begin(&self) -> Frame {
+    pub fn begin(&self, removal: Removal) -> Frame {
         let to = self.position.revision;
-        let (kind, removal) = (UpdateKind::Full, Removal::Guarded);
+        let kind = UpdateKind::Full;
         Frame::Begin(Begin { kind, from: to, to, removal })
     }
 

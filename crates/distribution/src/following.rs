@@ -92,7 +92,7 @@ impl Following {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Epoch, Mark, RemovalBrake, Revision, StateHash, feed::FullState};
+    use crate::{Epoch, Mark, Removal, RemovalBrake, Revision, StateHash, feed::FullState};
 
     fn following() -> Following {
         let epoch = Epoch::from_u128(1);
@@ -102,7 +102,7 @@ mod tests {
         let assembler = Assembler::new(RemovalBrake::default());
         let mut following = Following::new(assembler, BackoffBounds::default());
         assert_eq!(following.ask(), None);
-        for frame in [Frame::hello(epoch), full.begin(), full.commit()] {
+        for frame in [Frame::hello(epoch), full.begin(Removal::Guarded), full.commit()] {
             following.take(frame).unwrap();
         }
         assert_eq!(following.held(), Some(position));

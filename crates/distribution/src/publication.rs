@@ -53,12 +53,26 @@ impl Delta {
         resources: usize,
         changes: Vec<Change>,
     ) -> Result<Self, EncodeError> {
+        Self::marked(from, to, resources, changes, Removal::Guarded)
+    }
+
+    /// The same, marked as meant, or not, if it takes most tenants away.
+    ///
+    /// # Errors
+    /// If one of them is too large to be sent.
+    pub fn marked(
+        from: Position,
+        to: Position,
+        resources: usize,
+        changes: Vec<Change>,
+        removal: Removal,
+    ) -> Result<Self, EncodeError> {
         let update = Update {
             epoch: to.epoch,
             kind: UpdateKind::Delta,
             from: from.revision,
             to: to.revision,
-            removal: Removal::Guarded,
+            removal,
             changes,
             hash: to.hash,
         };
@@ -84,6 +98,8 @@ pub struct Publication {
     settled: Revision,
     /// When the last delta was made.
     published_at: Option<Duration>,
+    /// How deltas are marked.
+    removal: Removal,
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +116,13 @@ impl Publication {
     pub fn new(head: Position, ledger: Ledger, debounce: Duration) -> Self {
         let (seen, settled) = (head.revision, head.revision);
         let (waiting, published_at) = (VecDeque::new(), None);
-        Self { head, ledger, debounce, waiting, seen, settled, published_at }
+        let removal = Removal::Guarded;
+        Self { head, ledger, debounce, waiting, seen, settled, published_at, removal }
+    }
+
+    /// From now on deltas are marked so.
+    pub fn mark(&mut self, removal: Removal) {
+        self.removal = removal;
     }
 
     /// The state that was sent last.
@@ -205,7 +227,21 @@ impl Publication {
         let from = std::mem::replace(&mut self.head, to);
         self.settled = if self.waiting.is_empty() { self.seen } else { group.to };
         self.published_at = Some(now);
-        Delta::new(from, to, self.ledger.resources(), changes).map(Some)
+        Delta::marked(from, to, self.ledger.resources(), changes, self.removal).map(Some)
+    }
+
+    /// Moves the head on over commits that changed nothing here, by a delta of nothing. None if it stands where the
+    /// last of them is, or if there is something to be sent, which moves it as well.
+    ///
+    /// # Errors
+    /// None that is known of.
+    pub fn advance(&mut self) -> Result<Option<Delta>, EncodeError> {
+        if !self.waiting.is_empty() || self.settled <= self.head.revision {
+            return Ok(None);
+        }
+        let to = Position { revision: self.settled, ..self.head };
+        let from = std::mem::replace(&mut self.head, to);
+        Delta::new(from, to, self.ledger.resources(), Vec::new()).map(Some)
     }
 }
 
@@ -294,6 +330,24 @@ mod tests {
         // A commit that is seen again changes nothing.
         take(&mut publication, 6, &[change("plan", "a", None)]);
         assert_eq!(publication.due(ms(200)), None);
+    }
+
+    #[test]
+    fn the_head_is_moved_on_over_what_changed_nothing() {
+        let mut publication = publication(5);
+        assert_eq!(publication.advance().unwrap(), None);
+        take(&mut publication, 1, &[change("plan", "a", Some("1"))]);
+        take(&mut publication, 2, &[]);
+        assert_eq!(publication.advance().unwrap(), None, "there is something to be sent");
+        publication.publish(ms(0)).unwrap();
+        let before = publication.head();
+        let empty = publication.advance().unwrap().unwrap();
+        assert_eq!((span(&empty), empty.resources), ((1, 2), 1));
+        assert_eq!((empty.from, empty.to), (before, publication.head()));
+        assert_eq!(empty.to.hash, before.hash);
+        assert_eq!(publication.advance().unwrap(), None);
+        take(&mut publication, 3, &[change("plan", "a", None)]);
+        assert_eq!(span(&publication.publish(ms(9)).unwrap().unwrap()), (2, 3));
     }
 
     #[test]

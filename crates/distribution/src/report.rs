@@ -118,6 +118,12 @@ impl StatusReport {
     /// How many uses of keys a report tells at most; the others come with the next one.
     pub const MAX_KEYS_USED: usize = 250;
 
+    /// Where the proxy stands.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { epoch: self.epoch, revision: self.revision, hash: self.hash }
+    }
+
     /// Whether it says "applied, all of it".
     #[must_use]
     pub fn is_ack(&self) -> bool {

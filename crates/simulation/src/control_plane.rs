@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tenantry_distribution::{
     CatchUp, Change, EncodeError, Encoding, Feed, Frame, FullState, Hello, Ledger, Next, Opening,
-    Places, Position, Protocols, Publication, Window, window::Bounds,
+    Places, Position, Protocols, Publication, Removal, Window, window::Bounds,
 };
 
 use crate::{
@@ -265,7 +265,7 @@ impl ControlPlane {
         let is_pinned = self.defect != Some(Defect::UnpinnedFull);
         let at = if is_pinned { state.read_at } else { history.head() };
         let Some(resources) = history.at(at) else { return Ok(Stage::Overtaken) };
-        send_frame(pipe, encoding, &state.begin())?;
+        send_frame(pipe, encoding, &state.begin(Removal::Guarded))?;
         let left = resources.into_iter().map(|(name, json)| Change::new(name, Some(json)));
         Ok(Stage::Full { state, left: left.collect() })
     }

@@ -17,6 +17,7 @@ mod issuers;
 mod overlay;
 mod past;
 mod proposed;
+mod removal;
 mod rollback;
 mod undo;
 mod walk;
@@ -34,6 +35,7 @@ use tenantry_model::ResourceKind;
 pub use declared::Written;
 pub use import::{ImportTenant, Imported, OnConflict};
 pub use proposed::Proposed;
+pub use removal::MassRemoval;
 pub use rollback::{Left, RolledBack};
 
 use crate::{Error, Fault, Tenancy};

@@ -46,6 +46,18 @@ impl Tenants {
         Ok((known.directory.find(question, limit), known.at))
     }
 
+    /// How many tenants there are whose field has another value.
+    pub(crate) async fn without(
+        &self,
+        store: &dyn Store,
+        field: &str,
+        value: &str,
+    ) -> Result<u64, Error> {
+        self.catch_up(store).await?;
+        let known = self.known.read();
+        Ok((known.directory.len() as u64).saturating_sub(known.directory.having(field, value)))
+    }
+
     /// Brings the directory up to where the store stands now.
     pub(crate) async fn catch_up(&self, store: &dyn Store) -> Result<(), Error> {
         let head = store.status().await.head;

@@ -152,6 +152,16 @@ pub enum Error {
     /// Some of what was there cannot come back. Nothing was written.
     #[error("of what was there then, {} cannot come back; with partial=true all else does", .0.len())]
     NotRestorable(Vec<Fault>),
+    /// Too many tenants would go at once. Nothing was written.
+    #[error(
+        "{removed} of {tenants} tenants would be deleted; if that is meant, say allow_mass_removal=true"
+    )]
+    MassRemoval {
+        /// How many there are, deleted ones apart.
+        tenants: u64,
+        /// How many would go.
+        removed: u64,
+    },
     /// Others kept changing the same records.
     #[error("others keep changing the same records; try again")]
     ConcurrentChange,

@@ -37,6 +37,8 @@
 //! | `invitation/{id}` | an invitation, whatever has become of it |
 //! | `invitationdigest/{digest}` | the id of the invitation whose token has it |
 //! | `invitationpending/{tenant}/{email}` | the id of the invitation that is pending |
+//! | `epoch` | the store, and which epoch proxies follow since that was found to have gone back |
+//! | `removal` | until when proxies are told that a mass removal is meant |
 //! | `mail/{unix_ms, 13 digits}/{id}` | a letter to be sent then; its text is sealed if there is a master key |
 //! | `roleuse/{tenant}/{role}/{kind}/{id}` | empty; the last has the role, which cannot be removed |
 //!
@@ -65,6 +67,12 @@ pub(crate) const CHAIN: &str = "chain/";
 
 /// The last link.
 pub(crate) const CHAIN_HEAD: &str = "chainhead";
+
+/// Under which epoch the history goes on, if not under that of the store.
+pub const EPOCH: &str = "epoch";
+
+/// Until when proxies are told that a mass removal is meant.
+pub(crate) const REMOVAL: &str = "removal";
 
 /// All that is to be done some time.
 pub(crate) const DUE: &str = "due/";

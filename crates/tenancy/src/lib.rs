@@ -66,6 +66,7 @@ mod draft;
 mod due;
 pub mod idempotency;
 mod rehearsal;
+mod removal;
 mod settings;
 mod tenancy;
 mod text;
@@ -79,8 +80,8 @@ pub use context::{Caller, Clock, Precondition, Terms};
 pub use deciding::{Clues, Deciding};
 pub use denial::Denial;
 pub use desired::{
-    Applied, Difference, Exported, ImportTenant, Imported, LabelSelector, Left, OnConflict,
-    Proposed, RolledBack,
+    Applied, Difference, Exported, ImportTenant, Imported, LabelSelector, Left, MassRemoval,
+    OnConflict, Proposed, RolledBack,
 };
 pub use document::Document;
 pub use due::Reconciled;
@@ -102,6 +103,7 @@ pub use record::{
     ApiKeyRecord, CertificateRecord, DeletionCertificate, DomainRecord, IssuerRecord, Record,
     TenantRecord, Versioned,
 };
+pub use removal::RemovalAllowed;
 pub use role::{RoleRecord, RoleSpec};
 pub use session::{CreatedSession, SessionLife, SessionRecord};
 pub use tenancy::Tenancy;

@@ -84,6 +84,12 @@ impl ControlPlane {
         self.process.take().expect("it was running").kill();
     }
 
+    /// Ends it in order.
+    pub async fn stop(&mut self) {
+        let status = self.process.take().expect("it was running").terminate().await;
+        assert!(status.success(), "it ended with {status}");
+    }
+
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         self.process.as_mut().expect("it is running")

@@ -46,8 +46,13 @@ pub(super) fn segment(text: &str) -> String {
     match text {
         "." => "%252E".to_owned(),
         ".." => "%252E%252E".to_owned(),
-        text => utf8_percent_encode(text, SEGMENT).to_string(),
+        text => encoded(text),
     }
+}
+
+/// Text in a path or a query, percent-encoded.
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// An answer that is read piece by piece.
@@ -106,7 +111,7 @@ impl Client {
         let fields =
             serde_json::to_value(query).map_err(|error| ClientError::Setup(error.into()))?;
         let pairs = fields.as_object().into_iter().flatten().map(|(name, value)| match value {
-            Value::String(text) => format!("{name}={}", segment(text)),
+            Value::String(text) => format!("{name}={}", encoded(text)),
             other => format!("{name}={other}"),
         });
         let pairs: Vec<_> = pairs.collect();
@@ -224,4 +229,26 @@ pub(super) fn if_revision(request: RequestBuilder, revision: Option<u64>) -> Req
 /// The body of a merge patch.
 pub(super) fn merge_patch(request: RequestBuilder, patch: &Value) -> RequestBuilder {
     request.header(header::CONTENT_TYPE, "application/merge-patch+json").body(patch.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is asked for below a resource stays below it, as the URL parser reads it.
+    #[test]
+    fn no_name_leads_out_of_its_place() {
+        for name in [".", "..", "%2e%2e", "a/b", "../..", "?", "#", "acme"] {
+            let url = format!("http://x/api/v1/tenants/{}/issuers", segment(name));
+            let url = reqwest::Url::parse(&url).unwrap();
+            let segments: Vec<_> = url.path_segments().unwrap().collect();
+            assert_eq!(segments.len(), 5, "{name}: {url}");
+            assert_eq!(
+                (segments[2], segments[4], url.query()),
+                ("tenants", "issuers", None),
+                "{name}"
+            );
+        }
+        assert_eq!(encoded(".."), "..", "in a query it is what it is");
+    }
 }

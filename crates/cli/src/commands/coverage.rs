@@ -162,6 +162,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("getNode", "proxy node nod_1"),
     ("revokeNode", "proxy revoke nod_1"),
     ("listProxies", "proxy list"),
+    ("allowRemoval", "proxy allow-removal"),
+    ("exportSnapshot", "snapshot export"),
     ("explain", "explain --host acme.example.com"),
     ("replay", "replay {log} --candidate {json}"),
     ("listAudit", "audit list"),

@@ -45,6 +45,9 @@ pub(crate) struct Apply {
     /// Delete tenants with this label that no document is of; `tenant undelete` brings them back
     #[arg(long, value_name = "LABEL=VALUE")]
     prune: Option<String>,
+    /// Go on even if all tenants would be deleted, or more than half of a hundred or more
+    #[arg(long)]
+    allow_mass_removal: bool,
 }
 
 /// Writes the documents to standard output: in JSON if that is asked for, and otherwise in YAML.
@@ -80,7 +83,10 @@ pub(super) async fn diff(diff: &Diff, session: &Session) -> Result<Answer, CliEr
 }
 
 pub(super) async fn apply(apply: &Apply, session: &Session) -> Result<Answer, CliError> {
-    let query = ApplyQuery { prune: apply.prune.clone() };
+    let query = ApplyQuery {
+        prune: apply.prune.clone(),
+        allow_mass_removal: apply.allow_mass_removal.then_some(true),
+    };
     let documents = read(&apply.file)?;
     let waiting = progress::waiting("applying");
     let applied = session.ask_patiently(session.client.apply(documents, &query)).await;

@@ -1,7 +1,7 @@
 //! `tenantry proxy`.
 
 use clap::{Args, Subcommand};
-use tenantry_api::EnrollNode;
+use tenantry_api::{AllowRemoval, EnrollNode};
 use tenantry_model::{NodeName, RegionId, Timestamp};
 
 use crate::{
@@ -17,6 +17,12 @@ use crate::{
 pub(crate) enum ProxyVerb {
     /// Show all, with the revision each enforces
     List,
+    /// Let proxies take it for meant if most of their tenants go, for a while
+    AllowRemoval {
+        /// For how many minutes
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=60))]
+        minutes: u8,
+    },
     /// Let a node's proxy subscribe: its token is shown only this once
     Enroll(Enroll),
     /// Show the nodes that are enrolled
@@ -63,6 +69,10 @@ pub(super) async fn run(verb: &ProxyVerb, session: &Session) -> Result<Answer, C
         ProxyVerb::List => {
             let page = session.ask(session.client.proxies()).await?;
             Ok(Answer::list(&page.items, Rest::Nothing))
+        }
+        ProxyVerb::AllowRemoval { minutes } => {
+            let request = AllowRemoval { minutes: *minutes };
+            Ok(Answer::item(session.ask(session.client.allow_removal(&request)).await?))
         }
         ProxyVerb::Enroll(enroll) => {
             let enrolled = session.ask(nodes.create(&enroll.body())).await?;

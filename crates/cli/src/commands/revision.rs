@@ -52,6 +52,9 @@ pub(crate) enum RevisionVerb {
         /// If something cannot come back, do all that can
         #[arg(long)]
         partial: bool,
+        /// Go on even if all tenants would be deleted, or more than half of a hundred or more
+        #[arg(long)]
+        allow_mass_removal: bool,
     },
 }
 
@@ -120,8 +123,11 @@ pub(super) async fn run(verb: &RevisionVerb, session: &Session) -> Result<Answer
             }
             Ok(Answer::Differs { text: lines(&found.changes), json: value(found) })
         }
-        RevisionVerb::Rollback { revision, partial } => {
-            let query = RollbackQuery { partial: partial.then_some(true) };
+        RevisionVerb::Rollback { revision, partial, allow_mass_removal } => {
+            let query = RollbackQuery {
+                partial: partial.then_some(true),
+                allow_mass_removal: allow_mass_removal.then_some(true),
+            };
             let waiting = progress::waiting("going back");
             let done = session.ask_patiently(session.client.roll_back(*revision, &query)).await;
             waiting.finish_and_clear();

@@ -1,5 +1,7 @@
 //! `SledStore` under the contract, and what only it promises.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -116,7 +118,7 @@ async fn long_values_stay_in_the_file_that_is_synced() {
     }
     store.compact(store.status().await.head).await.unwrap();
     assert_eq!(scan(&store, "", 100).await.1.len(), 40);
-    let side_files = std::fs::read_dir(directory.path().join("blobs")).unwrap().count();
+    let side_files = fs::read_dir(directory.path().join("blobs")).unwrap().count();
     assert_eq!(side_files, 0);
 }
 
@@ -138,4 +140,17 @@ async fn compaction_removes_what_nobody_can_read() {
     let tree = config.open().unwrap();
     let count = |prefix: &str| tree.scan_prefix(prefix).map(Result::unwrap).count();
     assert_eq!((count("d"), count("l"), count("v")), (24, 1, 0), "rows, log, parts");
+}
+
+#[test]
+fn its_directory_is_its_owners_alone() {
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let directory = TempDir::new().unwrap();
+    let (made, known) = (directory.path().join("a/made"), directory.path().join("known"));
+    fs::create_dir(&known).unwrap();
+    fs::set_permissions(&known, Permissions::from_mode(0o755)).unwrap();
+    for path in [made, known] {
+        drop(open(&path).unwrap());
+        assert_eq!(mode(&path), 0o700, "{}", path.display());
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tenantry_model::ResourceKind;
 
 use super::{
-    Applied, LabelSelector, Wanted,
+    Applied, LabelSelector, MassRemoval, Wanted,
     declared::{Declared, DeclaredTenant},
     fault, told,
     walk::{Step, Walk},
@@ -27,18 +27,19 @@ impl Tenancy {
     /// is of. A dry run does all but that.
     ///
     /// # Errors
-    /// [`Error::Faults`] if a document is at fault: nothing was changed then. After any other error some
+    /// [`Error::Faults`] if a document is at fault, [`Error::MassRemoval`]: nothing was changed then. After any other error some
     /// of it may have been done, if it does not fit one commit; the same again does the rest.
     pub async fn apply(
         &self,
         caller: &Caller,
         documents: &[Value],
         prune: Option<&LabelSelector>,
+        removal: MassRemoval,
         dry_run: bool,
     ) -> Result<Applied, Error> {
         let mut done = Applied { chunks: 0, changes: Vec::new() };
         for _ in 0..MAX_ATTEMPTS {
-            match self.try_apply(caller, documents, prune, dry_run, &mut done).await {
+            match self.try_apply(caller, (documents, prune, removal), dry_run, &mut done).await {
                 Err(Error::ConcurrentChange) => {}
                 outcome => return outcome.map(|()| done),
             }
@@ -49,13 +50,13 @@ impl Tenancy {
     async fn try_apply(
         &self,
         caller: &Caller,
-        documents: &[Value],
-        prune: Option<&LabelSelector>,
+        (documents, prune, removal): (&[Value], Option<&LabelSelector>, MassRemoval),
         dry_run: bool,
         done: &mut Applied,
     ) -> Result<(), Error> {
         let mut wanted = self.wanted(documents, prune).await?;
         let mut trial = self.tried(caller, &mut wanted).await?;
+        self.brake(removal, wanted.pruned.len()).await?;
         // What was done before somebody else interfered is no difference any more.
         if done.chunks == 0 {
             done.changes = std::mem::take(&mut wanted.changes);

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use tenantry_model::{DomainPattern, Issuer, IssuerId, ResourceKind, Route, TenantId};
 
 use super::{
-    Difference,
+    Difference, MassRemoval,
     declared::{Declared, Name},
     issuers::DeclaredIssuer,
     past::{Known, State, differences},
+    removal::removed,
     told_of,
     undo::{Todo, Undo},
     walk::{Step, Walk},
@@ -91,7 +92,8 @@ impl Tenancy {
     /// nothing is done, or, if that is asked for, all that can be.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::RevisionForgotten`]; [`Error::NotRestorable`]: nothing was changed then.
+    /// [`Error::NotFound`], [`Error::RevisionForgotten`]; [`Error::NotRestorable`], [`Error::MassRemoval`]: nothing was
+    /// changed then.
     /// After any other error some of it may have been done, if it does not fit one commit; the same again does
     /// the rest.
     pub async fn rollback(
@@ -99,6 +101,7 @@ impl Tenancy {
         caller: &Caller,
         to: u64,
         is_partial: bool,
+        removal: MassRemoval,
     ) -> Result<RolledBack, Error> {
         let mut before: Option<RolledBack> = None;
         for _ in 0..MAX_ATTEMPTS {
@@ -109,7 +112,8 @@ impl Tenancy {
                 Some(Remembered::Not(outdated)) => outdated,
                 _ => Outdated::default(),
             };
-            match self.try_rollback(caller, to, is_partial, outdated, &mut before).await {
+            match self.try_rollback(caller, to, (is_partial, removal), outdated, &mut before).await
+            {
                 Err(Error::ConcurrentChange) => {}
                 outcome => return outcome,
             }
@@ -121,13 +125,14 @@ impl Tenancy {
         &self,
         caller: &Caller,
         to: u64,
-        is_partial: bool,
+        (is_partial, removal): (bool, MassRemoval),
         outdated: Outdated,
         before: &mut Option<RolledBack>,
     ) -> Result<RolledBack, Error> {
         let revision = self.kept(to).await?;
         let head = self.store.status().await.head;
         let (mut then, now) = self.both(revision, head).await?;
+        self.brake(removal, removed(&now, &then)).await?;
         let Plan { todo, lost, .. } = Plan::of(&then, &now)?;
         let mut trial = Walk::new(self, caller, false);
         trial.rollback_to = Some(revision);

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 use tenantry_model::{Plan, TenantState};
-use tenantry_tenancy::{Applied, Error, Exported, Fault, LabelSelector};
+use tenantry_store::Store as _;
+use tenantry_tenancy::{Applied, Error, Exported, Fault, LabelSelector, MassRemoval};
 
 use crate::platform::{Platform, caller, named};
 
 pub(crate) async fn apply(platform: &Platform, documents: &[Value]) -> Result<Applied, Error> {
-    platform.tenancy.apply(&caller(), documents, None, false).await
+    platform.tenancy.apply(&caller(), documents, None, MassRemoval::Refused, false).await
 }
 
 pub(crate) async fn exported(platform: &Platform) -> Exported {
@@ -178,7 +179,8 @@ async fn what_is_too_much_for_one_commit_is_several() {
     let mut many: Vec<_> = (0..60).map(|number| tenant(&format!("t{number}"), "pro")).collect();
     let hosts: Vec<_> = (0..150).map(|number| format!("h{number}.example")).collect();
     many[7]["domains"] = json!(hosts);
-    let planned = platform.tenancy.apply(&caller(), &many, None, true).await.unwrap();
+    let planned =
+        platform.tenancy.apply(&caller(), &many, None, MassRemoval::Refused, true).await.unwrap();
     assert_eq!(exported(&platform).await.documents.len(), 1, "a dry run changes nothing");
     let applied = apply(&platform, &many).await.unwrap();
     assert!(applied.chunks > 1);
@@ -200,6 +202,35 @@ async fn what_is_too_much_for_one_commit_is_several() {
 }
 
 #[tokio::test]
+async fn that_all_tenants_go_has_to_be_meant() {
+    let platform = Platform::new().await;
+    let beginning = platform.store.status().await.head.as_u64();
+    apply(&platform, &[tenant("one", "pro"), tenant("two", "pro")]).await.unwrap();
+    let label: LabelSelector = "stage=test".parse().unwrap();
+    let rows = platform.rows().await;
+    let prune = async |removal, dry_run| {
+        platform.tenancy.apply(&caller(), &[], Some(&label), removal, dry_run).await
+    };
+    let refused = Error::MassRemoval { tenants: 2, removed: 2 };
+    for dry_run in [true, false] {
+        assert_eq!(prune(MassRemoval::Refused, dry_run).await.unwrap_err(), refused);
+    }
+    let back =
+        async |removal| platform.tenancy.rollback(&caller(), beginning, false, removal).await;
+    assert_eq!(back(MassRemoval::Refused).await.unwrap_err(), refused);
+    assert_eq!(platform.rows().await, rows);
+    assert_eq!(prune(MassRemoval::Meant, true).await.unwrap().changes.len(), 2);
+    assert_eq!(back(MassRemoval::Meant).await.unwrap().changes.len(), 2);
+    // Those that are deleted already do not count, and one that stays is enough.
+    apply(&platform, &[tenant("three", "pro"), tenant("four", "pro")]).await.unwrap();
+    let one = [tenant("three", "pro")];
+    let refused = MassRemoval::Refused;
+    let done = platform.tenancy.apply(&caller(), &one, Some(&label), refused, false).await;
+    assert_eq!(done.unwrap().changes.len(), 1);
+    assert!(prune(refused, false).await.is_err());
+}
+
+#[tokio::test]
 async fn pruning_stays_within_its_label() {
     let platform = Platform::new().await;
     platform.create_tenant("other").await;
@@ -209,7 +240,11 @@ async fn pruning_stays_within_its_label() {
     let kept = platform.tenancy.export(Some(&label)).await.unwrap();
     assert_eq!(documents(&kept).iter().filter(|it| it["kind"] == "tenant").count(), 2);
     let prune = async |dry_run| {
-        platform.tenancy.apply(&caller(), &both[..1], Some(&label), dry_run).await.unwrap()
+        platform
+            .tenancy
+            .apply(&caller(), &both[..1], Some(&label), MassRemoval::Refused, dry_run)
+            .await
+            .unwrap()
     };
     assert_eq!(prune(true).await.changes.len(), 1);
     let applied = prune(false).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tenantry_credentials::sealing::MasterKeys;
-use tenantry_tenancy::{NewIssuer, Tenancy};
+use tenantry_tenancy::{MassRemoval, NewIssuer, Tenancy};
 
 use crate::{
     desired::{apply, documents, exported, pointers, tenant, text},
@@ -116,10 +116,18 @@ async fn a_masked_secret_is_the_one_that_is_stored() {
         let issuer = changed.iter_mut().find(|it| it["kind"] == "issuer").unwrap();
         issuer["audiences"] = json!(["api", "web"]);
         issuer["jwks"]["keys"].as_array_mut().unwrap().reverse();
-        let dry = tenancy.apply(&caller(), &changed, None, true).await.unwrap();
+        let dry =
+            tenancy.apply(&caller(), &changed, None, MassRemoval::Refused, true).await.unwrap();
         let shown = format!("{dry:?}");
         assert!(!shown.contains(SECRET) && !shown.contains("v1."), "{shown}");
-        assert_eq!(tenancy.apply(&caller(), &changed, None, false).await.unwrap().chunks, 1);
+        assert_eq!(
+            tenancy
+                .apply(&caller(), &changed, None, MassRemoval::Refused, false)
+                .await
+                .unwrap()
+                .chunks,
+            1
+        );
         assert_eq!(secrets(tenancy, keys).await, [OTHER, SECRET]);
         assert_eq!(tenancy.diff(&changed, None).await.unwrap(), []);
         // Nothing that was written says them, if they can be sealed; nor does the log in any case.
@@ -132,7 +140,10 @@ async fn a_masked_secret_is_the_one_that_is_stored() {
         let issuer = changed.iter_mut().find(|it| it["kind"] == "issuer").unwrap();
         issuer["jwks"]["keys"][0]["kid"] = json!("3");
         let index = changed.iter().position(|it| it["kind"] == "issuer").unwrap();
-        let told = tenancy.apply(&caller(), &changed, None, false).await.unwrap_err();
+        let told = tenancy
+            .apply(&caller(), &changed, None, MassRemoval::Refused, false)
+            .await
+            .unwrap_err();
         assert_eq!(pointers(told), [format!("/documents/{index}/jwks/keys/0/k")]);
     }
 }

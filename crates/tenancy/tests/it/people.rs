@@ -341,3 +341,27 @@ async fn a_token_in_a_members_name_ends_with_the_membership() {
     platform.add("ada@example.com", "owner").await;
     assert!(tenancy.principal(presented).await.unwrap().is_none(), "it is of the first membership");
 }
+
+#[tokio::test]
+async fn an_invitation_is_taken_back_by_who_could_have_made_it() {
+    let platform = Platform::new().await;
+    let acme = platform.create_tenant("acme").await.value.resource.id;
+    let (tenancy, root, named_acme) = (&platform.tenancy, &caller(), &named("acme"));
+    let mut confined = caller();
+    confined.principal = Principal::Tenant {
+        token: tenantry_model::TokenId::from_parts(1, 1),
+        tenant: acme,
+        permissions: TenantRole::Viewer
+            .permissions()
+            .into_iter()
+            .chain([Permission::MembersWrite])
+            .collect(),
+    };
+    for (role, is_allowed) in [("owner", false), ("viewer", true)] {
+        let email = format!("{role}@example.com").parse().unwrap();
+        let new = NewInvitation { email, role: role.parse().unwrap() };
+        let id = tenancy.invite(root, named_acme, new).await.unwrap().value.id;
+        let revoked = tenancy.revoke_invitation(&confined, named_acme, id, ANY).await;
+        assert_eq!(revoked.is_ok(), is_allowed, "{role}: {revoked:?}");
+    }
+}

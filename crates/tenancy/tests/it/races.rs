@@ -1,11 +1,11 @@
 //! What is unique stays unique and what is used stays there, whoever asks at the same time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use serde_json::json;
 use tenantry_model::{Bounded, Plan, PlanId};
-use tenantry_tenancy::{Error, KeyRoll, NewTenant, Precondition};
+use tenantry_tenancy::{Error, KeyRoll, NewTenant, Precondition, Transition};
 
 use crate::platform::{Platform, caller, named, new_tenant, parsed};
 
@@ -136,4 +136,35 @@ async fn of_two_changes_of_one_revision_one_wins() {
     let (won, lost): (Vec<_>, Vec<_>) = outcomes.partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (1, 7));
     assert!(lost.iter().all(|lost| matches!(lost, Err(Error::PreconditionFailed { .. }))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_asks_for_a_purge_is_answered_whoever_finishes_it() {
+    let platform = Arc::new(Platform::new().await);
+    for round in 0..30 {
+        let slug = format!("acme-{round}");
+        let hosts: Vec<_> = (0..20).map(|host| format!("h{host}.{slug}.example")).collect();
+        let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
+        platform.tenancy.create_tenant(&caller(), new_tenant(&slug, &hosts)).await.unwrap();
+        let delete = Transition::Delete { retention_days: None };
+        let any = Precondition::None;
+        platform.tenancy.move_tenant(&caller(), &named(&slug), &delete, &any).await.unwrap();
+        let others: Vec<_> = (0..3)
+            .map(|_| {
+                let platform = Arc::clone(&platform);
+                tokio::spawn(async move {
+                    for _ in 0..20 {
+                        // Whoever began it is taken for cut off.
+                        platform.clock.pass(Duration::from_secs(10));
+                        let reconciled = platform.tenancy.reconcile().await.unwrap();
+                        assert!(reconciled.failed.is_empty(), "{:?}", reconciled.failed);
+                    }
+                })
+            })
+            .collect();
+        let any = Precondition::None;
+        let purged = platform.tenancy.purge_tenant(&caller(), &named(&slug), &slug, &any).await;
+        assert!(purged.is_ok(), "{purged:?}");
+        join_all(others).await.into_iter().for_each(Result::unwrap);
+    }
 }

@@ -7,8 +7,8 @@ use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{KeySpec, Plan, ResourceKind, TenantState};
 use tenantry_store::{Revision, Store as _};
 use tenantry_tenancy::{
-    AuditFilter, Caller, Error, Idempotency, PageRequest, Precondition, RolledBack, Tenancy, Terms,
-    Transition,
+    AuditFilter, Caller, Error, Idempotency, MassRemoval, PageRequest, Precondition, RolledBack,
+    Tenancy, Terms, Transition,
 };
 
 use crate::{
@@ -24,7 +24,7 @@ async fn head(platform: &Platform) -> u64 {
 }
 
 async fn back(platform: &Platform, to: u64) -> RolledBack {
-    platform.tenancy.rollback(&caller(), to, false).await.unwrap()
+    platform.tenancy.rollback(&caller(), to, false, MassRemoval::Meant).await.unwrap()
 }
 
 async fn rename_plan(platform: &Platform, name: &str) {
@@ -91,14 +91,15 @@ async fn what_was_purged_is_named_and_nothing_is_written_unless_that_is_asked_fo
     platform.tenancy.purge_tenant(&caller(), &named("acme"), "acme", &ANY).await.unwrap();
     rename_plan(&platform, "Other").await;
     let rows = platform.rows().await;
-    let refused = platform.tenancy.rollback(&caller(), then, false).await.unwrap_err();
+    let refused =
+        platform.tenancy.rollback(&caller(), then, false, MassRemoval::Meant).await.unwrap_err();
     let Error::NotRestorable(lost) = refused else { panic!("{refused:?}") };
     let details: Vec<_> = lost.iter().map(|fault| fault.detail.as_str()).collect();
     assert_eq!(details.len(), 2);
     assert!(details[0].starts_with("tenant acme: ten_"), "{details:?}");
     assert_eq!(details[1], "route r: its tenant was purged");
     assert_eq!(platform.rows().await, rows);
-    let done = platform.tenancy.rollback(&caller(), then, true).await.unwrap();
+    let done = platform.tenancy.rollback(&caller(), then, true, MassRemoval::Meant).await.unwrap();
     let changed: Vec<_> = done.changes.iter().map(|it| (it.kind, it.name.as_str())).collect();
     assert_eq!(changed, [(ResourceKind::Plan, "pro")]);
     let lost: Vec<_> = done.lost.iter().map(|it| (it.kind, it.name.as_str())).collect();
@@ -119,7 +120,8 @@ async fn what_is_too_much_for_one_commit_goes_back_in_several_and_users_go_befor
     apply(&platform, &many).await.unwrap();
     let between = (head(&platform).await, text(&exported(&platform).await));
     let dry = Caller { is_rehearsal: true, ..caller() };
-    let foreseen = platform.tenancy.rollback(&dry, then.0, false).await.unwrap();
+    let foreseen =
+        platform.tenancy.rollback(&dry, then.0, false, MassRemoval::Meant).await.unwrap();
     assert_eq!(text(&exported(&platform).await), between.1);
     let done = back(&platform, then.0).await;
     assert!(done.chunks > 1);
@@ -175,20 +177,28 @@ async fn the_same_named_way_back_is_gone_once() {
         idempotency: Some(Idempotency::new("root", key, &[b"rollback"])),
         ..caller()
     };
-    let done = platform.tenancy.rollback(&named("one"), then, false).await.unwrap();
+    let done =
+        platform.tenancy.rollback(&named("one"), then, false, MassRemoval::Meant).await.unwrap();
     assert_eq!((done.chunks, done.changes.len()), (1, 1));
     rename_plan(&platform, "Third").await;
     let again = named("one");
-    assert_eq!(platform.tenancy.rollback(&again, then, false).await.unwrap(), done);
+    assert_eq!(
+        platform.tenancy.rollback(&again, then, false, MassRemoval::Meant).await.unwrap(),
+        done
+    );
     assert!(again.idempotency.unwrap().is_replayed());
     let plan = platform.tenancy.get::<Plan>(&"pro".parse().unwrap()).await.unwrap();
     assert_eq!(plan.value.resource.name, "Third");
     // One that has nothing to do is remembered, too.
     back(&platform, then).await;
-    let nothing = platform.tenancy.rollback(&named("two"), then, false).await.unwrap();
+    let nothing =
+        platform.tenancy.rollback(&named("two"), then, false, MassRemoval::Meant).await.unwrap();
     assert_eq!((nothing.chunks, nothing.changes.len()), (0, 0));
     rename_plan(&platform, "Fourth").await;
-    assert_eq!(platform.tenancy.rollback(&named("two"), then, false).await.unwrap(), nothing);
+    assert_eq!(
+        platform.tenancy.rollback(&named("two"), then, false, MassRemoval::Meant).await.unwrap(),
+        nothing
+    );
 }
 
 fn upstream(tls: &Value) -> tenantry_model::Upstream {
@@ -232,10 +242,10 @@ async fn shared_secrets_do_not_come_back_and_keys_towards_servers_do() {
     let then = head(&platform).await;
     tenancy.replace(&caller(), upstream(&tls(&other)), &ANY).await.unwrap();
     assert_eq!(key(&tenancy).await, other.key_pem);
-    tenancy.rollback(&caller(), then, false).await.unwrap();
+    tenancy.rollback(&caller(), then, false, MassRemoval::Meant).await.unwrap();
     assert_eq!(key(&tenancy).await, one.key_pem);
     tenancy.delete_issuer(&caller(), None, issuer, &ANY).await.unwrap();
-    let refused = tenancy.rollback(&caller(), then, false).await.unwrap_err();
+    let refused = tenancy.rollback(&caller(), then, false, MassRemoval::Meant).await.unwrap_err();
     let Error::NotRestorable(lost) = refused else { panic!("{refused:?}") };
     assert!(lost[0].detail.contains("no secret is stored for this key"), "{lost:?}");
 }
@@ -257,13 +267,13 @@ async fn a_domain_that_a_certificate_names_stays_and_is_named() {
         default: false,
     };
     tenancy.create_certificate(&caller(), Some(&named("acme")), &spec).await.unwrap();
-    let done = tenancy.rollback(&caller(), then, false).await.unwrap();
+    let done = tenancy.rollback(&caller(), then, false, MassRemoval::Meant).await.unwrap();
     let kept: Vec<_> = done.kept.iter().map(|it| (it.kind, it.name.as_str())).collect();
     assert_eq!(kept, [(ResourceKind::Domain, "a.example")]);
     assert_eq!((done.chunks, done.changes.len()), (1, 1));
     assert_eq!(done.changes[0].after.as_ref().unwrap().fields["domains"], json!(["a.example"]));
     // What stays is no difference any more.
-    let again = tenancy.rollback(&caller(), then, false).await.unwrap();
+    let again = tenancy.rollback(&caller(), then, false, MassRemoval::Meant).await.unwrap();
     assert_eq!((again.chunks, again.changes), (0, Vec::new()));
     assert_eq!(again.kept, done.kept);
 }
@@ -279,10 +289,10 @@ async fn what_somebody_else_has_by_now_does_not_come_back() {
     let patch = json!({"slug": "globex", "name": "Globex"});
     tenancy.patch_tenant(&caller(), &named("acme"), &patch, &ANY).await.unwrap();
     tenancy.create_tenant(&caller(), new_tenant("acme", &[])).await.unwrap();
-    let refused = tenancy.rollback(&caller(), then, false).await.unwrap_err();
+    let refused = tenancy.rollback(&caller(), then, false, MassRemoval::Meant).await.unwrap_err();
     let Error::NotRestorable(lost) = refused else { panic!("{refused:?}") };
     assert!(lost[0].detail.starts_with("tenant acme: the slug acme is taken"), "{lost:?}");
-    let done = tenancy.rollback(&caller(), then, true).await.unwrap();
+    let done = tenancy.rollback(&caller(), then, true, MassRemoval::Meant).await.unwrap();
     assert_eq!((done.chunks, done.lost.len()), (1, 1));
     // All else of it does, and what came since has gone.
     let globex = tenancy.tenant(&named("globex")).await.unwrap().value;
@@ -361,7 +371,7 @@ async fn what_is_forgotten_is_said_to_be_and_the_rest_is_there() {
     let tenancy = &platform.tenancy;
     for (revision, oldest) in [(3, head - 5), (head - 6, head - 5)] {
         for refused in [
-            tenancy.rollback(&caller(), revision, false).await.map(drop),
+            tenancy.rollback(&caller(), revision, false, MassRemoval::Meant).await.map(drop),
             tenancy.diff_revisions(revision, head).await.map(drop),
         ] {
             assert_eq!(refused, Err(Error::RevisionForgotten { revision, oldest }));

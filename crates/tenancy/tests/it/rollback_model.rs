@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tenantry_model::{Group, Plan, ResourceKind, Route, RouteId, TenantState, Upstream};
 use tenantry_tenancy::{
-    Error, Exported, Left, NewIssuer, PageRequest, Precondition, TenantRef, Transition,
-    desired::Written,
+    Error, Exported, Left, MassRemoval, NewIssuer, PageRequest, Precondition, TenantRef,
+    Transition, desired::Written,
 };
 
 use crate::{
@@ -247,18 +247,19 @@ async fn live(steps: &[Step], back_to: prop::sample::Index) {
     let foreseen = {
         let rows = platform.rows().await;
         let caller = tenantry_tenancy::Caller { is_rehearsal: true, ..caller() };
-        let foreseen = platform.tenancy.rollback(&caller, *revision, true).await.unwrap();
+        let foreseen =
+            platform.tenancy.rollback(&caller, *revision, true, MassRemoval::Meant).await.unwrap();
         assert_eq!(platform.rows().await, rows, "a dry run changes nothing");
         foreseen
     };
     let told = platform.tenancy.diff_revisions(past.last().unwrap().0, *revision).await.unwrap();
-    let strict = platform.tenancy.rollback(&caller(), *revision, false).await;
+    let strict = platform.tenancy.rollback(&caller(), *revision, false, MassRemoval::Meant).await;
     let done = match strict {
         Ok(done) => done,
         Err(Error::NotRestorable(lost)) => {
             assert_eq!(lost.len(), foreseen.lost.len());
             assert_eq!(text(&exported(&platform).await), text(&past.last().unwrap().1));
-            platform.tenancy.rollback(&caller(), *revision, true).await.unwrap()
+            platform.tenancy.rollback(&caller(), *revision, true, MassRemoval::Meant).await.unwrap()
         }
         Err(other) => panic!("{other:?}"),
     };
@@ -272,11 +273,13 @@ async fn live(steps: &[Step], back_to: prop::sample::Index) {
     if left.is_empty() {
         assert_eq!(text(&now), text(expected));
     }
-    let again = platform.tenancy.rollback(&caller(), *revision, true).await.unwrap();
+    let again =
+        platform.tenancy.rollback(&caller(), *revision, true, MassRemoval::Meant).await.unwrap();
     assert_eq!((again.chunks, &again.lost), (0, &done.lost), "{again:?}");
     // What stays is what tenants need that can still be brought back.
     purge_deleted(&platform).await;
-    let last = platform.tenancy.rollback(&caller(), *revision, true).await.unwrap();
+    let last =
+        platform.tenancy.rollback(&caller(), *revision, true, MassRemoval::Meant).await.unwrap();
     assert_eq!(last.kept, [], "{last:?}");
     let now = exported(&platform).await;
     assert_eq!(without(&now, &last.lost), without(expected, &last.lost));

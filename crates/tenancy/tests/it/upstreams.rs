@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tenantry_credentials::sealing::MasterKeys;
 use tenantry_model::{Upstream, UpstreamId, upstream::ClientKey};
 use tenantry_store::{Batch, Store as _};
-use tenantry_tenancy::{Document as _, Error, Precondition, Tenancy};
+use tenantry_tenancy::{Document as _, Error, MassRemoval, Precondition, Tenancy};
 use tenantry_test_support::{Authority, Issued};
 
 use crate::platform::{Platform, caller, parsed};
@@ -58,7 +58,14 @@ async fn a_key_is_sealed_kept_and_checked_against_a_new_certificate() {
     for document in documents.iter_mut().filter(|it| it["kind"] == "upstream") {
         document["max_requests"] = json!(7);
     }
-    assert_eq!(tenancy.apply(&caller(), &documents, None, false).await.unwrap().chunks, 1);
+    assert_eq!(
+        tenancy
+            .apply(&caller(), &documents, None, MassRemoval::Refused, false)
+            .await
+            .unwrap()
+            .chunks,
+        1
+    );
     assert_eq!(stored(&tenancy).await.client_key(), first.client_key());
     patch(&tenancy, json!({"max_requests": null})).await.unwrap();
 
