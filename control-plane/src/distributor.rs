@@ -4,7 +4,8 @@
 //! every commit. Commits become deltas, encoded once, in a bounded window that all streams read from. What
 //! is decided on the way (when a delta is made and of what, what a stream is sent next, who has to wait) is
 //! decided by the state machines of `tenantry-distribution`, which a simulation runs too; here they are
-//! given the store, the time and the sockets.
+//! given the store, the time and the sockets. A proxy of a region follows a [view] of its own, which has the same
+//! revisions, and its own hash and window.
 //!
 //! A full state is never in memory: it is read page by page at one pinned revision. Of full states, and of
 //! differences that are put together from the log for proxies the window does not reach, only a few are sent
@@ -14,7 +15,10 @@
 //! Rejected: a queue for each stream (memory grows with the slowest proxy), encoding for each
 //! stream (work grows with their number), and letting those wait in line who find no place (each holds a
 //! connection and a task, and learns nothing).
+//!
+//! [view]: tenantry_distribution::View
 
+mod belongings;
 mod catch_up;
 mod enforcement;
 mod epoch;
@@ -22,20 +26,26 @@ mod export;
 mod follower;
 mod heads;
 mod nodes;
+mod past;
 mod questions;
+mod regions;
 mod snapshot;
 pub mod stream;
+mod views;
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tenantry_distribution::{
     Delta, EncodeError, Epoch, Feed, FullState, Next, Opening, Places, Removal, StateHash,
-    TurnedAway, Window,
+    TurnedAway, View, Window,
 };
-use tenantry_model::{Revision, Timestamp};
+use tenantry_model::{RegionId, Revision, Timestamp};
 use tenantry_tenancy::Clock;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::{self, Instant},
+};
 
 pub use enforcement::{Awaited, State, Waits, wait};
 pub(crate) use epoch::is_ahead;
@@ -45,17 +55,22 @@ pub use nodes::{Node, Nodes};
 pub use questions::{Questions, Unanswered, ask};
 pub use tenantry_distribution::Position;
 
+pub(crate) use views::InView;
+
 use epoch::Fork;
-use heads::Heads;
+use views::Views;
+
+/// How long a proxy waits for the view of its region, before it is told to come back.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The state as streams see it.
 pub struct Distributor {
-    /// None until the state has been loaded, and while it is loaded anew.
-    window: Mutex<Option<Window>>,
+    views: Arc<Mutex<Views>>,
     changed: watch::Sender<()>,
     /// Also where nothing has changed that concerns proxies.
     moved: watch::Sender<()>,
-    heads: Mutex<Heads>,
+    /// Wakes the follower when a view is wanted.
+    asked: Notify,
     clock: Arc<dyn Clock>,
     places: Mutex<Places>,
     /// Held while a difference is put together, so that those who stand at the same place share it.
@@ -93,10 +108,10 @@ impl Distributor {
     #[must_use]
     pub fn new(full_states: NonZeroU32, debounce: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
-            window: Mutex::new(None),
+            views: Arc::default(),
             changed: watch::Sender::new(()),
             moved: watch::Sender::new(()),
-            heads: Mutex::default(),
+            asked: Notify::new(),
             clock,
             places: Mutex::new(Places::new(full_states.get())),
             catching_up: tokio::sync::Mutex::new(()),
@@ -106,28 +121,90 @@ impl Distributor {
         }
     }
 
-    /// The newest state; none while it is being loaded.
+    /// The newest state of all; none while it is being loaded.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.window.lock().as_ref().map(Window::head)
+        self.views.lock().window(&None).map(Window::head)
     }
 
-    /// The newest state, and the revision up to which the store holds no other.
+    /// The newest state of a view, and the revision up to which the store holds no other.
     #[must_use]
-    pub fn standing(&self) -> Option<(Position, Revision)> {
-        self.window.lock().as_ref().map(|window| (window.head(), window.settled()))
+    pub fn standing(&self, view: &View) -> Option<(Position, Revision)> {
+        self.views.lock().window(view).map(|window| (window.head(), window.settled()))
     }
 
     /// The hash of the state at a revision, if that is remembered.
     #[must_use]
-    pub fn hash_at(&self, epoch: Epoch, revision: Revision) -> Option<StateHash> {
-        self.heads.lock().hash_at(epoch, revision)
+    pub fn hash_at(&self, view: &View, epoch: Epoch, revision: Revision) -> Option<StateHash> {
+        self.views.lock().heads(view)?.hash_at(epoch, revision)
     }
 
     /// Since when there is a newer state than that at a revision, as far as that is remembered.
     #[must_use]
-    pub fn superseded_at(&self, epoch: Epoch, revision: Revision) -> Option<Timestamp> {
-        self.heads.lock().superseded_at(epoch, revision)
+    pub fn superseded_at(
+        &self,
+        view: &View,
+        epoch: Epoch,
+        revision: Revision,
+    ) -> Option<Timestamp> {
+        self.views.lock().heads(view)?.superseded_at(epoch, revision)
+    }
+
+    /// Waits a while for a view, which begins when it is wanted for the first time.
+    pub(crate) async fn wait_for(&self, view: &View) {
+        let Some(region) = view else { return };
+        let mut changed = self.changed.subscribe();
+        let there = async {
+            while self.views.lock().want(region, Instant::now()) {
+                self.asked.notify_one();
+                // The sender lives as long as the distributor.
+                let _ = changed.changed().await;
+            }
+        };
+        // Whether it is there in time is looked at next.
+        let _ = time::timeout(PATIENCE, there).await;
+    }
+
+    /// Waits a while until a view has come as far as a proxy of it, which may have followed another view before. What
+    /// it is sent must not be older than what it holds, or it refuses that.
+    pub(crate) async fn reach(&self, view: &View, stands: Position) {
+        let mut changed = self.changed.subscribe();
+        let reached = async {
+            while self.pass(view, stands) {
+                // The sender lives as long as the distributor.
+                let _ = changed.changed().await;
+            }
+        };
+        // It is served in any case.
+        let _ = time::timeout(PATIENCE, reached).await;
+    }
+
+    /// Notes that a proxy stands later than its view, if it does: the view is moved on.
+    pub(crate) fn pass(&self, view: &View, stands: Position) -> bool {
+        let is_passed = self.views.lock().pass(view, stands);
+        if is_passed {
+            self.asked.notify_one();
+        }
+        is_passed
+    }
+
+    fn is_passed(&self, view: &View) -> bool {
+        self.views.lock().is_passed(view)
+    }
+
+    /// Which region's view is to be begun next.
+    fn wanted(&self) -> Option<RegionId> {
+        self.views.lock().wanted()
+    }
+
+    /// Keeps a view for as long as what is returned is held.
+    pub(crate) fn look_at(&self, view: &View) -> InView {
+        InView::new(&self.views, view)
+    }
+
+    /// Forgets the views of regions that nobody has looked at for long, and says which are left.
+    fn forget_unused(&self) -> BTreeSet<RegionId> {
+        self.views.lock().forget_unused(Instant::now())
     }
 
     /// Until then what is sent may take most tenants away.
@@ -146,9 +223,10 @@ impl Distributor {
     /// How the stream of a proxy that holds this begins, and the place that it takes for it.
     pub(crate) fn admit(
         self: &Arc<Self>,
+        view: &View,
         asked: Option<Position>,
     ) -> Result<(Opening, Option<Place>), NotNow> {
-        let opening = self.opening(asked).ok_or(NotNow::Loading)?;
+        let opening = self.opening(view, asked).ok_or(NotNow::Loading)?;
         if !opening.is_expensive() {
             return Ok((opening, None));
         }
@@ -157,47 +235,50 @@ impl Distributor {
         Ok((opening, Some(place)))
     }
 
-    fn opening(&self, asked: Option<Position>) -> Option<Opening> {
-        self.window.lock().as_ref().map(|window| Opening::of(asked, window))
+    fn opening(&self, view: &View, asked: Option<Position>) -> Option<Opening> {
+        self.views.lock().window(view).map(|window| Opening::of(asked, window))
     }
 
     /// The whole state, and how many resources it has.
-    fn newest(&self) -> Option<(FullState, usize)> {
-        let window = self.window.lock();
-        window.as_ref().map(|window| (FullState::newest(window), window.resources()))
+    fn newest(&self, view: &View) -> Option<(FullState, usize)> {
+        let views = self.views.lock();
+        views.window(view).map(|window| (FullState::newest(window), window.resources()))
     }
 
-    fn next(&self, feed: &mut Feed) -> Result<Next, EncodeError> {
-        feed.next(self.window.lock().as_ref())
+    fn next(&self, view: &View, feed: &mut Feed) -> Result<Next, EncodeError> {
+        feed.next(self.views.lock().window(view))
     }
 
-    fn settle(&self, revision: Revision) {
-        if let Some(window) = self.window.lock().as_mut() {
+    fn settle(&self, view: &View, revision: Revision) {
+        if let Some(window) = self.views.lock().window_mut(view) {
             window.settle(revision);
         }
         self.moved.send_replace(());
     }
 
+    /// The state of all is read anew: the views of regions begin anew as well.
     fn replace(&self, window: Option<Window>) {
-        if let Some(window) = &window {
-            self.heads.lock().note(window.head(), self.clock.now());
-        }
-        *self.window.lock() = window;
+        let now = (self.clock.now(), Instant::now());
+        self.views.lock().replace(window, now);
         self.changed.send_replace(());
         self.moved.send_replace(());
     }
 
-    fn push(&self, delta: Delta) {
-        self.heads.lock().note(delta.to, self.clock.now());
-        if let Some(window) = self.window.lock().as_mut() {
-            window.push(delta);
-        }
+    fn attach(&self, view: View, window: Window) {
+        let now = (self.clock.now(), Instant::now());
+        self.views.lock().attach(view, window, now);
         self.changed.send_replace(());
         self.moved.send_replace(());
     }
 
-    fn remember(&self, delta: Delta) {
-        if let Some(window) = self.window.lock().as_mut() {
+    fn push(&self, view: &View, delta: Delta) {
+        self.views.lock().push(view, delta, self.clock.now());
+        self.changed.send_replace(());
+        self.moved.send_replace(());
+    }
+
+    fn remember(&self, view: &View, delta: Delta) {
+        if let Some(window) = self.views.lock().window_mut(view) {
             window.remember(delta);
         }
     }

@@ -30,6 +30,7 @@ mod limits;
 mod nodes;
 mod observability;
 mod protocols;
+mod regions;
 mod removal;
 mod replay;
 mod restored;

@@ -3,8 +3,8 @@
 use std::{fs, path::Path};
 
 use serde_json::json;
-use tenantry_api::ProxyBody;
-use tenantry_test_support::{ControlPlane, Edge, EdgeOptions, Origin, eventually};
+use tenantry_api::{EnrollNode, ProxyBody};
+use tenantry_test_support::{ControlPlane, Edge, EdgeOptions, Origin, eventually, json as body};
 
 use crate::nodes::seeded;
 
@@ -21,11 +21,11 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-async fn edge(control_plane: &ControlPlane, node: &str) -> Edge {
+async fn edge(control_plane: &ControlPlane, node: &str, token: String) -> Edge {
     Edge::start(EdgeOptions {
         node: node.to_owned(),
         distribution: format!("http://{}", control_plane.distribution()),
-        token: control_plane.node_token(),
+        token,
         settings: Vec::new(),
     })
     .await
@@ -58,8 +58,11 @@ async fn proxies_follow_a_control_plane_that_was_put_back() {
     let mut control_plane = ControlPlane::start(&data, &[]).await;
     let origin = Origin::start().await;
     let revision = seeded(&control_plane.api(), &origin).await;
-    let (one, mut other) =
-        (edge(&control_plane, "edge-1").await, edge(&control_plane, "edge-2").await);
+    // The first to come back is one that sees a part only. Here that part is all there is.
+    let node = json!({"name": "edge-1", "region": "eu"});
+    let enrolled = control_plane.api().nodes().create(&body::<EnrollNode>(node)).await.unwrap();
+    let one = edge(&control_plane, "edge-1", enrolled.secret.unwrap()).await;
+    let mut other = edge(&control_plane, "edge-2", control_plane.node_token()).await;
     one.enforced(revision).await;
     other.enforced(revision).await;
 

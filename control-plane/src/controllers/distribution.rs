@@ -37,13 +37,17 @@ pub async fn stream(
         .map_err(|refusal| Failure::new(ProblemKind::NoCommonProtocol, refusal.to_string()))?;
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let encoding = Encoding::accepted(accepted);
-    if let Some(claimed) = query.position()
-        && is_ahead(&app, claimed).await
-    {
-        return Err(Failure::loading());
+    let view = enrolment.region().cloned();
+    app.distributor.wait_for(&view).await;
+    if let Some(claimed) = query.position() {
+        if is_ahead(&app, claimed).await {
+            return Err(Failure::loading());
+        }
+        app.distributor.reach(&view, claimed).await;
     }
     let terms = stream::Terms { protocol, encoding };
-    let frames = stream::open(&app, &query, terms).map_err(|not_now| refused(&app, not_now))?;
+    let frames =
+        stream::open(&app, &query, &view, terms).map_err(|not_now| refused(&app, not_now))?;
     let frames = frames.take_until(Box::pin(enrolment.ended(Arc::clone(&app))));
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
@@ -80,9 +84,12 @@ pub async fn status(
 ) -> Result<StatusCode, Failure> {
     enrolment.admits(&report.node)?;
     // What it was sent may have been refused for being older; then this alone says that it is ahead.
-    is_ahead(&app, report.position()).await;
+    let view = enrolment.region().cloned();
+    if !is_ahead(&app, report.position()).await {
+        app.distributor.pass(&view, report.position());
+    }
     let mut uses = std::mem::take(&mut report.keys_used);
-    app.nodes.report(report, app.clock.now());
+    app.nodes.report(report, &view, app.clock.now());
     uses.truncate(StatusReport::MAX_KEYS_USED);
     let uses: Vec<_> = uses.into_iter().map(|KeyUse { key, at }| (key, at)).collect();
     app.tenancy.note_used_keys(&uses).await?;

@@ -8,7 +8,7 @@ use tenantry_api::{
     TenantAtProxyState, TenantStatusBody,
 };
 use tenantry_distribution::{Refusal, ResourceName};
-use tenantry_model::{ResourceKind, Revision, Timestamp};
+use tenantry_model::{RegionId, ResourceKind, Revision, Timestamp};
 use tenantry_tenancy::{Principal, TenantRef};
 
 use crate::{
@@ -31,8 +31,7 @@ use crate::{
     security(("bearer" = ["gateway:read"])),
 )]
 pub async fn list(State(app): State<Arc<App>>) -> Json<PageBody<ProxyBody>> {
-    let standing = app.distributor.standing();
-    let items = app.nodes.all().into_iter().map(|node| body(&app, node, standing)).collect();
+    let items = app.nodes.all().into_iter().map(|node| body(&app, node)).collect();
     Json(PageBody { items, next_cursor: None })
 }
 
@@ -59,10 +58,11 @@ pub async fn allow_removal(
     Ok(Single::ok(revision, RemovalAllowedBody { until, revision }))
 }
 
-fn body(app: &App, node: Node, standing: Option<(Position, Revision)>) -> ProxyBody {
+fn body(app: &App, node: Node) -> ProxyBody {
+    let standing = app.distributor.standing(&node.view);
     let connected = node.is_connected();
     let enforced_through = node.enforced_through(standing).map(Revision::as_u64);
-    let Node { name, last_seen_at, report, .. } = node;
+    let Node { name, view, last_seen_at, report, .. } = node;
     let head = standing.map(|(head, _)| head);
     let lag = report.as_ref().zip(head).and_then(|(report, head)| {
         let behind = head.revision.as_u64().saturating_sub(report.revision.as_u64());
@@ -70,10 +70,10 @@ fn body(app: &App, node: Node, standing: Option<(Position, Revision)>) -> ProxyB
     });
     let known = report.as_ref().zip(head).filter(|(report, head)| report.epoch == head.epoch);
     let hash_expected = known.and_then(|(report, _)| {
-        app.distributor.hash_at(report.epoch, report.revision).map(|hash| hash.to_string())
+        app.distributor.hash_at(&view, report.epoch, report.revision).map(|hash| hash.to_string())
     });
     let config_age_seconds = known.map(|(report, _)| {
-        let superseded = app.distributor.superseded_at(report.epoch, report.revision);
+        let superseded = app.distributor.superseded_at(&view, report.epoch, report.revision);
         let since = superseded.map(Timestamp::unix_ms);
         since.map_or(0, |since| app.clock.now().unix_ms().saturating_sub(since) / 1000)
     });
@@ -87,7 +87,7 @@ fn body(app: &App, node: Node, standing: Option<(Position, Revision)>) -> ProxyB
         revision: report.as_ref().map(|report| report.revision.as_u64()),
         hash_expected,
         config_age_seconds,
-        region: report.as_ref().and_then(|report| report.region.clone()),
+        region: view.or_else(|| report.as_ref().and_then(|report| report.region.clone())),
         hash: report.as_ref().map(|report| report.hash.to_string()),
         applied_at: report.as_ref().map(|report| report.applied_at),
         tenants: report.as_ref().map(|report| report.tenants),
@@ -137,8 +137,10 @@ pub async fn tenant_status(
         }
     }
     let awaited = Awaited { revision, resources };
-    let standing = app.distributor.standing();
-    let proxies: Vec<_> = nodes.iter().map(|node| at_proxy(node, standing, &awaited)).collect();
+    let region = found.value.resource.region.as_ref();
+    let at_proxy =
+        |node: &Node| at_proxy(node, region, app.distributor.standing(&node.view), &awaited);
+    let proxies: Vec<_> = nodes.iter().map(at_proxy).collect();
     let count = |state| proxies.iter().filter(|proxy| proxy.state == state).count() as u64;
     Ok(Json(TenantStatusBody {
         tenant_id: id,
@@ -148,6 +150,7 @@ pub async fn tenant_status(
         behind: count(TenantAtProxyState::Behind),
         refused: count(TenantAtProxyState::Refused),
         disconnected: count(TenantAtProxyState::Disconnected),
+        elsewhere: count(TenantAtProxyState::Elsewhere),
         proxies: if sees_proxies(Some(&principal)) { proxies } else { Vec::new() },
     }))
 }
@@ -158,12 +161,15 @@ fn name(kind: ResourceKind, id: String) -> ResourceName {
 
 fn at_proxy(
     node: &Node,
+    region: Option<&RegionId>,
     standing: Option<(Position, Revision)>,
     awaited: &Awaited,
 ) -> TenantAtProxy {
     let through = node.enforced_through(standing);
+    let is_elsewhere = region.zip(node.view.as_ref()).is_some_and(|(its, seen)| its != seen);
     let state = match Standing::of(through, node.report.as_ref(), awaited) {
         _ if !node.is_connected() => TenantAtProxyState::Disconnected,
+        Standing::Enforced if is_elsewhere => TenantAtProxyState::Elsewhere,
         Standing::Enforced => TenantAtProxyState::Enforced,
         Standing::Behind => TenantAtProxyState::Behind,
         Standing::Refused(_) => TenantAtProxyState::Refused,

@@ -70,11 +70,10 @@ impl State {
 
 /// Who enforces a change now.
 fn counted(app: &App, awaited: &Awaited) -> Enforcement {
-    let standing = app.distributor.standing();
     let revision = awaited.revision.as_u64();
     let mut count = Enforcement { revision, ..Enforcement::default() };
     app.nodes.each_connected(|node: &Node| {
-        let through = node.enforced_through(standing);
+        let through = node.enforced_through(app.distributor.standing(&node.view));
         let name = || node.name.to_string();
         match State::of(through, node.report.as_ref(), awaited) {
             State::Enforced => count.enforced += 1,

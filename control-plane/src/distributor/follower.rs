@@ -7,9 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _};
 use tenantry_distribution::{
-    Change as Resource, EncodeError, Ledger, Position, Publication, Window,
+    Change as Resource, EncodeError, Ledger, Position, Publication, Residents, View, Window,
 };
-use tenantry_store::{Change, ReadError, Store, WatchError, WatchItem, WatchStream};
+use tenantry_model::RegionId;
+use tenantry_store::{
+    Change, ReadError, Revision, Store, StoreId, WatchError, WatchItem, WatchStream,
+};
 use tokio::{
     sync::watch,
     time::{self, Instant},
@@ -17,6 +20,7 @@ use tokio::{
 
 use super::{
     Distributor, epoch,
+    regions::Regions,
     snapshot::{self, Pages},
 };
 
@@ -66,78 +70,118 @@ async fn load_and_follow(
     distributor: &Distributor,
     heartbeat: Duration,
 ) -> Result<std::convert::Infallible, Lost> {
-    let mut publication = load(store, distributor.debounce).await?;
-    distributor.replace(Some(Window::new(publication.head(), publication.resources())));
+    let debounce = distributor.debounce;
+    let (mut all, residents, id) = load(store, &None, None, debounce).await?;
+    distributor.replace(Some(Window::new(all.head(), all.resources())));
+    let mut regions = Regions::new(store, id, debounce, residents);
     let start = Instant::now();
-    let mut commits = store.watch(b"", publication.seen().next());
+    let mut commits = store.watch(b"", all.seen().next());
     let mut check = time::interval(heartbeat);
     let mut suspicion = None;
     loop {
-        let due = publication.due(start.elapsed());
+        regions.begin(distributor, all.seen());
+        let publications = std::iter::once(&all).chain(regions.views.values());
+        let due = publications.filter_map(|it| it.due(start.elapsed())).min();
         tokio::select! {
             item = commits.next() => {
-                take(&mut publication, item)?;
-                take_ready(&mut publication, &mut commits)?;
+                take(&mut all, &mut regions, item).await?;
+                take_ready(&mut all, &mut regions, &mut commits).await?;
             }
             () = time::sleep(due.unwrap_or_default()), if due.is_some() => {}
+            () = distributor.asked.notified() => {}
+            read = regions.loaded() => regions.attach(distributor, read),
             _ = check.tick() => {
                 // A commit that was not announced for a whole interval was lost.
-                let seen = publication.seen();
+                let seen = all.seen();
                 let ahead = store.status().await.head > seen;
                 if ahead && suspicion == Some(seen) {
                     return Err(Lost::Silent);
                 }
                 suspicion = ahead.then_some(seen);
+                regions.keep(&distributor.forget_unused());
             }
         }
-        while publication.due(start.elapsed()) == Some(Duration::ZERO) {
-            publication.mark(distributor.removal());
-            if let Some(delta) = publication.publish(start.elapsed())? {
-                distributor.push(delta);
-            }
+        publish(distributor, &None, &mut all, start)?;
+        for (region, publication) in &mut regions.views {
+            publish(distributor, &Some(region.clone()), publication, start)?;
         }
-        // What does not concern proxies is not told them.
-        distributor.settle(publication.settled());
     }
 }
 
-/// Reads the whole state.
-async fn load(store: &dyn Store, debounce: Duration) -> Result<Publication, Lost> {
+/// Makes the deltas that are due.
+fn publish(
+    distributor: &Distributor,
+    view: &View,
+    publication: &mut Publication,
+    start: Instant,
+) -> Result<(), Lost> {
+    while publication.due(start.elapsed()) == Some(Duration::ZERO) {
+        publication.mark(distributor.removal());
+        if let Some(delta) = publication.publish(start.elapsed())? {
+            distributor.push(view, delta);
+        }
+    }
+    if distributor.is_passed(view)
+        && let Some(delta) = publication.advance()?
+    {
+        distributor.push(view, delta);
+    }
+    // What does not concern proxies is not told them.
+    distributor.settle(view, publication.settled());
+    Ok(())
+}
+
+/// Reads the whole of a view, at a revision or at the head; and where the tenants are.
+pub(super) async fn load(
+    store: &dyn Store,
+    view: &View,
+    at: Option<Revision>,
+    debounce: Duration,
+) -> Result<(Publication, Residents, StoreId), ReadError> {
     let status = store.status().await;
-    let epoch = epoch::epoch(store, status.id, Some(status.head)).await?;
-    let mut ledger = Ledger::new();
-    let mut pages = Pages::new(store, status.id, status.head);
+    let revision = at.unwrap_or(status.head);
+    let epoch = epoch::epoch(store, status.id, Some(revision)).await?;
+    let (mut ledger, mut residents) = (Ledger::new(), Residents::default());
+    let mut pages = Pages::new(store, view, status.id, revision);
     while let Some(changes) = pages.next().await? {
         for change in &changes {
             ledger.apply(change);
+            residents.take(change);
         }
     }
-    let revision = status.head;
     let head = Position { epoch, revision, hash: ledger.hash() };
-    tracing::info!(%revision, resources = ledger.resources(), "the state is loaded");
-    Ok(Publication::new(head, ledger, debounce))
+    let region = view.as_ref().map(RegionId::as_str);
+    tracing::info!(%revision, region, resources = ledger.resources(), "the state is loaded");
+    Ok((Publication::new(head, ledger, debounce), residents, status.id))
 }
 
 /// Takes in what came while the last delta was made.
-fn take_ready(publication: &mut Publication, commits: &mut WatchStream) -> Result<(), Lost> {
+async fn take_ready(
+    all: &mut Publication,
+    regions: &mut Regions<'_>,
+    commits: &mut WatchStream,
+) -> Result<(), Lost> {
     for _ in 0..READY_COMMITS {
         match commits.next().now_or_never() {
-            Some(item) => take(publication, item)?,
+            Some(item) => take(all, regions, item).await?,
             None => break,
         }
     }
     Ok(())
 }
 
-fn take(
-    publication: &mut Publication,
+async fn take(
+    all: &mut Publication,
+    regions: &mut Regions<'_>,
     item: Option<Result<WatchItem, WatchError>>,
 ) -> Result<(), Lost> {
-    match item.unwrap_or(Err(WatchError::Unavailable))? {
+    let (revision, changes) = match item.unwrap_or(Err(WatchError::Unavailable))? {
         WatchItem::Commit { changes, .. } if epoch::is_begun(&changes) => return Err(Lost::Forked),
-        WatchItem::Commit { rev, changes } => publication.take(rev, projected(&changes)),
-        WatchItem::Progress { rev } => publication.take(rev, Vec::new()),
-    }
+        WatchItem::Commit { rev, changes } => (rev, projected(&changes)),
+        WatchItem::Progress { rev } => (rev, Vec::new()),
+    };
+    regions.take(revision, &changes).await?;
+    all.take(revision, changes);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
-use tenantry_distribution::{NodeName, Position, Question, StatusReport};
+use tenantry_distribution::{NodeName, Position, Question, StatusReport, View};
 use tenantry_model::{Revision, Timestamp};
 use tokio::sync::{mpsc, watch};
 
@@ -24,6 +24,8 @@ pub struct Nodes {
 pub struct Node {
     /// Its name.
     pub name: NodeName,
+    /// What it is to see: it was enrolled for that.
+    pub view: View,
     /// When it was last heard of.
     pub last_seen_at: Timestamp,
     /// What it said last.
@@ -49,7 +51,7 @@ impl Node {
     }
 
     /// Up to where it enforces all changes of the platform, also those that concern no proxy; none if it
-    /// follows another history than what stands, or has not said.
+    /// follows another history than what stands for its view, or has not said.
     #[must_use]
     pub fn enforced_through(&self, standing: Option<(Position, Revision)>) -> Option<Revision> {
         let (report, (head, seen)) = self.report.as_ref().zip(standing)?;
@@ -114,20 +116,20 @@ impl Nodes {
     }
 
     /// Takes in what a proxy says.
-    pub fn report(&self, report: StatusReport, now: Timestamp) {
-        self.change(report.node.clone(), now, |node| node.report = Some(report));
+    pub fn report(&self, report: StatusReport, view: &View, now: Timestamp) {
+        self.change(report.node.clone(), view, now, |node| node.report = Some(report));
     }
 
-    pub(super) fn connect(&self, name: NodeName, now: Timestamp) -> Connected {
+    pub(super) fn connect(&self, name: NodeName, view: &View, now: Timestamp) -> Connected {
         let (stream, inbox) = mpsc::channel(INBOX);
-        self.change(name, now, |node| {
+        self.change(name, view, now, |node| {
             node.streams.retain(|stream| !stream.is_closed());
             node.streams.push(stream);
         });
         Connected { inbox, changed: self.changed.clone() }
     }
 
-    fn change(&self, name: NodeName, now: Timestamp, change: impl FnOnce(&mut Node)) {
+    fn change(&self, name: NodeName, view: &View, now: Timestamp, change: impl FnOnce(&mut Node)) {
         let mut nodes = self.all.lock();
         if !nodes.contains_key(&name) && nodes.len() >= MAX_NODES {
             let silent = nodes.values().filter(|node| !node.is_connected());
@@ -138,11 +140,13 @@ impl Nodes {
         }
         let node = nodes.entry(name.clone()).or_insert_with(|| Node {
             name,
+            view: view.clone(),
             last_seen_at: now,
             report: None,
             streams: Vec::new(),
         });
         node.last_seen_at = now;
+        node.view.clone_from(view);
         change(node);
         drop(nodes);
         self.changed.send_replace(());
@@ -166,7 +170,7 @@ mod tests {
             is_told
         };
         assert!(!is_told());
-        let connected = nodes.connect(name.clone(), now);
+        let connected = nodes.connect(name.clone(), &None, now);
         assert!(is_told() && nodes.connected() == 1);
         let report = StatusReport {
             node: name,
@@ -182,7 +186,7 @@ mod tests {
             keys_used: Vec::new(),
             traffic: None,
         };
-        nodes.report(report, now);
+        nodes.report(report, &None, now);
         assert!(is_told());
         drop(connected);
         assert!(is_told() && nodes.connected() == 0);

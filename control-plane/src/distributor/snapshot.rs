@@ -3,29 +3,30 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tenantry_distribution::{Change, InvalidJson, ResourceJson, ResourceName};
+use tenantry_distribution::{Change, InvalidJson, ResourceJson, ResourceName, Sieve, View};
 use tenantry_model::ResourceKind;
 use tenantry_store::{Cursor, ReadError, Revision, Row, Store, StoreId};
 use tenantry_tenancy::{layout, projection};
 
 const PAGE_ROWS: usize = 500;
 
-/// Reads all resources at a pinned revision, kind by kind, each after what it refers to.
+/// Reads all resources of a view at a pinned revision, kind by kind, each after what it refers to.
 pub(super) struct Pages<'a> {
     store: &'a dyn Store,
     /// What is still to be read: a prefix, and where in it to go on.
     left: VecDeque<(String, Cursor)>,
+    sieve: Sieve,
 }
 
 impl<'a> Pages<'a> {
-    pub(super) fn new(store: &'a dyn Store, id: StoreId, at: Revision) -> Self {
+    pub(super) fn new(store: &'a dyn Store, view: &View, id: StoreId, at: Revision) -> Self {
         let prefixes = ResourceKind::ALL.map(layout::records);
         // Behind the prefix itself come all keys that start with it.
         let start = |prefix: String| {
             let after = Bytes::from(prefix.clone());
             (prefix, Cursor { store: id, at, after })
         };
-        Self { store, left: prefixes.map(start).into() }
+        Self { store, left: prefixes.map(start).into(), sieve: Sieve::new(view.clone()) }
     }
 
     /// The next resources; none at the end.
@@ -35,7 +36,7 @@ impl<'a> Pages<'a> {
         if let Some(next) = page.next {
             self.left.push_front((prefix, next));
         }
-        Ok(Some(page.rows.iter().filter_map(put).collect()))
+        Ok(Some(self.sieve.pass(page.rows.iter().filter_map(put).collect())))
     }
 }
 

@@ -5,13 +5,13 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use tenantry_distribution::{
     EncodeError, Encoding, Feed, Frame, FullState, Hello, Next, NodeName, Opening, Question,
-    SubscribeQuery,
+    SubscribeQuery, View,
 };
 use tenantry_store::ReadError;
 use tokio::{sync::mpsc, time};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{NotNow, Place, nodes::Connected, snapshot::Pages};
+use super::{InView, NotNow, Place, nodes::Connected, snapshot::Pages};
 use crate::app::App;
 
 /// Chunks on their way to the connection; the window keeps the rest.
@@ -56,17 +56,20 @@ pub(crate) struct Terms {
 pub(crate) fn open(
     app: &Arc<App>,
     query: &SubscribeQuery,
+    view: &View,
     terms: Terms,
 ) -> Result<ReceiverStream<Chunk>, NotNow> {
-    let (opening, place) = app.distributor.admit(query.position()).inspect_err(|not_now| {
-        if let NotNow::TurnedAway(_) = not_now {
-            app.metrics.stream(None);
-        }
-    })?;
+    let (opening, place) =
+        app.distributor.admit(view, query.position()).inspect_err(|not_now| {
+            if let NotNow::TurnedAway(_) = not_now {
+                app.metrics.stream(None);
+            }
+        })?;
     app.metrics.stream(Some(opening));
     let (chunks, stream) = mpsc::channel(CHUNKS);
-    let connected = app.nodes.connect(query.node.clone(), app.clock.now());
-    let feed = Stream { app: Arc::clone(app), chunks, terms, connected };
+    let connected = app.nodes.connect(query.node.clone(), view, app.clock.now());
+    let view = app.distributor.look_at(view);
+    let feed = Stream { app: Arc::clone(app), chunks, terms, connected, view };
     tokio::spawn(feed.run_to_end(query.node.clone(), opening, place));
     Ok(ReceiverStream::new(stream))
 }
@@ -76,6 +79,7 @@ struct Stream {
     chunks: mpsc::Sender<Chunk>,
     terms: Terms,
     connected: Connected,
+    view: InView,
 }
 
 impl Stream {
@@ -115,7 +119,7 @@ impl Stream {
     }
 
     fn next(&self, feed: &mut Feed) -> Result<Next, Ended> {
-        match self.app.distributor.next(feed)? {
+        match self.app.distributor.next(&self.view, feed)? {
             Next::Overtaken => Err(Ended::Overtaken),
             next => Ok(next),
         }
@@ -124,20 +128,20 @@ impl Stream {
     /// Says hello, and brings the proxy to where the window can take over.
     async fn begin(&self, opening: Opening) -> Result<Feed, Ended> {
         let distributor = &self.app.distributor;
-        let (newest, _) = distributor.newest().ok_or(Ended::Overtaken)?;
+        let (newest, _) = distributor.newest(&self.view).ok_or(Ended::Overtaken)?;
         let hello = Hello { protocol: self.terms.protocol, epoch: newest.epoch() };
         self.send_frame(&Frame::Hello(hello)).await?;
         match opening {
             Opening::Follow(position) => return Ok(Feed::at(position)),
             Opening::CatchUp(position)
-                if distributor.catch_up(&*self.app.store, position).await =>
+                if distributor.catch_up(&*self.app.store, &self.view, position).await =>
             {
                 return Ok(Feed::at(position));
             }
             Opening::CatchUp(_) | Opening::Full => {}
         }
         // Newer than what the hello was made of, if catching up took a while.
-        let (state, _) = distributor.newest().ok_or(Ended::Overtaken)?;
+        let (state, _) = distributor.newest(&self.view).ok_or(Ended::Overtaken)?;
         if state.epoch() != newest.epoch() {
             return Err(Ended::Overtaken);
         }
@@ -148,7 +152,7 @@ impl Stream {
     async fn full(&self, state: FullState) -> Result<Feed, Ended> {
         self.send_frame(&state.begin(self.app.distributor.removal())).await?;
         let id = self.app.store.status().await.id;
-        let mut pages = Pages::new(&*self.app.store, id, state.read_at);
+        let mut pages = Pages::new(&*self.app.store, &self.view, id, state.read_at);
         while let Some(changes) = pages.next().await? {
             let mut lines = BytesMut::new();
             for change in changes {

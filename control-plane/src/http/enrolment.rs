@@ -12,7 +12,7 @@ use axum::{
 };
 use tenantry_api::ProblemKind;
 use tenantry_credentials::access_token;
-use tenantry_model::{KeyDigest, NodeName};
+use tenantry_model::{KeyDigest, NodeName, RegionId};
 use tenantry_tenancy::NodeRecord;
 
 use super::{
@@ -45,6 +45,15 @@ impl Enrolment {
                 Err(Failure::new(ProblemKind::Forbidden, detail))
             }
             Self::Node(_) | Self::Any => Ok(()),
+        }
+    }
+
+    /// Where the node stands, if that was said when it was enrolled.
+    #[must_use]
+    pub fn region(&self) -> Option<&RegionId> {
+        match self {
+            Self::Any => None,
+            Self::Node(node) => node.region.as_ref(),
         }
     }
 

@@ -16,18 +16,24 @@ use tokio::{
 use crate::server::{Server, exchange};
 
 mod crowd;
+mod regions;
 
 /// A subscription over HTTP/1.0, whose body needs no unwrapping.
 pub(crate) struct Proxy {
     stream: TcpStream,
     reader: FrameReader,
     pub(crate) assembler: Assembler,
+    /// What it proves itself with.
+    token: String,
 }
 
 /// Asks for a stream, and answers with the head of the answer.
 async fn ask(server: &Server, query: &str, headers: &str) -> (TcpStream, String) {
+    ask_as(server, server.running.node_token.expose(), query, headers).await
+}
+
+async fn ask_as(server: &Server, token: &str, query: &str, headers: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(server.running.distribution).await.unwrap();
-    let token = server.running.node_token.expose();
     let request = format!(
         "GET /distribution/v1/stream?{query} HTTP/1.0\r\nHost: x\r\n\
          Authorization: Bearer {token}\r\n{headers}\r\n"
@@ -49,7 +55,17 @@ impl Proxy {
         Self::connect_with(server, assembler, Encoding::Plain).await
     }
 
-    async fn connect_with(server: &Server, mut assembler: Assembler, encoding: Encoding) -> Self {
+    async fn connect_with(server: &Server, assembler: Assembler, encoding: Encoding) -> Self {
+        let token = server.running.node_token.expose();
+        Self::connect_as(server, token, assembler, encoding).await
+    }
+
+    async fn connect_as(
+        server: &Server,
+        token: &str,
+        mut assembler: Assembler,
+        encoding: Encoding,
+    ) -> Self {
         assembler.restart();
         let position = assembler.resume().map_or(String::new(), |held| {
             format!("&epoch={}&revision={}&hash={}", held.epoch, held.revision, held.hash)
@@ -58,11 +74,13 @@ impl Proxy {
             Encoding::Plain => "",
             Encoding::Zstd => "Accept-Encoding: gzip, zstd\r\n",
         };
-        let (stream, head) = ask(server, &format!("node=edge-1{position}"), accepts).await;
+        let query = format!("node=edge-1{position}");
+        let (stream, head) = ask_as(server, token, &query, accepts).await;
         assert!(is_ok(&head), "{head}");
         let is_zstd = head.contains("\r\ncontent-encoding: zstd\r\n");
         assert_eq!(is_zstd, encoding == Encoding::Zstd, "{head}");
-        Self { stream, reader: FrameReader::new(encoding).unwrap(), assembler }
+        let (reader, token) = (FrameReader::new(encoding).unwrap(), token.to_owned());
+        Self { stream, reader, assembler, token }
     }
 
     async fn event(&mut self) -> Event {
@@ -121,7 +139,7 @@ impl Proxy {
             keys_used: Vec::new(),
             traffic: None,
         };
-        let (to, node) = (server.running.distribution, server.running.node_token.expose());
+        let (to, node) = (server.running.distribution, &self.token);
         let json = serde_json::to_string(&report).unwrap();
         let headers = format!("Authorization: Bearer {node}\r\nContent-Type: application/json\r\n");
         let sent = exchange(to, "POST /distribution/v1/status", &headers, &json).await;

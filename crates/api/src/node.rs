@@ -12,7 +12,7 @@ use tenantry_model::{NodeId, NodeName, RegionId, Timestamp};
 pub struct EnrollNode {
     /// What its proxy subscribes as: `node` of its bootstrap config.
     pub name: NodeName,
-    /// Where it stands. It is sent tenants of all regions all the same.
+    /// Where it stands: tenants of other regions never reach it. If not given, all do.
     #[serde(default)]
     pub region: Option<RegionId>,
     /// For whoever runs the platform.

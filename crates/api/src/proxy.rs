@@ -13,7 +13,7 @@ pub struct ProxyBody {
     pub connected: bool,
     /// The version of its build; none before its first report.
     pub version: Option<String>,
-    /// Where it stands, if it says.
+    /// Where it stands: the region it is enrolled for, or else what it says.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub region: Option<RegionId>,
@@ -26,7 +26,7 @@ pub struct ProxyBody {
     pub enforced_through: Option<u64>,
     /// The hash of the state it holds.
     pub hash: Option<String>,
-    /// The hash of the platform's state at that revision; none if it is not remembered any more. It is asked to send
+    /// The hash of what it is to hold at that revision; none if it is not remembered any more. It is asked to send
     /// everything again where the two differ.
     #[serde(default)]
     pub hash_expected: Option<String>,
@@ -79,6 +79,9 @@ pub struct TenantStatusBody {
     pub refused: u64,
     /// How many are known and do not follow the stream now; they go on with what they have.
     pub disconnected: u64,
+    /// How many are of another region, and do not have it.
+    #[serde(default)]
+    pub elsewhere: u64,
     /// Each of them, for whoever may see the proxies.
     #[serde(default)]
     pub proxies: Vec<TenantAtProxy>,
@@ -112,6 +115,8 @@ pub enum TenantAtProxyState {
     Refused,
     /// The proxy does not follow the stream, and goes on with what it has.
     Disconnected,
+    /// Not there: the proxy is enrolled for another region.
+    Elsewhere,
 }
 
 /// `POST /api/v1/distribution/removal`.

@@ -70,6 +70,11 @@ impl CatchUp {
         Ok(())
     }
 
+    /// Takes out what there is so far, so that it can be looked at and taken in again.
+    pub fn drain(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes).into_changes()
+    }
+
     /// The difference.
     ///
     /// # Errors

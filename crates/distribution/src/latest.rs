@@ -27,6 +27,10 @@ impl Latest {
         }
     }
 
+    pub(crate) fn names(&self, name: &ResourceName) -> bool {
+        self.resources.contains_key(name)
+    }
+
     pub(crate) fn resources(&self) -> usize {
         self.resources.len()
     }

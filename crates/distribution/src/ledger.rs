@@ -74,6 +74,12 @@ impl Ledger {
         }
     }
 
+    /// Whether it holds this resource.
+    #[must_use]
+    pub fn holds(&self, kind: &str, id: &str) -> bool {
+        self.hashes.contains_key(&key(kind, id))
+    }
+
     /// The hash of the state.
     #[must_use]
     pub fn hash(&self) -> StateHash {

@@ -49,6 +49,7 @@ pub mod catch_up;
 pub mod feed;
 pub mod places;
 pub mod publication;
+pub mod view;
 pub mod window;
 
 mod latest;
@@ -80,4 +81,5 @@ pub use report::{
 };
 pub use tenantry_model::{NodeName, Revision};
 pub use update::Update;
+pub use view::{Crossing, Moved, Residents, Sieve, View, tenant_of};
 pub use window::{Since, Window};

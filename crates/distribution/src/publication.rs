@@ -9,14 +9,17 @@
 //! removed, so that the brake of a proxy, which judges a delta as a whole, does not take an hour's honest
 //! work for a fault.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use tenantry_model::ResourceKind;
 
 use crate::{
-    Change, EncodeError, Encoded, Ledger, Position, Removal, Revision, Update, UpdateKind,
-    latest::Latest,
+    Change, EncodeError, Encoded, Ledger, Position, Removal, ResourceName, Revision, Update,
+    UpdateKind, latest::Latest,
 };
 
 /// The most resources that commits are put together to.
@@ -146,13 +149,21 @@ impl Publication {
         self.settled
     }
 
+    /// Whether a resource is in what was sent, or in what waits, if only to be removed.
+    #[must_use]
+    pub fn knows(&self, name: &ResourceName) -> bool {
+        self.ledger.holds(&name.kind, &name.id)
+            || self.waiting.iter().any(|group| group.changes.names(name))
+    }
+
     /// Takes in a commit with what of it concerns proxies, which may be nothing. One that was taken in
-    /// already changes nothing.
+    /// already changes nothing, and neither does the removal of what proxies never had.
     pub fn take(&mut self, revision: Revision, changes: Vec<Change>) {
         if revision <= self.seen {
             return;
         }
         self.seen = revision;
+        let changes = self.concerning(changes);
         if changes.is_empty() {
             if self.waiting.is_empty() {
                 self.settled = revision;
@@ -173,6 +184,23 @@ impl Publication {
         group.removed_tenants = group.removed_tenants.saturating_add(removed);
         changes.into_iter().for_each(|change| group.changes.take(change));
         self.waiting.push_back(group);
+    }
+
+    /// Without the removals of what proxies never had.
+    fn concerning(&self, changes: Vec<Change>) -> Vec<Change> {
+        let mut put = BTreeSet::new();
+        let mut is_concerning = |change: &Change| {
+            let (name, json) = change.clone().into_parts();
+            if json.is_some() {
+                put.insert(name);
+                return true;
+            }
+            put.contains(&name) || self.knows(&name)
+        };
+        if changes.iter().all(|change| change.json().is_some()) {
+            return changes;
+        }
+        changes.into_iter().filter(|change| is_concerning(change)).collect()
     }
 
     /// How long until the next delta is to be made: none if nothing waits.
@@ -201,6 +229,20 @@ impl Publication {
         self.published_at = Some(now);
         Delta::marked(from, to, self.ledger.resources(), changes, self.removal).map(Some)
     }
+
+    /// Moves the head on over commits that changed nothing here, by a delta of nothing. None if it stands where the
+    /// last of them is, or if there is something to be sent, which moves it as well.
+    ///
+    /// # Errors
+    /// None that is known of.
+    pub fn advance(&mut self) -> Result<Option<Delta>, EncodeError> {
+        if !self.waiting.is_empty() || self.settled <= self.head.revision {
+            return Ok(None);
+        }
+        let to = Position { revision: self.settled, ..self.head };
+        let from = std::mem::replace(&mut self.head, to);
+        Delta::new(from, to, self.ledger.resources(), Vec::new()).map(Some)
+    }
 }
 
 impl Group {
@@ -223,7 +265,7 @@ mod tests {
     use super::*;
     use crate::{
         Assembler, Encoding, Epoch, Event, Frame, FrameReader, RemovalBrake, ResourceJson,
-        ResourceName, StateHash,
+        StateHash,
     };
 
     fn change(kind: &str, id: &str, json: Option<&str>) -> Change {
@@ -288,6 +330,24 @@ mod tests {
         // A commit that is seen again changes nothing.
         take(&mut publication, 6, &[change("plan", "a", None)]);
         assert_eq!(publication.due(ms(200)), None);
+    }
+
+    #[test]
+    fn the_head_is_moved_on_over_what_changed_nothing() {
+        let mut publication = publication(5);
+        assert_eq!(publication.advance().unwrap(), None);
+        take(&mut publication, 1, &[change("plan", "a", Some("1"))]);
+        take(&mut publication, 2, &[]);
+        assert_eq!(publication.advance().unwrap(), None, "there is something to be sent");
+        publication.publish(ms(0)).unwrap();
+        let before = publication.head();
+        let empty = publication.advance().unwrap().unwrap();
+        assert_eq!((span(&empty), empty.resources), ((1, 2), 1));
+        assert_eq!((empty.from, empty.to), (before, publication.head()));
+        assert_eq!(empty.to.hash, before.hash);
+        assert_eq!(publication.advance().unwrap(), None);
+        take(&mut publication, 3, &[change("plan", "a", None)]);
+        assert_eq!(span(&publication.publish(ms(9)).unwrap().unwrap()), (2, 3));
     }
 
     #[test]

@@ -176,7 +176,8 @@ pub(crate) fn owned(owner: Option<TenantId>, kind: ResourceKind) -> String {
 }
 
 /// Everything that belongs to a tenant.
-pub(crate) fn all_owned(owner: TenantId) -> String {
+#[must_use]
+pub fn all_owned(owner: TenantId) -> String {
     format!("of/{owner}/")
 }
 

@@ -27,7 +27,7 @@ const HINT_CHARACTERS: usize = 8;
 pub struct NewNode {
     /// What its proxy subscribes as.
     pub name: NodeName,
-    /// Where it stands. It is sent tenants of all regions all the same.
+    /// Where it stands; tenants of other regions never reach it. All do, if none is said.
     pub region: Option<RegionId>,
     /// For whoever runs the platform.
     pub labels: BTreeMap<String, String>,

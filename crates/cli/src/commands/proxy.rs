@@ -41,7 +41,7 @@ pub(crate) enum ProxyVerb {
 pub(crate) struct Enroll {
     /// What the proxy says that it is: its `node`, by default its host name
     name: NodeName,
-    /// Where it stands; it is sent tenants of all regions all the same
+    /// Where it stands: tenants of other regions never reach it [default: all do]
     #[arg(long)]
     region: Option<RegionId>,
     /// A label KEY=VALUE; may be repeated

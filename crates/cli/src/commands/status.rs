@@ -14,11 +14,16 @@ pub(super) async fn run(tenant: &str, session: &Session) -> Result<Answer, CliEr
 }
 
 fn text(status: &TenantStatusBody) -> String {
-    let TenantStatusBody { slug, revision, enforced, behind, refused, disconnected, .. } = status;
+    let TenantStatusBody {
+        slug, revision, enforced, behind, refused, disconnected, elsewhere, ..
+    } = status;
     let mut text = format!("{slug}, last changed by revision {revision}: enforced by {enforced}");
-    for (count, what) in
-        [(behind, "behind"), (refused, "refused by"), (disconnected, "disconnected")]
-    {
+    for (count, what) in [
+        (behind, "behind"),
+        (refused, "refused by"),
+        (disconnected, "disconnected"),
+        (elsewhere, "elsewhere"),
+    ] {
         if *count > 0 {
             text.push_str(&format!(", {what} {count}"));
         }

@@ -1,0 +1,139 @@
+//! The views of regions: each begins when the first proxy of its region comes, beside what goes on.
+//!
+//! A view is read at the revision up to which everything else is taken in. What commits meanwhile is kept, and is
+//! taken in once the view has been read; from then on it is told every commit as all others are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use tenantry_distribution::{Change as Resource, Crossing, Publication, Residents, Window};
+use tenantry_model::RegionId;
+use tenantry_store::{ReadError, Revision, Store, StoreId};
+
+use super::{Distributor, belongings::belongings, follower::load};
+
+/// The most resources that are kept for a view that is being read. Past it the view begins later.
+const MAX_KEPT: usize = 200_000;
+
+/// All views of regions, and where tenants are.
+pub(super) struct Regions<'a> {
+    store: &'a dyn Store,
+    id: StoreId,
+    debounce: Duration,
+    pub(super) residents: Residents,
+    pub(super) views: BTreeMap<RegionId, Publication>,
+    loading: Option<Loading<'a>>,
+}
+
+struct Loading<'a> {
+    region: RegionId,
+    read: BoxFuture<'a, Result<Publication, ReadError>>,
+    kept: Vec<(Revision, Vec<Resource>)>,
+    resources: usize,
+}
+
+impl<'a> Regions<'a> {
+    /// None yet.
+    pub(super) fn new(
+        store: &'a dyn Store,
+        id: StoreId,
+        debounce: Duration,
+        residents: Residents,
+    ) -> Self {
+        Self { store, id, debounce, residents, views: BTreeMap::new(), loading: None }
+    }
+
+    /// Begins the view that a proxy waits for, if none is being begun.
+    pub(super) fn begin(&mut self, distributor: &Distributor, seen: Revision) {
+        if self.loading.is_some() {
+            return;
+        }
+        let Some(region) = distributor.wanted() else { return };
+        let (store, debounce) = (self.store, self.debounce);
+        let view = Some(region.clone());
+        let read = async move {
+            let loaded = load(store, &view, Some(seen), debounce).await?;
+            Ok(loaded.0)
+        };
+        self.loading = Some(Loading { region, read: read.boxed(), kept: Vec::new(), resources: 0 });
+    }
+
+    /// Completes when a view has been read; never while none is.
+    pub(super) async fn loaded(&mut self) -> Result<Publication, ReadError> {
+        match &mut self.loading {
+            Some(loading) => loading.read.as_mut().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes in the view that has been read, and what was committed meanwhile.
+    pub(super) fn attach(
+        &mut self,
+        distributor: &Distributor,
+        read: Result<Publication, ReadError>,
+    ) {
+        let Some(loading) = self.loading.take() else { return };
+        let mut publication = match read {
+            Ok(publication) => publication,
+            Err(error) => {
+                // Whoever waits for it asks once more.
+                tracing::warn!(region = %loading.region, %error, "the view of a region was not read");
+                return;
+            }
+        };
+        let window = Window::new(publication.head(), publication.resources());
+        distributor.attach(Some(loading.region.clone()), window);
+        for (revision, changes) in loading.kept {
+            publication.take(revision, changes);
+        }
+        self.views.insert(loading.region, publication);
+    }
+
+    /// Forgets the views of regions from which no proxy has come for long.
+    pub(super) fn keep(&mut self, used: &BTreeSet<RegionId>) {
+        self.views.retain(|region, _| used.contains(region));
+    }
+
+    /// Takes in a commit.
+    pub(super) async fn take(
+        &mut self,
+        revision: Revision,
+        changes: &[Resource],
+    ) -> Result<(), ReadError> {
+        let moved: Vec<_> =
+            changes.iter().filter_map(|change| self.residents.take(change)).collect();
+        let regions: Vec<RegionId> = self.views.keys().cloned().collect();
+        let loading = self.loading.as_ref().map(|loading| loading.region.clone());
+        for region in regions.into_iter().chain(loading) {
+            let mut seen = self.residents.seen_from(&region, changes);
+            for moved in &moved {
+                let Some(crossing) = moved.crosses(&region) else { continue };
+                let view = self.views.get(&region);
+                // A tenant that was made this moment leaves nothing behind.
+                let is_there = view.is_none_or(|view| view.knows(&moved.name()));
+                if crossing == Crossing::Enters || is_there {
+                    let crossing = (moved.tenant, crossing);
+                    seen.extend(belongings(self.store, self.id, crossing, revision).await?);
+                }
+            }
+            match self.views.get_mut(&region) {
+                Some(view) => view.take(revision, seen),
+                None => self.keep_for_loading(revision, seen),
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_for_loading(&mut self, revision: Revision, seen: Vec<Resource>) {
+        let Some(loading) = &mut self.loading else { return };
+        loading.resources = loading.resources.saturating_add(seen.len());
+        loading.kept.push((revision, seen));
+        if loading.resources > MAX_KEPT {
+            tracing::warn!(region = %loading.region, "too much changes while the view of a region is read");
+            self.loading = None;
+        }
+    }
+}
