@@ -73,7 +73,7 @@ impl Rollouts {
 /// Whether a roll-out is in force at a proxy that was chosen for it.
 #[must_use]
 pub fn enforces(app: &App, node: &Node, staged: &Staged) -> bool {
-    let Some((head, _)) = app.distributor.standing() else { return false };
+    let Some((head, _)) = app.distributor.standing(&node.view) else { return false };
     let reached = |epoch, revision| epoch == head.epoch && revision >= staged.revision;
     node.is_connected()
         && node.report.as_ref().is_some_and(|report| reached(report.epoch, report.revision))
