@@ -70,7 +70,8 @@ impl Rollouts {
     }
 }
 
-/// Whether a roll-out is in force at a proxy that was chosen for it.
+/// Whether a proxy that was chosen for a roll-out has it: also one that refuses a part of it, which is judged by what
+/// it refuses.
 #[must_use]
 pub fn enforces(app: &App, node: &Node, staged: &Staged) -> bool {
     let Some((head, _)) = app.distributor.standing(&node.view) else { return false };
@@ -175,7 +176,7 @@ fn noted(id: RolloutId, ended: Result<Versioned<RolloutRecord>, Error>) -> Resul
 }
 
 /// Notes what proxies have answered so far, as far as that is not noted yet; whether the roll-out is there.
-async fn begin(app: &App, id: RolloutId, is_first: bool) -> Result<bool, Error> {
+pub(crate) async fn begin(app: &App, id: RolloutId, is_first: bool) -> Result<bool, Error> {
     let is_known =
         app.rollouts.watched.lock().as_ref().is_some_and(|watched| watched.staged.id == id);
     if !is_known {
@@ -184,14 +185,19 @@ async fn begin(app: &App, id: RolloutId, is_first: bool) -> Result<bool, Error> 
             return Ok(false);
         };
         let resources = staged.changes.iter().map(|(resource, _)| resource.clone().into());
-        *app.rollouts.watched.lock() = Some(Watched {
+        let fresh = Watched {
             resources: Arc::new(resources.collect()),
             staged: Arc::new(staged),
             start: BTreeMap::new(),
             settling_until: is_first.then(|| app.clock.now().after(SETTLING)),
             has_passed: false,
             checked: None,
-        });
+        };
+        let mut watched = app.rollouts.watched.lock();
+        // Somebody else may have noted it meanwhile.
+        if watched.as_ref().is_none_or(|watched| watched.staged.id != id) {
+            *watched = Some(fresh);
+        }
     }
     if let Some(watched) = app.rollouts.watched.lock().as_mut() {
         for node in app.nodes.all() {

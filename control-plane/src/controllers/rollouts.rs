@@ -31,6 +31,7 @@ use crate::{
     },
     openapi::RolloutName,
     rollouts::{
+        self,
         choice::{self, Labels},
         judgement::{Chosen, Reference, Requests, Verdict},
         seen,
@@ -79,7 +80,11 @@ pub async fn start(
     let (chosen_by, terms, documents) = (by, terms(&query), desired.documents);
     let rollout = NewRollout { id, nodes, chosen_by, terms, documents };
     let started = app.tenancy.start_rollout(&caller, rollout).await?;
-    app.rollouts.wake();
+    if !caller.is_rehearsal {
+        // What comes from now on is compared with what was until now.
+        rollouts::begin(&app, started.value.id, false).await?;
+        app.rollouts.wake();
+    }
     let location = format!("/api/v1/rollouts/{}", started.value.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Answer(detail(&app, started))))
 }
