@@ -74,10 +74,8 @@ impl Rollouts {
 /// it refuses.
 #[must_use]
 pub fn enforces(app: &App, node: &Node, staged: &Staged) -> bool {
-    let Some((head, _)) = app.distributor.standing(&node.view) else { return false };
-    let reached = |epoch, revision| epoch == head.epoch && revision >= staged.revision;
-    node.is_connected()
-        && node.report.as_ref().is_some_and(|report| reached(report.epoch, report.revision))
+    let reached = node.report.as_ref().is_some_and(|report| report.revision >= staged.revision);
+    node.is_connected() && reached && app.distributor.enforces_staged(node)
 }
 
 /// Watches until told to stop.

@@ -85,23 +85,43 @@ impl World {
         .await
     }
 
-    /// A proxy says that it holds what the roll-out changes, what it refuses, and how many requests it has answered
-    /// with how many 5xx.
+    /// A proxy says that it holds what it is to hold since the roll-out began, what it refuses, and how many requests it
+    /// has answered with how many 5xx.
     async fn report(&self, node: &str, rollout: &Value, refused: &[&str], traffic: (u64, u64)) {
         let refused: Vec<_> = refused
             .iter()
             .map(|id| json!({"resource": {"kind": "plan", "id": id}, "reason": "too small"}))
             .collect();
-        let report = json!({
+        let mut report = json!({
             "node": node, "version": "0.1.0", "epoch": self.epoch,
             "revision": rollout["started_revision"], "hash": "0".repeat(32),
             "applied_at": "2027-01-01T00:00:00Z", "tenants": 1, "refused_total": refused.len(),
             "refused": refused,
-            "traffic": {
-                "since": "2027-01-01T00:00:00Z", "requests": traffic.0,
-                "server_errors": traffic.1, "denied": 0,
-            },
         });
+        if rollout["nodes"].as_array().is_some_and(|nodes| nodes.contains(&json!(node))) {
+            // The hash of a state that has not begun yet is not known.
+            report["hash"] = eventually("the state with the change", async || {
+                self.send(&report).await;
+                self.expected(node).await
+            })
+            .await;
+        }
+        report["traffic"] = json!({
+            "since": "2027-01-01T00:00:00Z", "requests": traffic.0,
+            "server_errors": traffic.1, "denied": 0,
+        });
+        self.send(&report).await;
+    }
+
+    /// The hash that a proxy is to report at its revision, if that is a state it was sent.
+    async fn expected(&self, node: &str) -> Option<Value> {
+        let proxies = self.server.send("GET /api/v1/proxies", "", "").await.json();
+        let mut items = proxies["items"].as_array().unwrap().iter();
+        let hash = &items.find(|item| item["node"] == node)?["hash_expected"];
+        hash.is_string().then(|| hash.clone())
+    }
+
+    async fn send(&self, report: &Value) {
         let running = &self.server.running;
         let token = running.node_token.expose();
         let headers =
