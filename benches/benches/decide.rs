@@ -1,4 +1,5 @@
-//! `decide` by host, API key and cached JWT, and applying a one-tenant delta, by number of tenants.
+//! `decide` by host, API key and cached JWT, and applying a delta of one tenant, or of the plan or a route that all
+//! share, by number of tenants.
 //!
 //! Tenants are visited in a random order, so that at a million of them nearly every look-up misses
 //! the processor's caches: the case of a platform whose traffic is spread evenly, which is the worst.
@@ -14,7 +15,9 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tenantry_benches::{bearer, facts, host, now, one_tenant_delta, secret, table_of};
+use tenantry_benches::{
+    bearer, facts, host, now, one_tenant_delta, plan_delta, route_delta, secret, table_of,
+};
 use tenantry_engine::{Decision, RequestFacts, Table, decide};
 
 #[global_allocator]
@@ -123,6 +126,19 @@ fn benches(criterion: &mut Criterion) {
                 current = current.apply([one_tenant_delta(number, round).unwrap()]).table;
             });
         });
+        let shared: [(&str, fn(u64) -> _); 2] = [("plan", plan_delta), ("route", route_delta)];
+        for (name, delta) in shared {
+            let mut current = table.clone();
+            group.bench_function(
+                BenchmarkId::new(format!("one_{name}_delta"), tenants),
+                |bencher| {
+                    bencher.iter(|| {
+                        round += 1;
+                        current = current.apply([delta(round).unwrap()]).table;
+                    });
+                },
+            );
+        }
         group.finish();
     }
 }

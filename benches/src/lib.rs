@@ -65,6 +65,28 @@ pub fn one_tenant_delta(number: u32, round: u64) -> Result<Change, Failure> {
     Ok(Change::Put(Resource::Tenant(tenant)))
 }
 
+/// The change of the plan that all tenants have.
+///
+/// # Errors
+/// None that the fixed input can cause.
+pub fn plan_delta(round: u64) -> Result<Change, Failure> {
+    let limit = json!({"name": "burst", "quota": 1_000_000_000 - round, "window_seconds": 1});
+    let plan = json!({"id": "pro", "name": "Pro", "limits": {"requests": [limit]}, "features": ["reports"]});
+    let plan = Resource::from_json(ResourceKind::Plan, plan.to_string().as_bytes())?;
+    Ok(Change::Put(plan))
+}
+
+/// The change of a route that all tenants share.
+///
+/// # Errors
+/// None that the fixed input can cause.
+pub fn route_delta(round: u64) -> Result<Change, Failure> {
+    let prefix = format!("/reports-{round}");
+    let route = json!({"id": "reports", "match": {"path_prefix": prefix}, "upstream": "main"});
+    let route = Resource::from_json(ResourceKind::Route, route.to_string().as_bytes())?;
+    Ok(Change::Put(route))
+}
+
 fn shared_resources() -> Result<Vec<Resource>, Failure> {
     let resource =
         |kind, json: serde_json::Value| Resource::from_json(kind, json.to_string().as_bytes());

@@ -247,7 +247,13 @@ impl Distributor {
     }
 
     fn opening(&self, track: &Track, asked: Option<Position>) -> Option<Opening> {
-        self.views.lock().window(track).map(|window| Opening::of(asked, window))
+        let views = self.views.lock();
+        let was = |position| views.heads(track).and_then(|heads| heads.was(position));
+        match Opening::of(asked, views.window(track)?) {
+            // It followed another track, or another view: the log does not say what it lacks here.
+            Opening::CatchUp(position) if was(position) == Some(false) => Some(Opening::Full),
+            opening => Some(opening),
+        }
     }
 
     /// What a proxy of a view that stands here, or nowhere, is to follow.
@@ -309,14 +315,30 @@ impl Distributor {
         self.tell();
     }
 
-    fn attach(&self, view: View, window: Window) {
+    fn attach(&self, view: View, window: Window, staged: Option<StagedView>) {
         let now = (self.clock.now(), Instant::now());
-        self.views.lock().attach(view, window, now);
+        let mut views = self.views.lock();
+        views.attach(view.clone(), window, now);
+        if let Some(staged) = staged {
+            views.stage_view(&view, staged, now.0);
+        }
+        drop(views);
         self.tell();
     }
 
     fn push(&self, track: &Track, delta: Delta) {
         self.views.lock().push(track, delta, self.clock.now());
+        self.tell();
+    }
+
+    /// A step for those who see something on top, which may be less of it from then on.
+    fn push_staged(&self, view: &View, delta: Delta, left: Option<Arc<Overlay>>) {
+        let mut views = self.views.lock();
+        views.push(&Track::staged(view.clone()), delta, self.clock.now());
+        if let Some(left) = left {
+            views.cover(view, left);
+        }
+        drop(views);
         self.tell();
     }
 
@@ -327,12 +349,6 @@ impl Distributor {
         views.stage(staging);
         seen.into_iter().for_each(|(view, staged)| views.stage_view(&view, staged, now));
         drop(views);
-        self.tell();
-    }
-
-    /// It is seen so in one more view.
-    fn stage_view(&self, view: &View, staged: StagedView) {
-        self.views.lock().stage_view(view, staged, self.clock.now());
         self.tell();
     }
 

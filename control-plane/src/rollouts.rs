@@ -1,8 +1,8 @@
 //! Watches the roll-out that is under way, and ends it.
 //!
-//! What there is to know of a roll-out is in the store; here is only what proxies had answered when it began, to
-//! compare with. After a restart they are compared with what they say first, and those that are not back
-//! yet are waited for a little. The task looks when proxies say something, when anything is committed, and every second.
+//! What there is to know of a roll-out is in the store, also what proxies had answered when it began, to compare with.
+//! After a restart those that are not back yet are waited for a little. The task looks when proxies say something, when
+//! anything is committed, and every second.
 
 pub mod choice;
 pub mod judgement;
@@ -18,10 +18,13 @@ use parking_lot::Mutex;
 use tenantry_distribution::{ResourceName, Traffic};
 use tenantry_model::{NodeName, Revision, RolloutId, Timestamp};
 use tenantry_store::WatchStream;
-use tenantry_tenancy::{Error, RolloutRecord, RolloutState, Staged, Versioned, rollout::staged};
+use tenantry_tenancy::{
+    Error, RolloutRecord, RolloutState, Staged, Versioned,
+    rollout::{Answered, staged},
+};
 use tokio::{
     sync::{Notify, watch},
-    time::MissedTickBehavior,
+    time::{Instant, MissedTickBehavior},
 };
 
 use crate::{app::App, distributor::Node};
@@ -34,6 +37,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long proxies are given to come back to a control plane that has just begun.
 const SETTLING: Duration = Duration::from_secs(30);
+
+/// Of how many proxies it is kept what they had answered when it began. Of more it is noted here.
+const MAX_ANSWERED: usize = 200;
 
 /// What is known of the roll-out that is under way, apart from what is stored.
 #[derive(Default)]
@@ -54,8 +60,10 @@ struct Watched {
     /// Until then proxies may not be back yet.
     settling_until: Option<Timestamp>,
     has_passed: bool,
-    /// Up to here nobody else has changed what it changes.
+    /// Up to here nobody else has changed what it changes, or what its documents stand on.
     checked: Option<Revision>,
+    /// When the documents were looked at last.
+    looked_at: Option<Instant>,
 }
 
 impl Rollouts {
@@ -68,6 +76,18 @@ impl Rollouts {
     pub async fn applying(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.applying.lock().await
     }
+}
+
+/// What proxies have answered until now: the chosen ones, and as many of the others as are kept.
+#[must_use]
+pub fn answered(app: &App, chosen: &BTreeSet<NodeName>) -> BTreeMap<NodeName, Answered> {
+    let mut nodes = app.nodes.all();
+    nodes.sort_by_key(|node| !chosen.contains(&node.name));
+    let answered = nodes.into_iter().filter_map(|node| {
+        let Traffic { since, requests, server_errors, denied } = node.report?.traffic?;
+        Some((node.name, Answered { since, requests, server_errors, denied }))
+    });
+    answered.take(MAX_ANSWERED).collect()
 }
 
 /// Whether a proxy that was chosen for a roll-out has it: also one that refuses a part of it, which is judged by what
@@ -183,13 +203,18 @@ pub(crate) async fn begin(app: &App, id: RolloutId, is_first: bool) -> Result<bo
             return Ok(false);
         };
         let resources = staged.changes.iter().map(|(resource, _)| resource.clone().into());
+        let start = staged.answered.iter().map(|(name, answered)| {
+            let Answered { since, requests, server_errors, denied } = *answered;
+            (name.clone(), Traffic { since, requests, server_errors, denied })
+        });
         let fresh = Watched {
             resources: Arc::new(resources.collect()),
+            start: start.collect(),
             staged: Arc::new(staged),
-            start: BTreeMap::new(),
             settling_until: is_first.then(|| app.clock.now().after(SETTLING)),
             has_passed: false,
             checked: None,
+            looked_at: None,
         };
         let mut watched = app.rollouts.watched.lock();
         // Somebody else may have noted it meanwhile.
@@ -220,10 +245,17 @@ async fn outdated(app: &App, rollout: &RolloutRecord) -> Result<Option<String>, 
     if let Some(resource) = app.tenancy.rollout_outdated(rollout).await? {
         return Ok(Some(format!("{resource} was changed by somebody else")));
     }
+    // This takes longer, so it waits for the next tick if it was done a moment ago.
+    let looked_at = app.rollouts.watched.lock().as_ref().and_then(|watched| watched.looked_at);
+    if looked_at.is_some_and(|looked_at| looked_at.elapsed() < INTERVAL / 2) {
+        return Ok(None);
+    }
+    let unfit = app.tenancy.rollout_unfit(rollout).await?;
     if let Some(watched) = app.rollouts.watched.lock().as_mut() {
         watched.checked = Some(head);
+        watched.looked_at = Some(Instant::now());
     }
-    Ok(None)
+    Ok(unfit)
 }
 
 /// What there is to judge a roll-out by; nothing, if it is not under way.

@@ -267,6 +267,71 @@ documents:
     assert!(fleet.origin.served() > 0);
 }
 
+/// What proxies answer while there is no control plane is not forgotten.
+#[tokio::test]
+async fn a_control_plane_that_was_away_judges_what_was_answered_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut fleet = Fleet::start(directory.path(), None).await;
+    let broken = "
+documents:
+- {kind: upstream, id: main, endpoints: [{address: '127.0.0.1:1'}]}
+";
+    let query = StartRolloutQuery { watch_seconds: Some(1), ..StartRolloutQuery::default() };
+    let rollout = fleet.start_rollout(broken, query).await;
+    fleet.edges[0].enforced(rollout.rollout.started_revision).await;
+    fleet.control_plane.kill();
+    for _ in 0..30 {
+        assert!(fleet.edges[0].get("acme.example", "/").status().await >= 500);
+    }
+    fleet.control_plane.start_again().await;
+    let ended = fleet.ended(&rollout.rollout.id.to_string()).await;
+    assert_eq!(ended.rollout.state, RolloutStateBody::TakenBack);
+    assert!(ended.rollout.reason.unwrap().contains("5xx"));
+    fleet.settled().await;
+    assert_eq!(fleet.answers("/").await, [200, 200, 200]);
+}
+
+/// A tenant that leaves a region takes with it what of it is rolled out there.
+#[tokio::test]
+async fn what_is_rolled_out_of_a_tenant_stays_in_its_region() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut fleet = Fleet::start(directory.path(), Some("eu")).await;
+    for (slug, region) in [("euro", "eu"), ("dollar", "us")] {
+        let new = json!({
+            "slug": slug, "name": slug, "plan": "pro", "auth": "none", "region": region,
+            "domains": [format!("{slug}.example")],
+        });
+        fleet.api().tenants().create(&body(new)).await.unwrap();
+    }
+    fleet.settled().await;
+    let more = "
+documents:
+- {kind: tenant, slug: euro, name: euro, plan: pro, auth: none, region: eu, domains: [euro.example, euro-new.example]}
+- {kind: tenant, slug: dollar, name: dollar, plan: pro, auth: none, region: us, domains: [dollar.example, dollar-new.example]}
+- {kind: route, id: eurotop, tenant: euro, match: {path_prefix: /eurotop}, redirect: {status: 307, host: beta.example}}
+";
+    let rollout = fleet.start_rollout(more, manual()).await;
+    fleet.released_to_the_first(&rollout.rollout.id.to_string()).await;
+    let status = async |fleet: &Fleet, host: &str| fleet.edges[0].get(host, "/").status().await;
+    assert_eq!(status(&fleet, "euro-new.example").await, 200);
+    assert_eq!(status(&fleet, "dollar-new.example").await, 404);
+    let recorded = String::from_utf8(fleet.recorded(0).await).unwrap();
+    assert!(recorded.contains("eurotop") && !recorded.contains("dollar"), "{recorded}");
+
+    let waiting = fleet.api().waiting(60);
+    waiting.tenants().patch("euro", &json!({"region": "us"}), None).await.unwrap();
+    assert_eq!(status(&fleet, "euro.example").await, 404);
+    fleet.edges[0].kill();
+    fs::remove_file(fleet.edges[0].file("last-known-good.ndjson")).unwrap();
+    fleet.edges[0].start_again().await;
+    fleet.settled().await;
+    assert_eq!(status(&fleet, "euro-new.example").await, 404);
+    let recorded = String::from_utf8(fleet.recorded(0).await).unwrap();
+    assert!(!recorded.contains("euro"), "{recorded}");
+    let ended = fleet.ended(&rollout.rollout.id.to_string()).await;
+    assert_eq!(ended.rollout.state, RolloutStateBody::TakenBack);
+}
+
 #[tokio::test]
 async fn who_changes_what_is_rolled_out_ends_it() {
     let directory = tempfile::tempdir().unwrap();
@@ -282,7 +347,11 @@ documents:
     assert_eq!(fleet.answers("/").await, [401, 200, 200]);
     assert_eq!(fleet.edges[0].get("new.example", "/").status().await, 401);
     assert_eq!(fleet.edges[1].get("new.example", "/").status().await, 404);
-    fleet.api().tenants().suspend("acme", "test").await.unwrap();
+    // It is in force everywhere when it is said to be, whatever has become of the roll-out by then.
+    let waiting = fleet.api().waiting(60);
+    waiting.tenants().suspend("acme", "test").await.unwrap();
+    assert_eq!(waiting.applied().pop().unwrap().enforced, 3);
+    assert_eq!(fleet.answers("/").await, [403, 403, 403]);
     assert_eq!(fleet.ended(&id).await.rollout.state, RolloutStateBody::TakenBack);
     fleet.settled().await;
     assert_eq!(fleet.answers("/").await, [403, 403, 403]);

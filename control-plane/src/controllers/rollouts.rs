@@ -78,7 +78,8 @@ pub async fn start(
     let nodes = choice::chosen(id, &by, &connected, &labels)
         .map_err(|detail| Failure::new(ProblemKind::Invalid, detail).at(parameter))?;
     let (chosen_by, terms, documents) = (by, terms(&query), desired.documents);
-    let rollout = NewRollout { id, nodes, chosen_by, terms, documents };
+    let answered = rollouts::answered(&app, &nodes);
+    let rollout = NewRollout { id, nodes, chosen_by, terms, documents, answered };
     let started = app.tenancy.start_rollout(&caller, rollout).await?;
     if !caller.is_rehearsal {
         // What comes from now on is compared with what was until now.

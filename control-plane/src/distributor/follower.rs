@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _};
 use tenantry_distribution::{
-    Change as Resource, EncodeError, Ledger, Position, Publication, Published, Residents, View,
-    Window,
+    Change as Resource, EncodeError, Ledger, Overlay, Position, Publication, Published, Residents,
+    View, Window,
 };
 use tenantry_model::RegionId;
 use tenantry_store::{Change, ReadError, Revision, Store, StoreId, WatchError, WatchItem};
@@ -166,12 +166,14 @@ fn publish_next(
     start: Instant,
 ) -> Result<(), EncodeError> {
     publication.mark(distributor.removal());
+    let covered = publication.overlay().map(Overlay::resources);
     let Some(Published { all, staged }) = publication.publish(start.elapsed())? else {
         return Ok(());
     };
     distributor.push(&Track::below(view.clone()), all);
     if let Some(staged) = staged {
-        distributor.push(&Track::staged(view.clone()), staged);
+        let left = publication.overlay().filter(|left| Some(left.resources()) != covered);
+        distributor.push_staged(view, staged, left.map(|left| Arc::new(left.clone())));
     }
     Ok(())
 }

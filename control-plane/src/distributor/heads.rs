@@ -45,6 +45,13 @@ impl Heads {
         (head.position.revision == revision).then_some(head.position.hash)
     }
 
+    /// Whether this is remembered to have been the state, or not to have been.
+    pub(super) fn was(&self, position: Position) -> Option<bool> {
+        let behind = self.behind(position.epoch, position.revision)?;
+        let head = self.0.get(behind.checked_sub(1)?)?;
+        Some(head.position.hash == position.hash)
+    }
+
     /// Since when there is a newer state than that at a revision; none, if there is no newer one. It may have been
     /// longer where that is not remembered any more.
     pub(super) fn superseded_at(&self, epoch: Epoch, revision: Revision) -> Option<Timestamp> {

@@ -10,19 +10,14 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use tenantry_distribution::{
-    Change as Resource, Crossing, EncodeError, Publication, Residents, Window,
+    Change as Resource, Crossing, EncodeError, Publication, Residents, Window, tenant_of,
 };
-use tenantry_model::RegionId;
+use tenantry_model::{RegionId, TenantId};
 use tenantry_store::{ReadError, Revision, Store, StoreId};
 
 use tokio::time::Instant;
 
-use super::{
-    Distributor,
-    belongings::belongings,
-    follower::{flush, load},
-    staging,
-};
+use super::{Distributor, belongings::belongings, follower::load, staging};
 
 /// The most resources that are kept for a view that is being read. Past it the view begins later.
 const MAX_KEPT: usize = 200_000;
@@ -96,17 +91,18 @@ impl<'a> Regions<'a> {
                 return Ok(());
             }
         };
-        let window = Window::new(publication.head(), publication.resources());
-        let view = Some(loading.region.clone());
-        distributor.attach(view.clone(), window);
         for (revision, changes) in loading.kept {
             publication.take(revision, changes);
         }
+        let mut seen = None;
         if let Some(staged) = &self.staged {
-            flush(distributor, &view, &mut publication, start)?;
-            let changes = self.residents.seen_from(&loading.region, staged);
-            distributor.stage_view(&view, staging::seen(&mut publication, changes, distributor)?);
+            // It lies on all that was taken in. Nobody follows the view yet, so nobody lacks what leads there.
+            while publication.publish(start.elapsed())?.is_some() {}
+            let staged = self.residents.seen_from(&loading.region, staged);
+            seen = Some(staging::seen(&mut publication, staged, distributor)?);
         }
+        let window = Window::new(publication.head(), publication.resources());
+        distributor.attach(Some(loading.region.clone()), window, seen);
         self.views.insert(loading.region, publication);
         Ok(())
     }
@@ -133,6 +129,9 @@ impl<'a> Regions<'a> {
                 let view = self.views.get(&region);
                 // A tenant that was made this moment leaves nothing behind.
                 let is_there = view.is_none_or(|view| view.knows(&moved.name()));
+                if crossing == Crossing::Leaves {
+                    seen.extend(self.staged_of(moved.tenant));
+                }
                 if crossing == Crossing::Enters || is_there {
                     let crossing = (moved.tenant, crossing);
                     seen.extend(belongings(self.store, self.id, crossing, revision).await?);
@@ -144,6 +143,13 @@ impl<'a> Regions<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The removal of what is seen on top of a tenant: no row says that it belongs to it.
+    fn staged_of(&self, tenant: TenantId) -> Vec<Resource> {
+        let staged = self.staged.iter().flatten();
+        let staged = staged.filter(|change| tenant_of(change) == Some(tenant));
+        staged.map(|change| Resource::new(change.clone().into_parts().0, None)).collect()
     }
 
     fn keep_for_loading(&mut self, revision: Revision, seen: Vec<Resource>) {

@@ -12,13 +12,13 @@ use std::{
 
 use tenantry_distribution::{
     Change as Resource, Delta, EncodeError, NodeName, Overlay, Position, Publication, Residents,
-    ResourceJson, ResourceName, Since, View, Window,
+    ResourceJson, ResourceName, Since, View, Window, tenant_of,
 };
-use tenantry_model::{RegionId, Revision};
-use tenantry_store::{Change, Store};
+use tenantry_model::{RegionId, ResourceKind, ResourceRef, Revision, TenantId};
+use tenantry_store::{Change, ReadError, Store};
 use tenantry_tenancy::{
     Error, StoreFault,
-    layout::ROLLOUT_ACTIVE,
+    layout::{self, ROLLOUT_ACTIVE},
     rollout::{self, Staged},
 };
 use tokio::time::Instant;
@@ -110,22 +110,44 @@ pub(super) async fn staged(
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(staged.map(|staged| {
-        let changes = staged.changes.iter().filter_map(|(reference, json)| {
-            let kind = reference.kind.as_str().to_owned();
-            let name = ResourceName { kind, id: reference.id.clone() };
-            let json = json.as_ref().map(|json| ResourceJson::from_slice(json.as_bytes()));
-            match json.transpose() {
-                Ok(json) => Some(Resource::new(name, json)),
-                Err(error) => {
-                    tracing::error!(resource = %name, %error, "what is to be released cannot be read");
-                    None
-                }
-            }
-        });
-        let changes = changes.collect();
-        (staged, changes)
-    }))
+    let Some(staged) = staged else { return Ok(None) };
+    let mut changes = Vec::with_capacity(staged.changes.len());
+    for (reference, json) in &staged.changes {
+        // What somebody has changed since is as it is for all.
+        let key = format!("{}/{}", reference.kind, reference.id);
+        let (_, row) = store.get(key.as_bytes(), Some(at)).await?;
+        if row.is_some_and(|row| row.mod_rev > staged.revision) {
+            continue;
+        }
+        let Some(change) = change(reference, json.as_deref()) else { continue };
+        // What belonged to a tenant that is no more is of no region, and nobody's.
+        if let Some(owner) = tenant_of(&change)
+            && !exists(store, owner, at).await?
+        {
+            continue;
+        }
+        changes.push(change);
+    }
+    Ok(Some((staged, changes)))
+}
+
+async fn exists(store: &dyn Store, tenant: TenantId, at: Revision) -> Result<bool, ReadError> {
+    let key = layout::record(ResourceKind::Tenant, tenant);
+    Ok(store.get(key.as_bytes(), Some(at)).await?.1.is_some())
+}
+
+/// A resource as it is to be seen, unless that cannot be read.
+fn change(reference: &ResourceRef, json: Option<&str>) -> Option<Resource> {
+    let kind = reference.kind.as_str().to_owned();
+    let name = ResourceName { kind, id: reference.id.clone() };
+    let json = json.map(|json| ResourceJson::from_slice(json.as_bytes()));
+    match json.transpose() {
+        Ok(json) => Some(Resource::new(name, json)),
+        Err(error) => {
+            tracing::error!(resource = %name, %error, "what is to be released cannot be read");
+            None
+        }
+    }
 }
 
 /// Begins or ends it in every view, as the store says at the commit that was taken in last.

@@ -201,6 +201,13 @@ impl Views {
         }
     }
 
+    /// From now on this is seen on top of a view.
+    pub(super) fn cover(&mut self, view: &View, overlay: Arc<Overlay>) {
+        if let Some(staging) = &mut self.staging {
+            staging.overlays.insert(view.clone(), overlay);
+        }
+    }
+
     /// What was released to some first is so no longer: each of them is led back by what was pushed last.
     pub(super) fn unstage(&mut self, now: Instant) {
         if let Some(staging) = &mut self.staging {

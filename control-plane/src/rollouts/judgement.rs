@@ -164,13 +164,14 @@ impl Seen {
             return Verdict::TakeBack(reason);
         }
         let watched = u64::from(self.terms.watch_seconds);
-        if !self.is_over(watched) {
+        // Proxies that come back to a control plane first say what they have answered meanwhile.
+        if !self.is_over(watched) || self.is_settling {
             return Verdict::GoOn;
         }
         if !self.has_passed
             && let Some(reason) = self.missing()
         {
-            return if self.is_settling { Verdict::GoOn } else { Verdict::TakeBack(reason) };
+            return Verdict::TakeBack(reason);
         }
         match self.terms.release {
             Release::Automatic => Verdict::Release,

@@ -80,6 +80,15 @@ pub(crate) enum BodyError {
 }
 
 impl CliError {
+    /// Whether nobody answered, or nobody who could: asking again may help.
+    pub(crate) fn is_silence(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Lost { .. } | Self::Slow { .. } => true,
+            Self::Refused(problem) => problem.status >= 500,
+            _ => false,
+        }
+    }
+
     /// Says what a failure of the client means to the operator.
     pub(crate) fn of_client(error: ClientError, api: &str) -> Self {
         let api = api.to_owned();

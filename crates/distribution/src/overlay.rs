@@ -1,8 +1,8 @@
 //! What some proxies are sent in another form than all others: a change that is being released to them first.
 //!
 //! The state with an overlay is never kept: its hash is that of the state below, less what is covered there and with
-//! what covers it, and its deltas are those of the state below, less what is covered. So an overlay costs what
-//! itself is large, however large the state.
+//! what covers it, and its deltas are those of the state below. So an overlay costs what itself is large, however
+//! large the state. What changes below is covered no longer: a tenant that is suspended is suspended for all.
 
 use std::collections::BTreeMap;
 
@@ -36,13 +36,31 @@ impl Overlay {
     #[must_use]
     pub fn covers(&self, change: &Change) -> bool {
         let (name, _) = change.clone().into_parts();
-        self.resources.contains_key(&name)
+        self.covers_name(&name)
     }
 
-    /// What of these changes of the state below is seen.
+    pub(crate) fn covers_name(&self, name: &ResourceName) -> bool {
+        self.resources.contains_key(name)
+    }
+
+    /// What of a whole state below is seen.
     #[must_use]
     pub fn uncovered(&self, changes: Vec<Change>) -> Vec<Change> {
         changes.into_iter().filter(|change| !self.covers(change)).collect()
+    }
+
+    /// Covers nothing any more that has changed below: whatever has made it so is for all, and at once.
+    pub(crate) fn give_way_to(&mut self, changes: &[Change]) {
+        for change in changes {
+            let (name, _) = change.clone().into_parts();
+            self.resources.remove(&name);
+        }
+    }
+
+    /// How many resources lie above.
+    #[must_use]
+    pub fn resources(&self) -> usize {
+        self.resources.len()
     }
 
     /// What lies above, in the order of kind and identifier.

@@ -163,10 +163,11 @@ impl Publication {
         self.settled
     }
 
-    /// Whether a resource is in what was sent, or in what waits, if only to be removed.
+    /// Whether a resource is in what was sent to anybody, or in what waits, if only to be removed.
     #[must_use]
     pub fn knows(&self, name: &ResourceName) -> bool {
         self.ledger.holds(&name.kind, &name.id)
+            || self.overlay().is_some_and(|overlay| overlay.covers_name(name))
             || self.waiting.iter().any(|group| group.changes.names(name))
     }
 
@@ -241,8 +242,11 @@ impl Publication {
         let from = std::mem::replace(&mut self.head, to);
         self.settled = if self.waiting.is_empty() { self.seen } else { group.to };
         self.published_at = Some(now);
-        let staged = match &self.staged {
-            Some(staged) => self.staged_to(group.to, staged.overlay.uncovered(changes.clone()))?,
+        let staged = match &mut self.staged {
+            Some(staged) => {
+                staged.overlay.give_way_to(&changes);
+                self.staged_to(group.to, changes.clone())?
+            }
             None => None,
         };
         let all = Delta::marked(from, to, self.ledger.resources(), changes, self.removal)?;

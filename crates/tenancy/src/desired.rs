@@ -42,6 +42,7 @@ pub use rollback::{Left, RolledBack};
 use crate::{Error, Fault, Tenancy};
 use declared::{Declared, Name, name_of};
 use export::Current;
+pub(crate) use staged::StagedChanges;
 
 /// The most faults that are told of at once.
 const MAX_FAULTS: usize = 100;

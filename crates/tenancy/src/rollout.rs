@@ -28,7 +28,7 @@ use tenantry_model::{NodeName, ResourceRef, RolloutId, Timestamp};
 use tenantry_store::{Revision, Store};
 
 use crate::{
-    Error, Tenancy, Versioned,
+    Caller, Error, Tenancy, Versioned,
     idempotency::Answer,
     layout::{self, ROLLOUT_ACTIVE},
     tenancy::decoded,
@@ -206,6 +206,21 @@ pub struct NewRollout {
     pub terms: RolloutTerms,
     /// What is to be, as for [`Tenancy::apply`].
     pub documents: Vec<Value>,
+    /// What proxies had answered until then.
+    pub answered: BTreeMap<NodeName, Answered>,
+}
+
+/// What a proxy has answered since its process began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// When that was.
+    pub since: Timestamp,
+    /// Requests.
+    pub requests: u64,
+    /// Those answered 5xx.
+    pub server_errors: u64,
+    /// Those that were denied.
+    pub denied: u64,
 }
 
 /// What is kept beside the record while a roll-out is under way.
@@ -214,6 +229,8 @@ struct Body {
     documents: Vec<Value>,
     /// As in the record, in the same order: each as it would be, or nothing where it would be gone.
     changes: Vec<Option<Box<RawValue>>>,
+    /// What is compared with, however often the control plane begins anew.
+    answered: BTreeMap<NodeName, Answered>,
 }
 
 /// What the chosen proxies are sent in the place of what the state holds.
@@ -227,6 +244,8 @@ pub struct Staged {
     pub nodes: BTreeSet<NodeName>,
     /// Each resource as it is sent, byte for byte, or nothing where it is gone.
     pub changes: Vec<(ResourceRef, Option<String>)>,
+    /// What proxies had answered when it began.
+    pub answered: BTreeMap<NodeName, Answered>,
 }
 
 /// The roll-out that is under way now, or was at a revision.
@@ -250,6 +269,7 @@ pub async fn staged(store: &dyn Store, at: Option<Revision>) -> Result<Option<St
         revision: id.revision,
         nodes: record.value.nodes,
         changes: changes.map(|(change, body)| (change.resource, json(body))).collect(),
+        answered: body.value.answered,
     }))
 }
 
@@ -295,5 +315,42 @@ impl Tenancy {
             }
         }
         Ok(None)
+    }
+
+    /// Why a roll-out would not do any more what it was begun for: what it stands on, or stands beside, has become
+    /// something else. None if it would, or is over. It takes as long as looking at its documents.
+    ///
+    /// # Errors
+    /// What reading can end in.
+    pub async fn rollout_unfit(&self, rollout: &RolloutRecord) -> Result<Option<String>, Error> {
+        if rollout.state != RolloutState::Watching {
+            return Ok(None);
+        }
+        match self.misfit(&Caller::system(), rollout).await {
+            Ok(None) => Ok(None),
+            Ok(Some(resource)) => Ok(Some(Error::RolloutOutdated(resource).to_string())),
+            Err(error @ Error::Faults(_)) => Ok(Some(end::cannot_be_applied(&error))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A resource that the documents would change now and would not have at the start, or the other way round.
+    ///
+    /// # Errors
+    /// [`Error::Faults`] if they cannot be applied any more.
+    async fn misfit(
+        &self,
+        caller: &Caller,
+        rollout: &RolloutRecord,
+    ) -> Result<Option<ResourceRef>, Error> {
+        let key = layout::rollout_body(rollout.id);
+        let Some(body) = self.find::<Body>(&key, None).await? else { return Ok(None) };
+        let now = self.staged_changes(caller, &body.value.documents).await?;
+        let now = now.changes.into_iter().map(|change| (change.resource, change.json.is_none()));
+        let now: BTreeSet<_> = now.collect();
+        let then = rollout.changes.iter();
+        let then: BTreeSet<_> =
+            then.map(|change| (change.resource.clone(), change.is_removed)).collect();
+        Ok(now.symmetric_difference(&then).next().map(|(resource, _)| resource.clone()))
     }
 }

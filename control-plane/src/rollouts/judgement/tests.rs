@@ -141,6 +141,9 @@ fn at_the_end_all_of_them_must_enforce_it() {
     away.chosen[1].is_connected = true;
     assert_eq!(taken_back(&away), "not in force at the end: edge-2");
     away.chosen[1].enforces = true;
+    away.is_settling = true;
+    assert_eq!(away.judged(), Verdict::GoOn, "what it answered meanwhile may not be known yet");
+    away.is_settling = false;
     assert_eq!(away.judged(), Verdict::Release);
     for name in ["a", "b", "c", "d", "e", "f"] {
         away.chosen.push(Chosen { enforces: false, ..chosen(name, Measured::default()) });

@@ -23,6 +23,8 @@ use crate::{
 
 /// How often is looked whether it is over.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often in a row nobody need answer.
+const MAX_UNANSWERED: u32 = 120;
 
 /// What can be done with roll-outs.
 #[derive(Debug, Subcommand)]
@@ -156,6 +158,7 @@ pub(super) async fn run(verb: &RolloutVerb, session: &Session) -> Result<Answer,
 /// Looks until it is over.
 async fn follow(started: RolloutDetailBody, session: &Session) -> Result<Answer, CliError> {
     let (id, mut rollout, mut said) = (started.rollout.id.to_string(), started, String::new());
+    let mut unanswered = 0;
     loop {
         let line = standing(&rollout);
         if line != said {
@@ -166,7 +169,20 @@ async fn follow(started: RolloutDetailBody, session: &Session) -> Result<Answer,
             break;
         }
         tokio::time::sleep(LOOK).await;
-        rollout = session.ask(session.client.rollout(&id)).await?;
+        rollout = match session.ask(session.client.rollout(&id)).await {
+            Ok(rollout) => rollout,
+            // The roll-out goes on while its control plane starts again.
+            Err(error) if unanswered < MAX_UNANSWERED && error.is_silence() => {
+                if unanswered == 0 {
+                    writeln!(io::stderr(), "{id} is looked for again: {error}")
+                        .map_err(CliError::Write)?;
+                }
+                unanswered += 1;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        unanswered = 0;
     }
     match rollout.rollout.state {
         RolloutStateBody::TakenBack => {

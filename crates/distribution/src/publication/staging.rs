@@ -88,7 +88,10 @@ impl Publication {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        time::Duration,
+    };
 
     use proptest::prelude::*;
 
@@ -193,16 +196,24 @@ mod tests {
         other: Proxy,
         chosen: Proxy,
         revision: u64,
+        /// What was committed and not published.
+        waiting: BTreeSet<ResourceName>,
     }
 
     impl World {
         fn commit(&mut self, changes: Vec<Change>) {
             self.revision += 1;
+            self.waiting.extend(changes.iter().map(|change| change.clone().into_parts().0));
             lay(&mut self.below, &changes);
             self.publication.take(Revision::new(self.revision), changes);
         }
 
         fn publish(&mut self) {
+            // What is changed below is seen by all.
+            let waiting = std::mem::take(&mut self.waiting);
+            if let Some(overlay) = &mut self.overlay {
+                overlay.retain(|change| !waiting.contains(&change.clone().into_parts().0));
+            }
             while let Some(Published { all, staged }) =
                 self.publication.publish(Duration::ZERO).unwrap()
             {
@@ -231,12 +242,9 @@ mod tests {
         }
 
         fn unstage(&mut self) {
-            let Some(overlay) = self.overlay.take() else { return };
-            self.publish_staged_last(&overlay);
-        }
-
-        fn publish_staged_last(&mut self, overlay: &[Change]) {
-            self.overlay = Some(overlay.to_vec());
+            if self.overlay.is_none() {
+                return;
+            }
             self.publish();
             self.overlay = None;
             self.commit(Vec::new());
@@ -275,7 +283,9 @@ mod tests {
             let publication = Publication::new(start(), Ledger::new(), Duration::ZERO);
             let (below, overlay) = (Content::new(), None);
             let (other, chosen) = (Proxy::new(), Proxy::new());
-            let mut world = World { publication, below, overlay, other, chosen, revision: 0 };
+            let (revision, waiting) = (0, BTreeSet::new());
+            let mut world =
+                World { publication, below, overlay, other, chosen, revision, waiting };
             let made = |changes: Vec<(u8, Option<u8>)>| {
                 changes.into_iter().map(|(id, value)| change(id, value)).collect::<Vec<_>>()
             };

@@ -19,6 +19,13 @@ pub(crate) struct StagedChange {
     pub(crate) json: Option<Box<RawValue>>,
 }
 
+/// What documents would change.
+pub(crate) struct StagedChanges {
+    pub(crate) changes: Vec<StagedChange>,
+    /// The documents that do, as places among those given.
+    pub(crate) documents: Vec<usize>,
+}
+
 impl Tenancy {
     /// The resources that would not be what they are if these documents were applied.
     ///
@@ -28,10 +35,10 @@ impl Tenancy {
         &self,
         caller: &Caller,
         documents: &[Value],
-    ) -> Result<Vec<StagedChange>, Error> {
+    ) -> Result<StagedChanges, Error> {
         let mut wanted = self.wanted(documents, None).await?;
-        let places = wanted.documents.iter().map(|(index, _)| *index);
-        let faults = places.zip(&wanted.changes).filter_map(|(index, change)| {
+        let places: Vec<_> = wanted.documents.iter().map(|(index, _)| *index).collect();
+        let faults = places.iter().copied().zip(&wanted.changes).filter_map(|(index, change)| {
             let name = (change.kind, change.name.clone());
             Some(fault(index, Some(&name), unforeseeable(change)?))
         });
@@ -57,7 +64,7 @@ impl Tenancy {
                 changes.push(StagedChange { resource, base, json });
             }
         }
-        Ok(changes)
+        Ok(StagedChanges { changes, documents: places })
     }
 }
 

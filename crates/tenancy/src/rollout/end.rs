@@ -26,13 +26,17 @@ impl Tenancy {
         caller: &Caller,
         id: RolloutId,
     ) -> Result<Versioned<RolloutRecord>, Error> {
-        let begun = self.run(caller, &Releasing { id }).await;
+        let begun = self.run(caller, &Releasing { caller, id }).await;
         match begun {
             Ok(done) if done.value.state.is_end() => Ok(done),
             Ok(_) => self.applied_to_all(caller, id).await,
             Err(Error::RolloutOutdated(resource)) if !caller.is_rehearsal => {
                 let error = Error::RolloutOutdated(resource);
                 self.ended(&Caller::system(), id, error.to_string()).await?;
+                Err(error)
+            }
+            Err(error @ Error::Faults(_)) if !caller.is_rehearsal => {
+                self.ended(&Caller::system(), id, cannot_be_applied(&error)).await?;
                 Err(error)
             }
             Err(error) => Err(error),
@@ -123,7 +127,7 @@ impl Tenancy {
     }
 }
 
-fn cannot_be_applied(error: &Error) -> String {
+pub(super) fn cannot_be_applied(error: &Error) -> String {
     let first = match error {
         Error::Faults(faults) => faults.first().map(|fault| fault.detail.clone()),
         _ => None,
@@ -132,11 +136,12 @@ fn cannot_be_applied(error: &Error) -> String {
 }
 
 /// From now on it is applied for all.
-struct Releasing {
+struct Releasing<'a> {
+    caller: &'a Caller,
     id: RolloutId,
 }
 
-impl Operation for Releasing {
+impl Operation for Releasing<'_> {
     type Output = RolloutRecord;
 
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<RolloutRecord>, Error> {
@@ -149,6 +154,9 @@ impl Operation for Releasing {
             _ => {}
         }
         if let Some(resource) = tenancy.rollout_outdated(&record).await? {
+            return Err(Error::RolloutOutdated(resource));
+        }
+        if let Some(resource) = tenancy.misfit(self.caller, &record).await? {
             return Err(Error::RolloutOutdated(resource));
         }
         record.state = RolloutState::Releasing;

@@ -6,6 +6,7 @@ use tenantry_store::MAX_BATCH_BYTES;
 use super::{Body, KEPT, MAX_CHANGES, NewRollout, RolloutChange, RolloutRecord, RolloutState};
 use crate::{
     Caller, Error, Fault, Tenancy, Versioned,
+    desired::StagedChanges,
     draft::{Draft, MAX_SHOWN_BYTES, Operation, encoded, unencodable},
     layout::{self, ROLLOUT_ACTIVE},
     tenancy::decoded,
@@ -46,14 +47,18 @@ impl Operation for Start<'_> {
     type Output = RolloutRecord;
 
     async fn draft(&self, tenancy: &Tenancy) -> Result<Draft<RolloutRecord>, Error> {
-        let NewRollout { id, nodes, chosen_by, terms, documents } = self.rollout.clone();
+        let NewRollout { id, nodes, chosen_by, terms, documents, answered } = self.rollout.clone();
         terms.check()?;
         if let Some(active) = tenancy.active().await? {
             return Err(Error::RolloutUnderWay(active.value));
         }
         let written = serde_json::to_vec(&documents).map_err(|_| unencodable())?.len();
         bounded(written, MAX_DOCUMENT_BYTES, "bytes of documents")?;
-        let staged = tenancy.staged_changes(self.caller, &documents).await?;
+        let StagedChanges { changes: staged, documents: needed } =
+            tenancy.staged_changes(self.caller, &documents).await?;
+        // What the others say is so already, and would undo at the release what is changed meanwhile.
+        let needed = needed.into_iter().filter_map(|place| documents.get(place).cloned());
+        let documents: Vec<_> = needed.collect();
         if staged.is_empty() {
             let detail = "these documents change nothing that a proxy enforces".to_owned();
             return Err(Error::Faults(vec![Fault { pointer: "/documents".to_owned(), detail }]));
@@ -74,7 +79,7 @@ impl Operation for Start<'_> {
             "terms": terms,
             "documents": if written <= MAX_SHOWN_BYTES / 2 { json!(documents) } else { json!(null) },
         });
-        let body = encoded("roll-out", &Body { documents, changes: forms })?;
+        let body = encoded("roll-out", &Body { documents, changes: forms, answered })?;
         let record = RolloutRecord {
             id,
             state: RolloutState::Watching,

@@ -28,6 +28,7 @@ fn new(platform: &Platform, documents: &[Value]) -> NewRollout {
         chosen_by: ChosenBy::Nodes(nodes.into()),
         terms: RolloutTerms::default(),
         documents: documents.to_vec(),
+        answered: std::collections::BTreeMap::new(),
     }
 }
 
@@ -257,6 +258,43 @@ async fn what_others_change_is_not_released() {
     tenancy.delete::<tenantry_model::Plan>(&caller(), &id, &none).await.unwrap();
     let outdated = tenancy.rollout_outdated(&started.value).await.unwrap();
     assert_eq!(outdated.unwrap().to_string(), "plan/other");
+}
+
+/// As where all documents there are are sent, and one of them is new.
+#[tokio::test]
+async fn what_documents_only_repeat_is_not_released() {
+    let platform = Platform::new().await;
+    apply(&platform, &[tenant("acme", "pro"), tenant("other", "pro")]).await.unwrap();
+    let tenancy = &platform.tenancy;
+    let mut acme = tenant("acme", "pro");
+    acme["domains"] = json!(["acme.example", "new.example"]);
+    let documents = [plan("Pro+"), acme, tenant("other", "pro")];
+    let started = start(&platform, &documents).await.unwrap();
+    let lock = async |slug: &str| {
+        let patch = json!({"auth": "api_key"});
+        let none = tenantry_tenancy::Precondition::None;
+        tenancy.patch_tenant(&caller(), &named(slug), &patch, &none).await.unwrap();
+    };
+    let auth = async |slug: &str| tenancy.tenant(&named(slug)).await.unwrap().value.resource.auth;
+    let locked = tenantry_model::AuthRequirement::ApiKey;
+    lock("other").await;
+    assert_eq!(tenancy.rollout_unfit(&started.value).await.unwrap(), None);
+    let released = tenancy.release_rollout(&caller(), started.value.id).await.unwrap();
+    assert_eq!(released.value.state, RolloutState::Released);
+    assert_eq!(auth("other").await, locked, "nobody asked for it to be undone");
+
+    // Where a document does change something, others' changes to the rest of what it says end it.
+    let mut acme = tenant("acme", "pro");
+    acme["domains"] = json!(["acme.example", "newer.example"]);
+    let started = start(&platform, &[acme]).await.unwrap();
+    lock("acme").await;
+    assert_eq!(tenancy.rollout_outdated(&started.value).await.unwrap(), None);
+    let reason = tenancy.rollout_unfit(&started.value).await.unwrap().unwrap();
+    assert!(reason.contains("tenant/"), "{reason}");
+    let refused = tenancy.release_rollout(&caller(), started.value.id).await.unwrap_err();
+    assert!(matches!(refused, Error::RolloutOutdated(_)), "{refused:?}");
+    assert_eq!(state(&platform, started.value.id).await, RolloutState::TakenBack);
+    assert_eq!(auth("acme").await, locked);
 }
 
 #[tokio::test]
