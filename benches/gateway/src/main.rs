@@ -1,0 +1,3 @@
+//! Tenantry beside other proxies that are given the same policy.
+
+fn main() {}
