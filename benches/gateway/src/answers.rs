@@ -43,7 +43,10 @@ enum Host {
     Known,
     WithPort,
     InCapitals,
+    /// Nobody's, among those of the tenants.
     Unknown,
+    /// Nobody's, somewhere else.
+    Foreign,
 }
 
 const USUAL: Case = Case {
@@ -71,7 +74,7 @@ const CASES: [Case; 13] = [
     Case { what: "a credential of nobody", shows: Shows::Unknown, status: 401, ..USUAL },
     Case { what: "a credential that has expired", shows: Shows::Expired, status: 401, ..USUAL },
     Case { what: "a credential of another", shows: Shows::Anothers, status: 403, ..USUAL },
-    Case { what: "a host of nobody", host: Host::Unknown, status: 404, ..USUAL },
+    Case { what: "a host of nobody", host: Host::Foreign, status: 404, ..USUAL },
     Case {
         what: "a host of nobody, no credential",
         host: Host::Unknown,
@@ -126,6 +129,7 @@ impl Case {
             Host::WithPort => format!("{}:8080", own.host),
             Host::InCapitals => own.host.to_uppercase(),
             Host::Unknown => format!("nobody.{DOMAIN}"),
+            Host::Foreign => "nobody.example".to_owned(),
         };
         let shown = match proof {
             Proof::Key => self.key(own, another),

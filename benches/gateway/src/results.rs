@@ -22,8 +22,8 @@ pub(crate) struct Results {
     /// How many cores other programs kept busy on average.
     pub(crate) cores_of_others: f64,
     pub(crate) peers: BTreeMap<Peer, Measured>,
-    /// Those that were not measured, and what they answered otherwise than the policy says.
-    pub(crate) left_out: BTreeMap<Peer, Vec<String>>,
+    /// Those that were not measured, and why: what they answered otherwise than the policy says.
+    pub(crate) left_out: BTreeMap<Peer, String>,
 }
 
 /// Where it was measured.

@@ -18,7 +18,9 @@ const TENANT_HEADER: &str = "x-tenant-slug";
 
 pub(super) fn version(programs: &Programs) -> anyhow::Result<String> {
     let printed = output(&programs.envoy, &["--version"])?;
-    Ok(printed.split('/').nth(1).unwrap_or_default().to_owned())
+    // `PATH version: COMMIT/1.2.3/...`
+    let (_, version) = printed.split_once("version: ").unwrap_or_default();
+    Ok(version.split('/').nth(1).unwrap_or_default().to_owned())
 }
 
 pub(super) fn launch(place: &Place<'_>) -> Launch {
@@ -70,6 +72,7 @@ fn bootstrap(place: &Place<'_>) -> Value {
         json!({"name": name, "address": address(port), "filter_chains": [chain], "tcp_backlog_size": 4096})
     };
     json!({
+        "node": {"id": "bench", "cluster": "bench"},
         "static_resources": {
             "listeners": [
                 listener("plain", place.plain, &chain),
@@ -123,7 +126,6 @@ fn by_key(place: &Place<'_>) -> Value {
     let message = json!({
         "credentials": credentials,
         "key_sources": [{"header": "x-api-key"}],
-        "forwarding": {"header": TENANT_HEADER, "hide_credentials": true},
     });
     filter(API_KEYS, "api_key_auth.v3.ApiKeyAuth", message)
 }
@@ -174,7 +176,10 @@ fn host(proof: Proof, tenant: &Tenant, is_shut_out: bool) -> Value {
     if let (Proof::Key, Some(filters)) = (proof, filters.as_object_mut()) {
         let only = typed(
             "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuthPerRoute",
-            json!({"allowed_clients": [tenant.slug]}),
+            json!({
+                "allowed_clients": [tenant.slug],
+                "forwarding": {"header": TENANT_HEADER, "hide_credentials": true},
+            }),
         );
         filters.insert(API_KEYS.to_owned(), only);
     }

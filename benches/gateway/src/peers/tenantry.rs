@@ -18,7 +18,7 @@ use super::{Place, Programs, shown};
 use crate::{
     credentials::{AUDIENCE, Credentials, ISSUER, TENANT_CLAIM},
     exchange::Connection,
-    policy::{LIMITED_RATE, LOCAL, Policy, STANDARD_RATE, Tenant},
+    policy::{DOMAIN, LIMITED_RATE, LOCAL, Policy, STANDARD_RATE, Tenant},
     process::{Launch, Running, output},
 };
 
@@ -102,7 +102,11 @@ impl ControlPlane {
         };
         let resources = [
             ("upstreams", json!({"id": "origin", "endpoints": [{"address": origin}]})),
-            ("routes", json!({"id": "all", "upstream": "origin"})),
+            // A key names a tenant even where the host does not; this keeps that to the tenants' own domain.
+            (
+                "routes",
+                json!({"id": "all", "match": {"hosts": [format!("*.{DOMAIN}")]}, "upstream": "origin"}),
+            ),
             (
                 "plans",
                 json!({"id": "standard", "name": "Standard", "limits": rate(STANDARD_RATE, 1)}),
