@@ -45,7 +45,10 @@ pub(crate) fn memory(ids: &[u32]) -> Memory {
     ids.iter()
         .filter_map(|id| fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok())
         .map(|text| parse_memory(&text))
-        .fold(Memory::default(), |sum, one| Memory { rss: sum.rss + one.rss, pss: sum.pss + one.pss })
+        .fold(Memory::default(), |sum, one| Memory {
+            rss: sum.rss + one.rss,
+            pss: sum.pss + one.pss,
+        })
 }
 
 /// How busy the machine is, to tell how much of that was somebody else.
@@ -98,7 +101,11 @@ fn parse_busy(text: &str) -> Duration {
     let line = text.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
     let ticks: Vec<u32> =
         line.split_ascii_whitespace().map(|ticks| ticks.parse().unwrap_or(0)).collect();
-    [0, 1, 2, 5, 6].into_iter().filter_map(|field: usize| ticks.get(field)).map(|ticks| TICK * *ticks).sum()
+    [0, 1, 2, 5, 6]
+        .into_iter()
+        .filter_map(|field: usize| ticks.get(field))
+        .map(|ticks| TICK * *ticks)
+        .sum()
 }
 
 fn parse_memory(text: &str) -> Memory {

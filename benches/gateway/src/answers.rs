@@ -123,7 +123,9 @@ impl Case {
         credentials: &Credentials,
         proof: Proof,
     ) -> anyhow::Result<String> {
-        let [own, another, ..] = policy.loaded() else { anyhow::bail!("there are too few tenants") };
+        let [own, another, ..] = policy.loaded() else {
+            anyhow::bail!("there are too few tenants")
+        };
         let host = match self.host {
             Host::Known => own.host.clone(),
             Host::WithPort => format!("{}:8080", own.host),
@@ -234,7 +236,10 @@ mod tests {
         };
         let check = |status, seen: &str, expected: Option<&str>| {
             let found = USUAL.compare(status, Some(seen.as_bytes()), &place);
-            assert_eq!(found.as_deref().map(|said| said.contains(expected.unwrap())), expected.map(|_| true));
+            assert_eq!(
+                found.as_deref().map(|said| said.contains(expected.unwrap())),
+                expected.map(|_| true)
+            );
         };
         check(200, r#"{"x-tenant-slug":"t0"}"#, None);
         check(403, "", Some("403 instead of 200"));

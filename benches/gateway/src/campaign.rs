@@ -81,10 +81,10 @@ impl Campaign {
             fs::remove_dir_all(&options.directory)?;
         }
         fs::create_dir_all(&options.directory)?;
-        let began = Instant::now();
         let origin = origin::start().await?;
         let control_plane = self.control_plane(origin).await?;
-        let before = Busy::now(&[]);
+        let ours = || control_plane.as_ref().map(ControlPlane::family).unwrap_or_default();
+        let (began, before) = (Instant::now(), Busy::now(&ours()));
         let mut left_out = BTreeMap::new();
         let mut all: BTreeMap<Peer, Rounds> = BTreeMap::new();
         for proof in [Proof::Key, Proof::Token] {
@@ -100,8 +100,7 @@ impl Campaign {
                 }
             }
         }
-        let children = control_plane.as_ref().map(ControlPlane::family).unwrap_or_default();
-        let cores_of_others = Busy::now(&children).others_since(before, began.elapsed());
+        let cores_of_others = Busy::now(&ours()).others_since(before, began.elapsed());
         Ok(self.results(&all, left_out, cores_of_others))
     }
 
@@ -121,10 +120,7 @@ impl Campaign {
             cores_of_others,
             peers: all
                 .iter()
-                .map(|(peer, rounds)| {
-                    // No token is verified by nginx, so there the base is missing.
-                    (*peer, results::measured(rounds, base))
-                })
+                .map(|(peer, rounds)| (*peer, results::measured(rounds, base)))
                 .collect(),
             left_out,
         }
@@ -224,7 +220,8 @@ impl Campaign {
         let request = changes::request(place, self.policy.loaded().first())?;
         let began = Instant::now();
         loop {
-            if let Ok(mut connection) = Connection::open(([127, 0, 0, 1], place.plain).into()).await {
+            if let Ok(mut connection) = Connection::open(([127, 0, 0, 1], place.plain).into()).await
+            {
                 let head = connection.exchange(request.as_bytes()).await;
                 if head.is_ok_and(|head| head.status == 200) {
                     return Ok(());

@@ -3,12 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    peers::Peer,
-    results::Results,
-    statistics::Spread,
-    variant::Variant,
-};
+use crate::{peers::Peer, results::Results, statistics::Spread, variant::Variant};
 
 const WIDTH: f64 = 900.0;
 const LEFT: f64 = 150.0;

@@ -11,7 +11,8 @@ use crate::{
 
 /// All of it in Markdown.
 pub(crate) fn table(results: &Results) -> String {
-    let parts = [preamble(results), ratios(results), costs(results), rates(results), others(results)];
+    let parts =
+        [preamble(results), ratios(results), costs(results), rates(results), others(results)];
     let mut text = parts.join("\n");
     for (peer, found) in &results.left_out {
         // Writing to a text never fails.

@@ -87,9 +87,8 @@ pub(crate) struct Load {
 
 /// Puts rounds together; `base` are those of nginx, if it took part.
 pub(crate) fn measured(rounds: &Rounds, base: Option<&Rounds>) -> Measured {
-    let latency = |part: fn(&Latency) -> f64| {
-        spread(&rounds.latencies.iter().map(part).collect::<Vec<_>>())
-    };
+    let latency =
+        |part: fn(&Latency) -> f64| spread(&rounds.latencies.iter().map(part).collect::<Vec<_>>());
     let variants = rounds.loads.iter().filter_map(|(variant, loads)| {
         let base = base.and_then(|base| base.loads.get(variant)).map(Vec::as_slice);
         Some((*variant, figures(loads, base.unwrap_or_default())?))
@@ -130,7 +129,10 @@ impl Machine {
         };
         Self {
             processor: value(&file("/proc/cpuinfo"), "model name"),
-            cores: file("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count(),
+            cores: file("/proc/cpuinfo")
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
             kernel: file("/proc/sys/kernel/osrelease").trim().to_owned(),
             system: value(&file("/etc/os-release"), "PRETTY_NAME"),
         }

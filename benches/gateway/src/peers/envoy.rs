@@ -50,7 +50,8 @@ fn filter(name: &str, message_name: &str, message: Value) -> Value {
 }
 
 fn bootstrap(place: &Place<'_>) -> Value {
-    let address = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+    let address =
+        |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
     let file = |name: &str| json!({"filename": shown(&place.directory.join(name))});
     let tls = typed(
         "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
@@ -68,9 +69,7 @@ fn bootstrap(place: &Place<'_>) -> Value {
     if let Some(chain) = secure_chain.as_object_mut() {
         chain.insert("transport_socket".to_owned(), json!({"name": "tls", "typed_config": tls}));
     }
-    let listener = |name: &str, port, chain: &Value| {
-        json!({"name": name, "address": address(port), "filter_chains": [chain], "tcp_backlog_size": 4096})
-    };
+    let listener = |name: &str, port, chain: &Value| json!({"name": name, "address": address(port), "filter_chains": [chain], "tcp_backlog_size": 4096});
     json!({
         "node": {"id": "bench", "cluster": "bench"},
         "static_resources": {
@@ -194,9 +193,9 @@ fn host(proof: Proof, tenant: &Tenant, is_shut_out: bool) -> Value {
 fn access(proof: Proof, tenant: &Tenant, is_shut_out: bool) -> Value {
     let own = tenant.network.split_once('/').map(|(base, bits)| (base, bits.parse().unwrap_or(32)));
     let local = (!is_shut_out).then_some(("127.0.0.1", 32_u32));
-    let networks = own.into_iter().chain(local).map(|(base, bits)| {
-        json!({"direct_remote_ip": {"address_prefix": base, "prefix_len": bits}})
-    });
+    let networks = own.into_iter().chain(local).map(
+        |(base, bits)| json!({"direct_remote_ip": {"address_prefix": base, "prefix_len": bits}}),
+    );
     let from_network = json!({"or_ids": {"ids": networks.collect::<Vec<_>>()}});
     let principal = match proof {
         Proof::Key => from_network,

@@ -19,7 +19,8 @@ const PROGRAM: &str = "haproxy";
 
 pub(super) fn version() -> anyhow::Result<String> {
     let printed = output(Path::new(PROGRAM), &["-v"])?;
-    let version = printed.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    let version =
+        printed.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
     Ok(version.unwrap_or_default().to_owned())
 }
 

@@ -43,7 +43,7 @@ fn policy(place: &Place<'_>, shut_out: Option<&Tenant>) -> String {
             // Writing to a text never fails.
             let _ = writeln!(
                 text,
-                "add(\"{slug}\", \"{host}\", \"{key}\", {interval}, {tolerance}, {{{networks}}})"
+                "add(\"{slug}\", \"{host}\", \"{key}\", {interval}, {tolerance}, {{ {networks}}})"
             );
         }
         text.push_str("end)();\n");

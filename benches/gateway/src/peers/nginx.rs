@@ -18,7 +18,8 @@ pub(super) fn version() -> anyhow::Result<String> {
 pub(super) fn files(place: &Place<'_>, shut_out: Option<&Tenant>) -> Vec<Contents> {
     let policy = place.policy;
     let networks = lines(policy, |tenant| format!("{} {};", tenant.network, tenant.network_name));
-    let allowed = lines(policy, |Tenant { slug, network_name, .. }| format!("{slug}|{network_name} 1;"));
+    let allowed =
+        lines(policy, |Tenant { slug, network_name, .. }| format!("{slug}|{network_name} 1;"));
     let from_here = policy.tenants.iter().filter(|tenant| !is_same(tenant, shut_out));
     let from_here: String = from_here.map(|tenant| format!("{}|local 1;\n", tenant.slug)).collect();
     let limited = policy.limited();

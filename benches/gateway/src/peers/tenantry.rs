@@ -97,9 +97,7 @@ impl ControlPlane {
         programs: &Programs,
         origin: SocketAddr,
     ) -> anyhow::Result<()> {
-        let rate = |rate: u32, seconds: u32| {
-            json!({"requests": [{"name": "requests", "quota": rate, "window_seconds": seconds}]})
-        };
+        let rate = |rate: u32, seconds: u32| json!({"requests": [{"name": "requests", "quota": rate, "window_seconds": seconds}]});
         let resources = [
             ("upstreams", json!({"id": "origin", "endpoints": [{"address": origin}]})),
             // A key names a tenant even where the host does not; this keeps that to the tenants' own domain.
@@ -111,7 +109,10 @@ impl ControlPlane {
                 "plans",
                 json!({"id": "standard", "name": "Standard", "limits": rate(STANDARD_RATE, 1)}),
             ),
-            ("plans", json!({"id": "limited", "name": "Limited", "limits": rate(LIMITED_RATE, 60)})),
+            (
+                "plans",
+                json!({"id": "limited", "name": "Limited", "limits": rate(LIMITED_RATE, 60)}),
+            ),
             (
                 "issuers",
                 json!({

@@ -80,7 +80,7 @@ fn a_tenant_is_told_of_in_the_language_of_each() {
             Peer::NginxLua,
             "policy.lua",
             format!(
-                "add(\"t7\", \"t7.bench.test\", \"{key}\", 0.000001, 1, {{{{base = 2130706433, mask = -1}},{{base = 167772272, mask = -16}},}})"
+                "add(\"t7\", \"t7.bench.test\", \"{key}\", 0.000001, 1, {{ {{base = 2130706433, mask = -1}},{{base = 167772272, mask = -16}},}})"
             ),
         ),
     ];
