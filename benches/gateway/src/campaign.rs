@@ -140,7 +140,6 @@ impl Campaign {
     }
 
     /// Those that have a turn with this kind of proof: started, and found to answer as the policy says.
-    #[expect(clippy::type_complexity, reason = "those that run, and what is wrong with the others")]
     async fn contenders<'a>(
         &'a self,
         proof: Proof,

@@ -12,6 +12,7 @@ const BAR: f64 = 16.0;
 const GAP: f64 = 4.0;
 const HEAD: f64 = 34.0;
 const TOP: f64 = 30.0;
+const FAR_LONGER: f64 = 1.5;
 
 /// The whole picture.
 pub(crate) fn svg(results: &Results) -> String {
@@ -40,10 +41,21 @@ fn bars(results: &Results, variant: Variant) -> Vec<(Peer, Spread)> {
     Peer::ALL.into_iter().filter_map(of).collect()
 }
 
+/// What the longest bar stands for. One that is far longer than all others is cut, so that these can be told apart.
+fn scale(bars: &[(Peer, Spread)]) -> f64 {
+    let mut ends: Vec<_> = bars.iter().map(|(_, spread)| spread.most).collect();
+    ends.sort_by(|a, b| b.total_cmp(a));
+    match *ends.as_slice() {
+        [longest, second, ..] if longest > second * FAR_LONGER => second * FAR_LONGER,
+        [longest, ..] => longest,
+        [] => 1.0,
+    }
+}
+
 /// Draws a group from `y` on, and returns where the next one begins.
 fn group(body: &mut String, variant: Variant, bars: &[(Peer, Spread)], y: f64) -> f64 {
-    let most = bars.iter().map(|(_, spread)| spread.most).fold(f64::MIN_POSITIVE, f64::max);
-    let at = |value: f64| LEFT + value / most * (WIDTH - LEFT - RIGHT);
+    let most = scale(bars);
+    let at = |value: f64| LEFT + (value / most).min(1.0) * (WIDTH - LEFT - RIGHT);
     let unit = if bars.iter().any(|(peer, _)| *peer == Peer::Nginx) { "" } else { " (us)" };
     // Writing to a text never fails.
     let _ = writeln!(
@@ -71,4 +83,21 @@ fn group(body: &mut String, variant: Variant, bars: &[(Peer, Spread)], y: f64) -
         y += BAR + GAP;
     }
     y
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_far_longer_does_not_flatten_the_others() {
+        let bar = |most: f64| (Peer::Nginx, Spread { median: most, least: most, most });
+        let check = |ends: &[f64], expected: f64| {
+            let bars: Vec<_> = ends.iter().copied().map(bar).collect();
+            assert!((scale(&bars) - expected).abs() < 1e-9, "{ends:?}: {}", scale(&bars));
+        };
+        check(&[1.0, 4.0, 3.0], 4.0);
+        check(&[1.0, 4.0, 20.0], 6.0);
+        check(&[2.0], 2.0);
+    }
 }
