@@ -29,6 +29,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Load before a turn counts, as a part of the turn.
 const WARM_UP: f64 = 0.2;
+/// How often a turn is tried: a machine that does something else may answer nothing for seconds.
+const TRIES: u32 = 3;
 /// The share of what a proxy can do up to which it is measured how long its answers take.
 const BUSIEST: f64 = 0.6;
 
@@ -258,30 +260,44 @@ impl Campaign {
         Ok(contenders)
     }
 
-    /// One proxy is loaded once.
+    /// One proxy is loaded once. A machine that has no time for it gives it another turn.
     async fn turn(&self, variant: Variant, contender: &mut Contender<'_>) -> anyhow::Result<()> {
-        contender.running.must_run()?;
+        let mut failures = 0;
+        loop {
+            contender.running.must_run()?;
+            let Err(error) = self.try_turn(variant, contender).await else { return Ok(()) };
+            println!("  {:<18} {error:#}", contender.peer.title());
+            failures += 1;
+            if failures == TRIES {
+                let (peer, load) = (contender.peer.title(), variant.title());
+                return Err(error.context(format!("{peer}, {load}: it failed {TRIES} times")));
+            }
+        }
+    }
+
+    async fn try_turn(
+        &self,
+        variant: Variant,
+        contender: &mut Contender<'_>,
+    ) -> anyhow::Result<()> {
         let load = self.load(variant, contender)?;
         let duration = Duration::from_secs_f64(self.options.seconds);
         let warm_up = duration.mul_f64(WARM_UP);
         let family = contender.running.family();
         let used = || account::processor_time(&family);
-        let said = |error: anyhow::Error| {
-            error.context(format!("{} with {}", contender.peer.title(), variant.title()))
-        };
-        let served = load::saturate(&load, warm_up, duration, used).await.map_err(said)?;
+        let served = load::saturate(&load, warm_up, duration, used).await?;
         let (cost, per_second) = (served.cost(), served.per_second());
+        // What is close to its limit has queues, whose length says more of the rate than of the proxy.
+        if variant == Variant::Plain && per_second * BUSIEST > f64::from(self.options.rate) {
+            let mut times = load::at_rate(&load, self.options.rate, warm_up, duration).await?;
+            contender.rounds.latencies.extend(Latency::of(&mut times));
+        }
+        if variant == Variant::Plain {
+            contender.rounds.memory = account::memory(&contender.running.family());
+        }
         println!("  {:<18} {cost:8.2} us {per_second:10.0}/s", contender.peer.title());
         let one = results::Load { cost, per_second };
         contender.rounds.loads.entry(variant).or_default().push(one);
-        if variant == Variant::Plain {
-            contender.rounds.memory = account::memory(&contender.running.family());
-            // What is close to its limit has queues, whose length says more of the rate than of the proxy.
-            if per_second * BUSIEST > f64::from(self.options.rate) {
-                let times = load::at_rate(&load, self.options.rate, warm_up, duration).await;
-                contender.rounds.latencies.extend(Latency::of(&mut times.map_err(said)?));
-            }
-        }
         Ok(())
     }
 
