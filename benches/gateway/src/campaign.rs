@@ -112,7 +112,6 @@ impl Campaign {
         left_out: BTreeMap<Peer, String>,
         cores_of_others: f64,
     ) -> Results {
-        let base = all.get(&Peer::Nginx);
         Results {
             machine: Machine::this(),
             tenants: self.policy.tenants.len(),
@@ -120,10 +119,7 @@ impl Campaign {
             seconds: self.options.seconds,
             rate: self.options.rate,
             cores_of_others,
-            peers: all
-                .iter()
-                .map(|(peer, rounds)| (*peer, results::measured(rounds, base)))
-                .collect(),
+            peers: all.keys().map(|peer| (*peer, results::measured(*peer, all))).collect(),
             left_out,
         }
     }

@@ -51,8 +51,9 @@ impl Launch {
         let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = directory.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log)?;
-        let child = Command::new("taskset")
-            .args(["-c", &core.to_string()])
+        // It ends with this program, even if that is killed.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "taskset", "-c", &core.to_string()])
             .arg(&self.program)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

@@ -63,9 +63,15 @@ fn rows(results: &Results) -> impl Iterator<Item = (Peer, &Measured)> {
 }
 
 fn ratios(results: &Results) -> String {
-    matrix(results, "CPU per request, nginx = 1", |measured, variant| {
+    let ratios = matrix(results, "CPU per request, nginx = 1", |measured, variant| {
         Some(spread(measured.variants.get(&variant)?.cost_ratio?, 2))
-    })
+    });
+    let Some(tenantry) = results.peers.get(&Peer::Tenantry) else { return ratios };
+    let over_bare = tenantry.variants.iter().filter_map(|(variant, figures)| {
+        Some(format!("{} {}", variant.title(), spread(figures.cost_over_bare?, 2)))
+    });
+    let over_bare: Vec<_> = over_bare.collect();
+    format!("{ratios}\nTenantry over pingora with no policy: {}.\n", over_bare.join("; "))
 }
 
 fn costs(results: &Results) -> String {
@@ -132,6 +138,8 @@ mod tests {
                 Variant::Plain,
                 Figures {
                     cost: spread(cost),
+                    costs: vec![cost],
+                    cost_over_bare: Some(spread(2.0)),
                     cost_ratio: Some(spread(cost / 10.0)),
                     per_second: spread(1e6 / cost),
                     per_second_ratio: None,
@@ -159,6 +167,7 @@ mod tests {
             "| CPU per request, nginx = 1 | HTTP/1.1 |",
             "| Tenantry | 3.00 (2.00 - 4.00) |",
             "| nginx | 10.0 (9.0 - 11.0) |",
+            "Tenantry over pingora with no policy: HTTP/1.1 2.00 (1.00 - 3.00).",
             "| Tenantry | 33333 |",
             "| nginx | 90 / - / - | 10 (0) | - | - | - |",
             "Caddy was left out: a host of nobody: 200 instead of 404.",

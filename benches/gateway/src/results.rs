@@ -60,8 +60,12 @@ pub(crate) struct Measured {
 pub(crate) struct Figures {
     /// Microseconds of a core for each request.
     pub(crate) cost: Spread,
+    /// The same of each round.
+    pub(crate) costs: Vec<f64>,
     /// The same, over nginx in the same round.
     pub(crate) cost_ratio: Option<Spread>,
+    /// The same, over pingora with no policy in the same round.
+    pub(crate) cost_over_bare: Option<Spread>,
     pub(crate) per_second: Spread,
     pub(crate) per_second_ratio: Option<Spread>,
 }
@@ -85,13 +89,17 @@ pub(crate) struct Load {
     pub(crate) per_second: f64,
 }
 
-/// Puts rounds together; `base` are those of nginx, if it took part.
-pub(crate) fn measured(rounds: &Rounds, base: Option<&Rounds>) -> Measured {
+/// Puts the rounds of one proxy together; `all` are those of all that took part.
+pub(crate) fn measured(peer: Peer, all: &BTreeMap<Peer, Rounds>) -> Measured {
+    let Some(rounds) = all.get(&peer) else { return Measured::default() };
     let latency =
         |part: fn(&Latency) -> f64| spread(&rounds.latencies.iter().map(part).collect::<Vec<_>>());
     let variants = rounds.loads.iter().filter_map(|(variant, loads)| {
-        let base = base.and_then(|base| base.loads.get(variant)).map(Vec::as_slice);
-        Some((*variant, figures(loads, base.unwrap_or_default())?))
+        let of = |peer| {
+            let loads = all.get(&peer).and_then(|rounds: &Rounds| rounds.loads.get(variant));
+            loads.map(Vec::as_slice).unwrap_or_default()
+        };
+        Some((*variant, figures(loads, of(Peer::Nginx), of(Peer::BarePingora))?))
     });
     Measured {
         version: rounds.version.clone(),
@@ -107,14 +115,16 @@ pub(crate) fn measured(rounds: &Rounds, base: Option<&Rounds>) -> Measured {
     }
 }
 
-fn figures(loads: &[Load], base: &[Load]) -> Option<Figures> {
+fn figures(loads: &[Load], nginx: &[Load], bare: &[Load]) -> Option<Figures> {
     let costs = |loads: &[Load]| loads.iter().map(|load| load.cost).collect::<Vec<_>>();
     let rates = |loads: &[Load]| loads.iter().map(|load| load.per_second).collect::<Vec<_>>();
     Some(Figures {
         cost: spread(&costs(loads))?,
-        cost_ratio: spread(&ratios(&costs(loads), &costs(base))),
+        costs: costs(loads),
+        cost_ratio: spread(&ratios(&costs(loads), &costs(nginx))),
+        cost_over_bare: spread(&ratios(&costs(loads), &costs(bare))),
         per_second: spread(&rates(loads))?,
-        per_second_ratio: spread(&ratios(&rates(loads), &rates(base))),
+        per_second_ratio: spread(&ratios(&rates(loads), &rates(nginx))),
     })
 }
 
@@ -151,10 +161,11 @@ mod tests {
         };
         // The second round was disturbed, for both.
         let (nginx, other) = (rounds([10.0, 20.0, 10.0]), rounds([15.0, 30.0, 16.0]));
-        let measured = measured(&other, Some(&nginx));
+        let all = BTreeMap::from([(Peer::Nginx, nginx), (Peer::Tenantry, other)]);
+        let measured = measured(Peer::Tenantry, &all);
         let figures = &measured.variants[&Variant::Plain];
         assert_eq!(figures.cost, Spread { median: 16.0, least: 15.0, most: 30.0 });
         assert_eq!(figures.cost_ratio, Some(Spread { median: 1.5, least: 1.5, most: 1.6 }));
-        assert_eq!(super::measured(&other, None).variants[&Variant::Plain].cost_ratio, None);
+        assert_eq!(figures.cost_over_bare, None, "nobody measured that");
     }
 }
