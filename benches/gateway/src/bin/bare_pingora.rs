@@ -41,8 +41,13 @@ fn main() -> anyhow::Result<()> {
         anyhow::bail!("usage: bare-pingora PLAIN TLS ORIGIN CERTIFICATE KEY");
     };
     pingora::tls::install_default_crypto_provider();
-    let configuration =
-        ServerConf { threads: 1, upstream_keepalive_pool_size: KEPT, ..ServerConf::default() };
+    let configuration = ServerConf {
+        threads: 1,
+        upstream_keepalive_pool_size: KEPT,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    };
     let mut server = Server::new_with_opt_and_conf(None, configuration);
     server.bootstrap();
     let forward = Forward { origin: origin.clone() };
