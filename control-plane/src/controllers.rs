@@ -18,6 +18,7 @@ pub mod proxies;
 pub mod quotas;
 pub mod replay;
 pub mod roles;
+pub mod rollouts;
 pub mod sessions;
 pub mod tokens;
 pub mod users;

@@ -30,6 +30,7 @@ mod past;
 mod questions;
 mod regions;
 mod snapshot;
+mod staging;
 pub mod stream;
 mod views;
 
@@ -37,8 +38,8 @@ use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tenantry_distribution::{
-    Delta, EncodeError, Epoch, Feed, FullState, Next, Opening, Places, Removal, StateHash,
-    TurnedAway, View, Window,
+    Delta, EncodeError, Epoch, Feed, FullState, Next, NodeName, Opening, Overlay, Places, Removal,
+    StateHash, StatusReport, TurnedAway, View, Window,
 };
 use tenantry_model::{RegionId, Revision, Timestamp};
 use tenantry_tenancy::Clock;
@@ -55,10 +56,11 @@ pub use nodes::{Node, Nodes};
 pub use questions::{Questions, Unanswered, ask};
 pub use tenantry_distribution::Position;
 
-pub(crate) use views::InView;
+pub(crate) use views::{InView, Track};
 
 use epoch::Fork;
-use views::Views;
+use staging::{Back, Staging};
+use views::{StagedView, Views};
 
 /// How long a proxy waits for the view of its region, before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,6 +95,15 @@ impl Drop for Place {
     }
 }
 
+/// A whole state, to be read.
+struct Newest {
+    state: FullState,
+    /// How many resources it has.
+    resources: usize,
+    /// What is seen on top of what the store holds.
+    overlay: Option<Arc<Overlay>>,
+}
+
 /// Why no stream is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotNow {
@@ -124,30 +135,30 @@ impl Distributor {
     /// The newest state of all; none while it is being loaded.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.views.lock().window(&None).map(Window::head)
+        self.views.lock().window(&Track::below(None)).map(Window::head)
     }
 
     /// The newest state of a view, and the revision up to which the store holds no other.
     #[must_use]
-    pub fn standing(&self, view: &View) -> Option<(Position, Revision)> {
-        self.views.lock().window(view).map(|window| (window.head(), window.settled()))
+    pub fn standing(&self, track: &Track) -> Option<(Position, Revision)> {
+        self.views.lock().window(track).map(|window| (window.head(), window.settled()))
     }
 
     /// The hash of the state at a revision, if that is remembered.
     #[must_use]
-    pub fn hash_at(&self, view: &View, epoch: Epoch, revision: Revision) -> Option<StateHash> {
-        self.views.lock().heads(view)?.hash_at(epoch, revision)
+    pub fn hash_at(&self, track: &Track, epoch: Epoch, revision: Revision) -> Option<StateHash> {
+        self.views.lock().heads(track)?.hash_at(epoch, revision)
     }
 
     /// Since when there is a newer state than that at a revision, as far as that is remembered.
     #[must_use]
     pub fn superseded_at(
         &self,
-        view: &View,
+        track: &Track,
         epoch: Epoch,
         revision: Revision,
     ) -> Option<Timestamp> {
-        self.views.lock().heads(view)?.superseded_at(epoch, revision)
+        self.views.lock().heads(track)?.superseded_at(epoch, revision)
     }
 
     /// Waits a while for a view, which begins when it is wanted for the first time.
@@ -167,10 +178,10 @@ impl Distributor {
 
     /// Waits a while until a view has come as far as a proxy of it, which may have followed another view before. What
     /// it is sent must not be older than what it holds, or it refuses that.
-    pub(crate) async fn reach(&self, view: &View, stands: Position) {
+    pub(crate) async fn reach(&self, track: &Track, stands: Position) {
         let mut changed = self.changed.subscribe();
         let reached = async {
-            while self.pass(view, stands) {
+            while self.pass(track, stands) {
                 // The sender lives as long as the distributor.
                 let _ = changed.changed().await;
             }
@@ -180,16 +191,16 @@ impl Distributor {
     }
 
     /// Notes that a proxy stands later than its view, if it does: the view is moved on.
-    pub(crate) fn pass(&self, view: &View, stands: Position) -> bool {
-        let is_passed = self.views.lock().pass(view, stands);
+    pub(crate) fn pass(&self, track: &Track, stands: Position) -> bool {
+        let is_passed = self.views.lock().pass(track, stands);
         if is_passed {
             self.asked.notify_one();
         }
         is_passed
     }
 
-    fn is_passed(&self, view: &View) -> bool {
-        self.views.lock().is_passed(view)
+    fn is_passed(&self, track: &Track) -> bool {
+        self.views.lock().is_passed(track)
     }
 
     /// Which region's view is to be begun next.
@@ -223,10 +234,10 @@ impl Distributor {
     /// How the stream of a proxy that holds this begins, and the place that it takes for it.
     pub(crate) fn admit(
         self: &Arc<Self>,
-        view: &View,
+        track: &Track,
         asked: Option<Position>,
     ) -> Result<(Opening, Option<Place>), NotNow> {
-        let opening = self.opening(view, asked).ok_or(NotNow::Loading)?;
+        let opening = self.opening(track, asked).ok_or(NotNow::Loading)?;
         if !opening.is_expensive() {
             return Ok((opening, None));
         }
@@ -235,50 +246,118 @@ impl Distributor {
         Ok((opening, Some(place)))
     }
 
-    fn opening(&self, view: &View, asked: Option<Position>) -> Option<Opening> {
-        self.views.lock().window(view).map(|window| Opening::of(asked, window))
+    fn opening(&self, track: &Track, asked: Option<Position>) -> Option<Opening> {
+        self.views.lock().window(track).map(|window| Opening::of(asked, window))
     }
 
-    /// The whole state, and how many resources it has.
-    fn newest(&self, view: &View) -> Option<(FullState, usize)> {
+    /// What a proxy of a view that stands here, or nowhere, is to follow.
+    pub(crate) fn track(&self, node: &NodeName, view: &View, stands: Option<Position>) -> Track {
+        self.views.lock().track(node, view, stands)
+    }
+
+    /// What a proxy is to follow by what it said last.
+    pub(crate) fn track_of(&self, node: &Node) -> Track {
+        self.track(&node.name, &node.view, node.report.as_ref().map(StatusReport::position))
+    }
+
+    /// Whether a proxy enforces what is released to it first.
+    pub(crate) fn enforces_staged(&self, node: &Node) -> bool {
+        let Some(report) = &node.report else { return false };
+        let track = self.track_of(node);
         let views = self.views.lock();
-        views.window(view).map(|window| (FullState::newest(window), window.resources()))
+        let hash = views.heads(&track).and_then(|it| it.hash_at(report.epoch, report.revision));
+        views.has_begun(report.revision) && track.is_staged && hash == Some(report.hash)
     }
 
-    fn next(&self, view: &View, feed: &mut Feed) -> Result<Next, EncodeError> {
-        feed.next(self.views.lock().window(view))
+    /// The newest whole state.
+    fn newest(&self, track: &Track) -> Option<Newest> {
+        let views = self.views.lock();
+        let window = views.window(track)?;
+        let (state, resources) = (FullState::newest(window), window.resources());
+        Some(Newest { state, resources, overlay: views.overlay(track) })
+    }
+
+    /// What a stream is sent next, on whichever track its proxy is by now.
+    fn next(&self, node: &NodeName, view: &View, feed: &mut Feed) -> Result<Next, EncodeError> {
+        let views = self.views.lock();
+        let track = views.track(node, view, Some(feed.position()));
+        feed.next(views.window(&track))
     }
 
     fn settle(&self, view: &View, revision: Revision) {
-        if let Some(window) = self.views.lock().window_mut(view) {
-            window.settle(revision);
+        let mut views = self.views.lock();
+        for track in [Track::below(view.clone()), Track::staged(view.clone())] {
+            if let Some(window) = views.window_mut(&track) {
+                window.settle(revision);
+            }
         }
+        drop(views);
         self.moved.send_replace(());
     }
 
     /// The state of all is read anew: the views of regions begin anew as well.
-    fn replace(&self, window: Option<Window>) {
+    fn replace(&self, all: Option<(Window, Option<(Staging, StagedView)>)>) {
         let now = (self.clock.now(), Instant::now());
-        self.views.lock().replace(window, now);
-        self.changed.send_replace(());
-        self.moved.send_replace(());
+        let (window, staged) = all.map_or((None, None), |(window, staged)| (Some(window), staged));
+        let mut views = self.views.lock();
+        views.replace(window, now);
+        if let Some((staging, view)) = staged {
+            views.stage(staging);
+            views.stage_view(&None, view, now.0);
+        }
+        drop(views);
+        self.tell();
     }
 
     fn attach(&self, view: View, window: Window) {
         let now = (self.clock.now(), Instant::now());
         self.views.lock().attach(view, window, now);
+        self.tell();
+    }
+
+    fn push(&self, track: &Track, delta: Delta) {
+        self.views.lock().push(track, delta, self.clock.now());
+        self.tell();
+    }
+
+    /// Something is released to some proxies first, and is seen so in each view.
+    fn stage(&self, staging: Staging, seen: Vec<(View, StagedView)>) {
+        let now = self.clock.now();
+        let mut views = self.views.lock();
+        views.stage(staging);
+        seen.into_iter().for_each(|(view, staged)| views.stage_view(&view, staged, now));
+        drop(views);
+        self.tell();
+    }
+
+    /// It is seen so in one more view.
+    fn stage_view(&self, view: &View, staged: StagedView) {
+        self.views.lock().stage_view(view, staged, self.clock.now());
+        self.tell();
+    }
+
+    /// Nothing is released to some proxies first any more: all are led to the same state, in each view.
+    fn unstage(&self, back: Vec<(View, Back)>) {
+        let now = self.clock.now();
+        let mut views = self.views.lock();
+        for (view, Back { staged, below }) in back {
+            let tracks = [(Track::below(view.clone()), below), (Track::staged(view), staged)];
+            for (track, delta) in tracks {
+                delta.into_iter().for_each(|delta| views.push(&track, delta, now));
+            }
+        }
+        views.unstage(Instant::now());
+        drop(views);
+        self.tell();
+    }
+
+    fn tell(&self) {
         self.changed.send_replace(());
         self.moved.send_replace(());
     }
 
-    fn push(&self, view: &View, delta: Delta) {
-        self.views.lock().push(view, delta, self.clock.now());
-        self.changed.send_replace(());
-        self.moved.send_replace(());
-    }
-
-    fn remember(&self, view: &View, delta: Delta) {
-        if let Some(window) = self.views.lock().window_mut(view) {
+    fn remember(&self, track: &Track, delta: Delta) {
+        if let Some(window) = self.views.lock().window_mut(track) {
             window.remember(delta);
         }
     }

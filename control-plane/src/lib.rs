@@ -28,6 +28,7 @@ pub mod distributor;
 pub mod metrics;
 pub mod notary;
 pub mod reconciler;
+pub mod rollouts;
 
 mod addresses;
 mod serve;

@@ -25,8 +25,8 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 pub use parameters::{
     CertificateName, DomainName, FeatureName, GroupName, IfMatch, InvitationName, IssuerName,
     KeyName, MemberName, MergePatch, NodeIdName, OperatorName, OperatorTokenName, PlanName,
-    PurgedTenantName, QuotaName, RevisionName, RoleName, RouteName, SharedIssuerName, TenantName,
-    TenantTokenName, UpstreamName, UserName,
+    PurgedTenantName, QuotaName, RevisionName, RoleName, RolloutName, RouteName, SharedIssuerName,
+    TenantName, TenantTokenName, UpstreamName, UserName,
 };
 
 const INTRODUCTION: &str = "The control plane of Tenantry: tenants, and what they are built on.\n\n\

@@ -17,7 +17,8 @@ use crate::{
     controllers::{
         audit, certificates, description, desired, distribution, documents, domains, explain,
         health, import, invitations, issuers, keys, members, nodes, operators, proxies, quotas,
-        replay, revisions, roles, sessions, snapshot, subscriptions, tenants, tokens, users,
+        replay, revisions, roles, rollouts, sessions, snapshot, subscriptions, tenants, tokens,
+        users,
     },
     http::{changes, cors, enrolment, failure, fields, guard, idempotency, request},
     metrics,
@@ -174,6 +175,10 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(revisions::get))
         .routes(routes!(revisions::diff))
         .routes(routes!(revisions::roll_back))
+        .routes(routes!(rollouts::list, rollouts::start))
+        .routes(routes!(rollouts::get))
+        .routes(routes!(rollouts::release))
+        .routes(routes!(rollouts::take_back))
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(desired::export))

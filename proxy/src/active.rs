@@ -9,10 +9,12 @@ use serde::Deserialize as _;
 use serde_json::Value;
 use tenantry_api::ExplainRequest;
 use tenantry_certs::{CertificateIndex, Entry};
-use tenantry_distribution::{Change as WireChange, KeyUse, Position, Refusal, Update, UpdateKind};
-use tenantry_engine::{Change, Table};
+use tenantry_distribution::{
+    Change as WireChange, KeyUse, Position, Refusal, Traffic, Update, UpdateKind,
+};
+use tenantry_engine::{Change, Table, Totals};
 use tenantry_explain::explain;
-use tenantry_model::{Certificate, CertificateId, Resource, ResourceKind, ResourceRef};
+use tenantry_model::{Certificate, CertificateId, Resource, ResourceKind, ResourceRef, Timestamp};
 use tenantry_subscription::Target;
 
 use crate::{clock::Clock, secrets::Secrets};
@@ -33,6 +35,8 @@ pub(crate) struct Active {
     secrets: Arc<Secrets>,
     current: ArcSwapOption<ActiveState>,
     clock: Clock,
+    /// When requests were first counted.
+    since: Timestamp,
     refused: Mutex<BTreeMap<ResourceRef, String>>,
 }
 
@@ -47,7 +51,7 @@ impl Active {
     pub(crate) fn new(table: Table, seed: u64, secrets: Arc<Secrets>, clock: Clock) -> Self {
         let empty = Empty { table, certificates: CertificateIndex::new(seed) };
         let (current, refused) = (ArcSwapOption::empty(), Mutex::default());
-        Self { empty, secrets, current, clock, refused }
+        Self { empty, secrets, current, clock, since: clock.now().unix, refused }
     }
 
     /// The state now; none before the first snapshot.
@@ -119,6 +123,11 @@ impl Target for Active {
     fn take_keys_used(&self, at_most: usize) -> Vec<KeyUse> {
         let uses = self.empty.table.runtime().key_uses.take(at_most);
         uses.into_iter().map(|(key, at)| KeyUse { key, at }).collect()
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        let Totals { requests, server_errors, denied } = self.empty.table.runtime().usages.totals();
+        Some(Traffic { since: self.since, requests, server_errors, denied })
     }
 
     fn put_back_keys_used(&self, uses: Vec<KeyUse>) {

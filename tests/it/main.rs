@@ -35,6 +35,7 @@ mod removal;
 mod replay;
 mod restored;
 mod roles;
+mod rollouts;
 mod routes;
 mod secrets;
 mod snapshot;

@@ -43,7 +43,8 @@ pub async fn stream(
         if is_ahead(&app, claimed).await {
             return Err(Failure::loading());
         }
-        app.distributor.reach(&view, claimed).await;
+        let track = app.distributor.track(&query.node, &view, Some(claimed));
+        app.distributor.reach(&track, claimed).await;
     }
     let terms = stream::Terms { protocol, encoding };
     let frames =
@@ -86,7 +87,8 @@ pub async fn status(
     // What it was sent may have been refused for being older; then this alone says that it is ahead.
     let view = enrolment.region().cloned();
     if !is_ahead(&app, report.position()).await {
-        app.distributor.pass(&view, report.position());
+        let track = app.distributor.track(&report.node, &view, Some(report.position()));
+        app.distributor.pass(&track, report.position());
     }
     let mut uses = std::mem::take(&mut report.keys_used);
     app.nodes.report(report, &view, app.clock.now());

@@ -59,7 +59,8 @@ pub async fn allow_removal(
 }
 
 fn body(app: &App, node: Node) -> ProxyBody {
-    let standing = app.distributor.standing(&node.view);
+    let track = app.distributor.track_of(&node);
+    let standing = app.distributor.standing(&track);
     let connected = node.is_connected();
     let enforced_through = node.enforced_through(standing).map(Revision::as_u64);
     let Node { name, view, last_seen_at, report, .. } = node;
@@ -70,10 +71,10 @@ fn body(app: &App, node: Node) -> ProxyBody {
     });
     let known = report.as_ref().zip(head).filter(|(report, head)| report.epoch == head.epoch);
     let hash_expected = known.and_then(|(report, _)| {
-        app.distributor.hash_at(&view, report.epoch, report.revision).map(|hash| hash.to_string())
+        app.distributor.hash_at(&track, report.epoch, report.revision).map(|hash| hash.to_string())
     });
     let config_age_seconds = known.map(|(report, _)| {
-        let superseded = app.distributor.superseded_at(&view, report.epoch, report.revision);
+        let superseded = app.distributor.superseded_at(&track, report.epoch, report.revision);
         let since = superseded.map(Timestamp::unix_ms);
         since.map_or(0, |since| app.clock.now().unix_ms().saturating_sub(since) / 1000)
     });
@@ -138,8 +139,9 @@ pub async fn tenant_status(
     }
     let awaited = Awaited { revision, resources };
     let region = found.value.resource.region.as_ref();
-    let at_proxy =
-        |node: &Node| at_proxy(node, region, app.distributor.standing(&node.view), &awaited);
+    let at_proxy = |node: &Node| {
+        at_proxy(node, region, app.distributor.standing(&app.distributor.track_of(node)), &awaited)
+    };
     let proxies: Vec<_> = nodes.iter().map(at_proxy).collect();
     let count = |state| proxies.iter().filter(|proxy| proxy.state == state).count() as u64;
     Ok(Json(TenantStatusBody {

@@ -64,17 +64,8 @@ pub async fn get(
 ) -> Result<Json<RevisionDetailBody>, Failure> {
     let revision = number(&revision)?;
     let RevisionDetail { summary: made, changes } = app.tenancy.revision(revision).await?;
-    let made = summary(revision, made);
-    Ok(Json(RevisionDetailBody {
-        revision,
-        at: made.at,
-        actor: made.actor,
-        request_id: made.request_id,
-        source_address: made.source_address,
-        rollback_to: made.rollback_to,
-        entries: made.entries,
-        changes: changes.into_iter().map(record).collect(),
-    }))
+    let changes = changes.into_iter().map(record).collect();
+    Ok(Json(RevisionDetailBody { revision: summary(revision, made), changes }))
 }
 
 /// How what there are documents of differs between two revisions.

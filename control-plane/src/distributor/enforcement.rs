@@ -73,7 +73,8 @@ fn counted(app: &App, awaited: &Awaited) -> Enforcement {
     let revision = awaited.revision.as_u64();
     let mut count = Enforcement { revision, ..Enforcement::default() };
     app.nodes.each_connected(|node: &Node| {
-        let through = node.enforced_through(app.distributor.standing(&node.view));
+        let through =
+            node.enforced_through(app.distributor.standing(&app.distributor.track_of(node)));
         let name = || node.name.to_string();
         match State::of(through, node.report.as_ref(), awaited) {
             State::Enforced => count.enforced += 1,
@@ -141,6 +142,7 @@ mod tests {
             refused: refused.iter().map(|id| Refusal::new(name(id), "no")).collect(),
             refused_total,
             keys_used: Vec::new(),
+            traffic: None,
         }
     }
 

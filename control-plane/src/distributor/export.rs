@@ -8,7 +8,7 @@ use tenantry_store::ReadError;
 use tokio::{sync::mpsc, time};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{NotNow, Place, snapshot::Pages};
+use super::{Newest, NotNow, Place, Track, snapshot::Pages};
 use crate::app::App;
 
 /// Pieces on their way to the connection.
@@ -29,8 +29,9 @@ enum Cut {
 /// Everything that proxies enforce, of all regions, as the last-known-good file of a proxy would hold it. It takes one of the
 /// places for whole states. If it cannot be read to its end, it ends in an error, and without its commit.
 pub(crate) fn export(app: &Arc<App>) -> Result<ReceiverStream<io::Result<Bytes>>, NotNow> {
-    let (_, place) = app.distributor.admit(&None, None)?;
-    let (state, _) = app.distributor.newest(&None).ok_or(NotNow::Loading)?;
+    let all = Track::below(None);
+    let (_, place) = app.distributor.admit(&all, None)?;
+    let Newest { state, .. } = app.distributor.newest(&all).ok_or(NotNow::Loading)?;
     let (pieces, stream) = mpsc::channel(PIECES);
     let export = Export { app: Arc::clone(app), pieces, _place: place };
     tokio::spawn(async move {
@@ -56,7 +57,7 @@ impl Export {
         let id = store.status().await.id;
         self.send(Frame::hello(state.epoch()).encode()?).await?;
         self.send(state.begin(Removal::Guarded).encode()?).await?;
-        let mut pages = Pages::new(store, &None, id, state.read_at);
+        let mut pages = Pages::new(store, &None, None, id, state.read_at);
         while let Some(changes) = pages.next().await? {
             let mut lines = BytesMut::new();
             for change in changes {

@@ -7,12 +7,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _};
 use tenantry_distribution::{
-    Change as Resource, EncodeError, Ledger, Position, Publication, Residents, View, Window,
+    Change as Resource, EncodeError, Ledger, Position, Publication, Published, Residents, View,
+    Window,
 };
 use tenantry_model::RegionId;
-use tenantry_store::{
-    Change, ReadError, Revision, Store, StoreId, WatchError, WatchItem, WatchStream,
-};
+use tenantry_store::{Change, ReadError, Revision, Store, StoreId, WatchError, WatchItem};
 use tokio::{
     sync::watch,
     time::{self, Instant},
@@ -22,6 +21,8 @@ use super::{
     Distributor, epoch,
     regions::Regions,
     snapshot::{self, Pages},
+    staging,
+    views::Track,
 };
 
 /// How long to wait before the state is read again.
@@ -30,11 +31,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 const READY_COMMITS: usize = 1_000;
 
 #[derive(Debug, thiserror::Error)]
-enum Lost {
+pub(super) enum Lost {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
     Watch(#[from] WatchError),
+    #[error(transparent)]
+    Rollout(#[from] tenantry_tenancy::Error),
     #[error(transparent)]
     Encode(#[from] EncodeError),
     #[error("the store stands at a revision that was never announced")]
@@ -72,8 +75,10 @@ async fn load_and_follow(
 ) -> Result<std::convert::Infallible, Lost> {
     let debounce = distributor.debounce;
     let (mut all, residents, id) = load(store, &None, None, debounce).await?;
-    distributor.replace(Some(Window::new(all.head(), all.resources())));
     let mut regions = Regions::new(store, id, debounce, residents);
+    let window = Window::new(all.head(), all.resources());
+    let staged = staging::resumed(store, distributor, &mut all, &mut regions).await?;
+    distributor.replace(Some((window, staged)));
     let start = Instant::now();
     let mut commits = store.watch(b"", all.seen().next());
     let mut check = time::interval(heartbeat);
@@ -84,12 +89,19 @@ async fn load_and_follow(
         let due = publications.filter_map(|it| it.due(start.elapsed())).min();
         tokio::select! {
             item = commits.next() => {
-                take(&mut all, &mut regions, item).await?;
-                take_ready(&mut all, &mut regions, &mut commits).await?;
+                let mut commit = Some(item);
+                // What waits already is taken in before a delta is made.
+                for _ in 0..READY_COMMITS {
+                    let Some(item) = commit.take() else { break };
+                    if take(&mut all, &mut regions, item).await? == Turn::Staged {
+                        staging::turn(store, distributor, &mut all, &mut regions, start).await?;
+                    }
+                    commit = commits.next().now_or_never();
+                }
             }
             () = time::sleep(due.unwrap_or_default()), if due.is_some() => {}
             () = distributor.asked.notified() => {}
-            read = regions.loaded() => regions.attach(distributor, read),
+            read = regions.loaded() => regions.attach(distributor, read, start)?,
             _ = check.tick() => {
                 // A commit that was not announced for a whole interval was lost.
                 let seen = all.seen();
@@ -116,18 +128,51 @@ fn publish(
     start: Instant,
 ) -> Result<(), Lost> {
     while publication.due(start.elapsed()) == Some(Duration::ZERO) {
-        publication.mark(distributor.removal());
-        if let Some(delta) = publication.publish(start.elapsed())? {
-            distributor.push(view, delta);
-        }
+        publish_next(distributor, view, publication, start)?;
     }
-    if distributor.is_passed(view)
+    let (below, staged) = (Track::below(view.clone()), Track::staged(view.clone()));
+    if distributor.is_passed(&below)
         && let Some(delta) = publication.advance()?
     {
-        distributor.push(view, delta);
+        distributor.push(&below, delta);
+    }
+    if distributor.is_passed(&staged)
+        && let Some(delta) = publication.advance_staged()?
+    {
+        distributor.push(&staged, delta);
     }
     // What does not concern proxies is not told them.
     distributor.settle(view, publication.settled());
+    Ok(())
+}
+
+/// Makes all deltas there are to be made, due or not.
+pub(super) fn flush(
+    distributor: &Distributor,
+    view: &View,
+    publication: &mut Publication,
+    start: Instant,
+) -> Result<(), EncodeError> {
+    while publication.has_waiting() {
+        publish_next(distributor, view, publication, start)?;
+    }
+    Ok(())
+}
+
+fn publish_next(
+    distributor: &Distributor,
+    view: &View,
+    publication: &mut Publication,
+    start: Instant,
+) -> Result<(), EncodeError> {
+    publication.mark(distributor.removal());
+    let Some(Published { all, staged }) = publication.publish(start.elapsed())? else {
+        return Ok(());
+    };
+    distributor.push(&Track::below(view.clone()), all);
+    if let Some(staged) = staged {
+        distributor.push(&Track::staged(view.clone()), staged);
+    }
     Ok(())
 }
 
@@ -142,7 +187,7 @@ pub(super) async fn load(
     let revision = at.unwrap_or(status.head);
     let epoch = epoch::epoch(store, status.id, Some(revision)).await?;
     let (mut ledger, mut residents) = (Ledger::new(), Residents::default());
-    let mut pages = Pages::new(store, view, status.id, revision);
+    let mut pages = Pages::new(store, view, None, status.id, revision);
     while let Some(changes) = pages.next().await? {
         for change in &changes {
             ledger.apply(change);
@@ -155,34 +200,29 @@ pub(super) async fn load(
     Ok((Publication::new(head, ledger, debounce), residents, status.id))
 }
 
-/// Takes in what came while the last delta was made.
-async fn take_ready(
-    all: &mut Publication,
-    regions: &mut Regions<'_>,
-    commits: &mut WatchStream,
-) -> Result<(), Lost> {
-    for _ in 0..READY_COMMITS {
-        match commits.next().now_or_never() {
-            Some(item) => take(all, regions, item).await?,
-            None => break,
-        }
-    }
-    Ok(())
+/// Whether a commit turns what proxies follow.
+#[derive(PartialEq, Eq)]
+enum Turn {
+    Nothing,
+    Staged,
 }
 
 async fn take(
     all: &mut Publication,
     regions: &mut Regions<'_>,
     item: Option<Result<WatchItem, WatchError>>,
-) -> Result<(), Lost> {
-    let (revision, changes) = match item.unwrap_or(Err(WatchError::Unavailable))? {
+) -> Result<Turn, Lost> {
+    let (revision, changes, turn) = match item.unwrap_or(Err(WatchError::Unavailable))? {
         WatchItem::Commit { changes, .. } if epoch::is_begun(&changes) => return Err(Lost::Forked),
-        WatchItem::Commit { rev, changes } => (rev, projected(&changes)),
-        WatchItem::Progress { rev } => (rev, Vec::new()),
+        WatchItem::Commit { rev, changes } if staging::is_turned(&changes) => {
+            (rev, projected(&changes), Turn::Staged)
+        }
+        WatchItem::Commit { rev, changes } => (rev, projected(&changes), Turn::Nothing),
+        WatchItem::Progress { rev } => (rev, Vec::new(), Turn::Nothing),
     };
     regions.take(revision, &changes).await?;
     all.take(revision, changes);
-    Ok(())
+    Ok(turn)
 }
 
 /// What of a commit concerns proxies.

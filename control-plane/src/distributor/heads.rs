@@ -10,10 +10,10 @@ use tenantry_model::{Revision, Timestamp};
 const MAX_HEADS: usize = 16_384;
 
 /// The latest states of one history, in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Heads(VecDeque<Head>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Head {
     position: Position,
     since: Timestamp,

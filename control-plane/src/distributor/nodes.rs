@@ -184,6 +184,7 @@ mod tests {
             refused: Vec::new(),
             refused_total: 0,
             keys_used: Vec::new(),
+            traffic: None,
         };
         nodes.report(report, &None, now);
         assert!(is_told());

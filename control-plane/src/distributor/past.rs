@@ -56,7 +56,11 @@ pub(super) async fn seen_from(
 }
 
 /// A resource as it was.
-async fn form(store: &dyn Store, change: &Resource, at: Revision) -> Result<Resource, ReadError> {
+pub(super) async fn form(
+    store: &dyn Store,
+    change: &Resource,
+    at: Revision,
+) -> Result<Resource, ReadError> {
     let (name, _) = change.clone().into_parts();
     let key = format!("{}/{}", name.kind, name.id);
     let (_, row) = store.get(key.as_bytes(), Some(at)).await?;

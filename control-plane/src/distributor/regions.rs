@@ -9,11 +9,20 @@ use std::{
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
-use tenantry_distribution::{Change as Resource, Crossing, Publication, Residents, Window};
+use tenantry_distribution::{
+    Change as Resource, Crossing, EncodeError, Publication, Residents, Window,
+};
 use tenantry_model::RegionId;
 use tenantry_store::{ReadError, Revision, Store, StoreId};
 
-use super::{Distributor, belongings::belongings, follower::load};
+use tokio::time::Instant;
+
+use super::{
+    Distributor,
+    belongings::belongings,
+    follower::{flush, load},
+    staging,
+};
 
 /// The most resources that are kept for a view that is being read. Past it the view begins later.
 const MAX_KEPT: usize = 200_000;
@@ -25,6 +34,8 @@ pub(super) struct Regions<'a> {
     debounce: Duration,
     pub(super) residents: Residents,
     pub(super) views: BTreeMap<RegionId, Publication>,
+    /// What some proxies see on top.
+    pub(super) staged: Option<Vec<Resource>>,
     loading: Option<Loading<'a>>,
 }
 
@@ -43,7 +54,7 @@ impl<'a> Regions<'a> {
         debounce: Duration,
         residents: Residents,
     ) -> Self {
-        Self { store, id, debounce, residents, views: BTreeMap::new(), loading: None }
+        Self { store, id, debounce, residents, views: BTreeMap::new(), staged: None, loading: None }
     }
 
     /// Begins the view that a proxy waits for, if none is being begun.
@@ -74,22 +85,30 @@ impl<'a> Regions<'a> {
         &mut self,
         distributor: &Distributor,
         read: Result<Publication, ReadError>,
-    ) {
-        let Some(loading) = self.loading.take() else { return };
+        start: Instant,
+    ) -> Result<(), EncodeError> {
+        let Some(loading) = self.loading.take() else { return Ok(()) };
         let mut publication = match read {
             Ok(publication) => publication,
             Err(error) => {
                 // Whoever waits for it asks once more.
                 tracing::warn!(region = %loading.region, %error, "the view of a region was not read");
-                return;
+                return Ok(());
             }
         };
         let window = Window::new(publication.head(), publication.resources());
-        distributor.attach(Some(loading.region.clone()), window);
+        let view = Some(loading.region.clone());
+        distributor.attach(view.clone(), window);
         for (revision, changes) in loading.kept {
             publication.take(revision, changes);
         }
+        if let Some(staged) = &self.staged {
+            flush(distributor, &view, &mut publication, start)?;
+            let changes = self.residents.seen_from(&loading.region, staged);
+            distributor.stage_view(&view, staging::seen(&mut publication, changes, distributor)?);
+        }
         self.views.insert(loading.region, publication);
+        Ok(())
     }
 
     /// Forgets the views of regions from which no proxy has come for long.

@@ -1,9 +1,11 @@
 //! The whole state at one revision, page by page.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use tenantry_distribution::{Change, InvalidJson, ResourceJson, ResourceName, Sieve, View};
+use tenantry_distribution::{
+    Change, InvalidJson, Overlay, ResourceJson, ResourceName, Sieve, View,
+};
 use tenantry_model::ResourceKind;
 use tenantry_store::{Cursor, ReadError, Revision, Row, Store, StoreId};
 use tenantry_tenancy::{layout, projection};
@@ -16,27 +18,46 @@ pub(super) struct Pages<'a> {
     /// What is still to be read: a prefix, and where in it to go on.
     left: VecDeque<(String, Cursor)>,
     sieve: Sieve,
+    /// What is seen on top, until it has been read.
+    overlay: Option<Arc<Overlay>>,
 }
 
 impl<'a> Pages<'a> {
-    pub(super) fn new(store: &'a dyn Store, view: &View, id: StoreId, at: Revision) -> Self {
+    pub(super) fn new(
+        store: &'a dyn Store,
+        view: &View,
+        overlay: Option<Arc<Overlay>>,
+        id: StoreId,
+        at: Revision,
+    ) -> Self {
         let prefixes = ResourceKind::ALL.map(layout::records);
         // Behind the prefix itself come all keys that start with it.
         let start = |prefix: String| {
             let after = Bytes::from(prefix.clone());
             (prefix, Cursor { store: id, at, after })
         };
-        Self { store, left: prefixes.map(start).into(), sieve: Sieve::new(view.clone()) }
+        let left = prefixes.map(start).into();
+        Self { store, left, sieve: Sieve::new(view.clone()), overlay }
     }
 
     /// The next resources; none at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Change>>, ReadError> {
-        let Some((prefix, cursor)) = self.left.pop_front() else { return Ok(None) };
+        let Some((prefix, cursor)) = self.left.pop_front() else { return Ok(self.on_top()) };
         let page = self.store.scan(prefix.as_bytes(), Some(cursor), PAGE_ROWS).await?;
         if let Some(next) = page.next {
             self.left.push_front((prefix, next));
         }
-        Ok(Some(self.sieve.pass(page.rows.iter().filter_map(put).collect())))
+        let seen = self.sieve.pass(page.rows.iter().filter_map(put).collect());
+        Ok(Some(match &self.overlay {
+            Some(overlay) => overlay.uncovered(seen),
+            None => seen,
+        }))
+    }
+
+    /// The resources of the overlay come last.
+    fn on_top(&mut self) -> Option<Vec<Change>> {
+        let overlay = self.overlay.take()?;
+        Some(overlay.changes().filter(|change| change.json().is_some()).cloned().collect())
     }
 }
 

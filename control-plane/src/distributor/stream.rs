@@ -4,14 +4,14 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use tenantry_distribution::{
-    EncodeError, Encoding, Feed, Frame, FullState, Hello, Next, NodeName, Opening, Question,
+    EncodeError, Encoding, Feed, Frame, Hello, Next, NodeName, Opening, Position, Question,
     SubscribeQuery, View,
 };
 use tenantry_store::ReadError;
 use tokio::{sync::mpsc, time};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{InView, NotNow, Place, nodes::Connected, snapshot::Pages};
+use super::{InView, Newest, NotNow, Place, Track, nodes::Connected, snapshot::Pages};
 use crate::app::App;
 
 /// Chunks on their way to the connection; the window keeps the rest.
@@ -59,23 +59,26 @@ pub(crate) fn open(
     view: &View,
     terms: Terms,
 ) -> Result<ReceiverStream<Chunk>, NotNow> {
-    let (opening, place) =
-        app.distributor.admit(view, query.position()).inspect_err(|not_now| {
-            if let NotNow::TurnedAway(_) = not_now {
-                app.metrics.stream(None);
-            }
-        })?;
+    let asked = query.position();
+    let track = app.distributor.track(&query.node, view, asked);
+    let (opening, place) = app.distributor.admit(&track, asked).inspect_err(|not_now| {
+        if let NotNow::TurnedAway(_) = not_now {
+            app.metrics.stream(None);
+        }
+    })?;
     app.metrics.stream(Some(opening));
     let (chunks, stream) = mpsc::channel(CHUNKS);
     let connected = app.nodes.connect(query.node.clone(), view, app.clock.now());
     let view = app.distributor.look_at(view);
-    let feed = Stream { app: Arc::clone(app), chunks, terms, connected, view };
-    tokio::spawn(feed.run_to_end(query.node.clone(), opening, place));
+    let node = query.node.clone();
+    let feed = Stream { app: Arc::clone(app), node, chunks, terms, connected, view };
+    tokio::spawn(feed.run_to_end(opening, place));
     Ok(ReceiverStream::new(stream))
 }
 
 struct Stream {
     app: Arc<App>,
+    node: NodeName,
     chunks: mpsc::Sender<Chunk>,
     terms: Terms,
     connected: Connected,
@@ -83,7 +86,8 @@ struct Stream {
 }
 
 impl Stream {
-    async fn run_to_end(self, node: NodeName, opening: Opening, place: Option<Place>) {
+    async fn run_to_end(self, opening: Opening, place: Option<Place>) {
+        let node = self.node.clone();
         let Err(reason) = self.run(opening, place).await;
         tracing::info!(%node, ?opening, %reason, "the stream has ended");
     }
@@ -119,7 +123,7 @@ impl Stream {
     }
 
     fn next(&self, feed: &mut Feed) -> Result<Next, Ended> {
-        match self.app.distributor.next(&self.view, feed)? {
+        match self.app.distributor.next(&self.node, &self.view, feed)? {
             Next::Overtaken => Err(Ended::Overtaken),
             next => Ok(next),
         }
@@ -128,31 +132,43 @@ impl Stream {
     /// Says hello, and brings the proxy to where the window can take over.
     async fn begin(&self, opening: Opening) -> Result<Feed, Ended> {
         let distributor = &self.app.distributor;
-        let (newest, _) = distributor.newest(&self.view).ok_or(Ended::Overtaken)?;
-        let hello = Hello { protocol: self.terms.protocol, epoch: newest.epoch() };
+        let newest = self.newest()?;
+        let epoch = newest.state.epoch();
+        let hello = Hello { protocol: self.terms.protocol, epoch };
         self.send_frame(&Frame::Hello(hello)).await?;
         match opening {
             Opening::Follow(position) => return Ok(Feed::at(position)),
             Opening::CatchUp(position)
-                if distributor.catch_up(&*self.app.store, &self.view, position).await =>
+                if distributor
+                    .catch_up(&*self.app.store, &self.track(Some(position)), position)
+                    .await =>
             {
                 return Ok(Feed::at(position));
             }
             Opening::CatchUp(_) | Opening::Full => {}
         }
         // Newer than what the hello was made of, if catching up took a while.
-        let (state, _) = distributor.newest(&self.view).ok_or(Ended::Overtaken)?;
-        if state.epoch() != newest.epoch() {
+        let newest = self.newest()?;
+        if newest.state.epoch() != epoch {
             return Err(Ended::Overtaken);
         }
-        self.full(state).await
+        self.full(newest).await
+    }
+
+    fn track(&self, stands: Option<Position>) -> Track {
+        self.app.distributor.track(&self.node, &self.view, stands)
+    }
+
+    fn newest(&self) -> Result<Newest, Ended> {
+        self.app.distributor.newest(&self.track(None)).ok_or(Ended::Overtaken)
     }
 
     /// Sends the whole state, as the store holds it at a revision.
-    async fn full(&self, state: FullState) -> Result<Feed, Ended> {
+    async fn full(&self, newest: Newest) -> Result<Feed, Ended> {
+        let Newest { state, overlay, .. } = newest;
         self.send_frame(&state.begin(self.app.distributor.removal())).await?;
         let id = self.app.store.status().await.id;
-        let mut pages = Pages::new(&*self.app.store, &self.view, id, state.read_at);
+        let mut pages = Pages::new(&*self.app.store, &self.view, overlay, id, state.read_at);
         while let Some(changes) = pages.next().await? {
             let mut lines = BytesMut::new();
             for change in changes {

@@ -113,6 +113,9 @@ impl From<Error> for Failure {
                 failure.problem.errors.extend(lost.into_iter().map(error));
                 failure
             }
+            Error::RolloutUnderWay(_) => Self::new(ProblemKind::RolloutUnderWay, detail),
+            Error::RolloutEnded(_) => Self::new(ProblemKind::RolloutEnded, detail),
+            Error::RolloutOutdated(_) => Self::new(ProblemKind::RolloutOutdated, detail),
             Error::InvalidQuery { parameter, .. } => {
                 Self::new(ProblemKind::InvalidQuery, detail).at(format!("?{parameter}"))
             }

@@ -69,6 +69,8 @@ parameters! {
     RevisionName: Path ("revision", "The revision's number.");
     /// An enrolled node.
     NodeIdName: Path ("id", "The node's id.");
+    /// A roll-out.
+    RolloutName: Path ("id", "The roll-out's id.");
     /// The condition of a change.
     IfMatch: Header ("If-Match", "Makes the change only if the resource still has one of these entity tags.");
 }

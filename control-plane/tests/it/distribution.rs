@@ -137,6 +137,7 @@ impl Proxy {
             refused: refused.iter().map(refusal).collect(),
             refused_total: refused.len() as u64,
             keys_used: Vec::new(),
+            traffic: None,
         };
         let (to, node) = (server.running.distribution, &self.token);
         let json = serde_json::to_string(&report).unwrap();

@@ -20,6 +20,8 @@ const REFUSED: [(&str, &str, &str); 5] = [
     ("replay", "POST /api/v1/replay", r#"{"documents":[],"requests":[]}"#),
 ];
 
+/// What needs proxies, and is looked at with them.
+const ELSEWHERE: [&str; 3] = ["startRollout", "releaseRollout", "takeBackRollout"];
 /// An operation, a request to it, and its body.
 type Change = (&'static str, &'static str, Value);
 
@@ -390,8 +392,8 @@ async fn every_change_can_be_looked_at_without_being_made() {
         .filter(|(path, method, _)| path.starts_with("/api/") && *method != "get");
     for (path, method, operation) in writes {
         let id = operation["operationId"].as_str().unwrap();
-        let is_known = changes.iter().any(|(known, ..)| *known == id)
-            || REFUSED.iter().any(|(known, ..)| *known == id);
+        let known = changes.iter().map(|(id, ..)| *id).chain(REFUSED.map(|(id, ..)| id));
+        let is_known = known.chain(ELSEWHERE).any(|known| known == id);
         assert!(is_known, "{method} {path} changes something: add {id} to this test");
     }
     // What was made before still has commits to follow in the background, an end of which cannot be seen: letters

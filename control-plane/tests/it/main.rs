@@ -15,5 +15,6 @@ mod import;
 mod inputs;
 mod lists;
 mod openapi;
+mod rollouts;
 mod server;
 mod waiting;

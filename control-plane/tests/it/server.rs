@@ -63,6 +63,22 @@ impl Server {
         arguments: Arguments,
         environment: &[(&str, &str)],
     ) -> Self {
+        Self::start_at(directory, arguments, environment, Arc::new(FixedClock)).await
+    }
+
+    /// By this clock.
+    pub(crate) async fn clocked(clock: Arc<dyn Clock>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments = arguments(&directory);
+        Self::start_at(directory, arguments, &[], clock).await
+    }
+
+    async fn start_at(
+        directory: tempfile::TempDir,
+        arguments: Arguments,
+        environment: &[(&str, &str)],
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         // The clock stands still, so nothing that was spent is earned back.
         let usual = [
             ("TENANTRY_HEARTBEAT_SECONDS", "1"),
@@ -74,7 +90,7 @@ impl Server {
             environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let bootstrap = Bootstrap::load(&arguments, environment).unwrap();
         let random = Random::new(StdRng::seed_from_u64(1));
-        let running = App::start(bootstrap, Arc::new(FixedClock), random).await.unwrap();
+        let running = App::start(bootstrap, clock, random).await.unwrap();
         let base = format!("http://{}", running.api);
         let client = api_client(&base, running.root_token.expose());
         Self { running, client, directory }

@@ -12,6 +12,7 @@ mod invitations;
 mod people;
 mod quotas;
 mod revisions;
+mod rollouts;
 mod send;
 mod subscriptions;
 mod tenants;

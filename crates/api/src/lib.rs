@@ -36,6 +36,7 @@ pub mod import;
 pub mod proxy;
 pub mod replay;
 pub mod revision;
+pub mod rollout;
 
 pub mod client;
 
@@ -74,6 +75,11 @@ pub use replay::{RecordedRequest, ReplayOutcome, ReplayRequest, ReplayResponse, 
 pub use revision::{
     FieldChangeBody, LeftBody, RecordChangeBody, RevisionBody, RevisionDetailBody,
     RevisionDiffQuery, RevisionEntryBody, RevisionQuery, RollbackQuery, RolledBackBody,
+};
+pub use rollout::{
+    RolloutBody, RolloutChangeBody, RolloutChoice, RolloutDetailBody, RolloutProxyBody,
+    RolloutReference, RolloutRelease, RolloutRequests, RolloutStateBody, RolloutWatchBody,
+    StartRolloutQuery, TakeBackRollout,
 };
 pub use subscription::{CancelSubscription, PutSubscription, SubscriptionBody};
 pub use tenant::{

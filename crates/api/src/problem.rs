@@ -146,6 +146,12 @@ problems! {
     NotRestorable, "not-restorable", 409, "Not all of it can come back";
     /// All tenants, or most of many, would go.
     MassRemoval, "mass-removal", 409, "Too many tenants would be removed";
+    /// There is one roll-out at a time.
+    RolloutUnderWay, "rollout-under-way", 409, "A roll-out is under way";
+    /// The roll-out cannot be released or taken back any more.
+    RolloutEnded, "rollout-ended", 409, "The roll-out is over";
+    /// Somebody else has changed what is rolled out.
+    RolloutOutdated, "rollout-outdated", 409, "What is rolled out was changed by somebody else";
     /// The revision is older than what is kept.
     RevisionForgotten, "revision-forgotten", 410, "The revision is not kept any more";
     /// It was there, and cannot be used any more.

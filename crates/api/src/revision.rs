@@ -81,21 +81,9 @@ pub struct RevisionBody {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RevisionDetailBody {
-    /// Its number.
-    pub revision: u64,
-    /// When it was made.
-    pub at: Timestamp,
-    /// Who made it.
-    pub actor: String,
-    /// The request that asked for it.
-    pub request_id: String,
-    /// The address the request came from.
-    pub source_address: Option<String>,
-    /// The revision that was gone back to, if that is what was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollback_to: Option<u64>,
-    /// What was done.
-    pub entries: Vec<RevisionEntryBody>,
+    /// The revision.
+    #[serde(flatten)]
+    pub revision: RevisionBody,
     /// Each record that it made, changed or removed, with secrets masked.
     pub changes: Vec<RecordChangeBody>,
 }

@@ -25,6 +25,7 @@ use crate::{
         raw::RawRequest,
         replay::Replay,
         revision::RevisionVerb,
+        rollout::RolloutVerb,
         route::RouteFields,
         snapshot::SnapshotVerb,
         subscription::SubscriptionVerb,
@@ -227,6 +228,9 @@ pub(crate) enum ApiCommand {
     ///
     /// All of it is looked at before anything is changed. The same again changes nothing.
     Apply(Apply),
+    /// A change for some proxies first, watched, and then for all or taken back
+    #[command(subcommand)]
+    Rollout(RolloutVerb),
     /// Make many tenants, one from each line of JSON
     ///
     /// Each is made whole or not at all. Exits with 1 if a line has failed; the same again does what is left.

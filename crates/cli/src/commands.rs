@@ -31,6 +31,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod replay;
 pub(crate) mod revision;
+pub(crate) mod rollout;
 pub(crate) mod snapshot;
 
 #[cfg(test)]
@@ -89,5 +90,6 @@ pub(crate) async fn run(
         ApiCommand::Api(request) => raw::run(request, session).await,
         ApiCommand::Audit(verb) => audit::run(verb, session).await,
         ApiCommand::Revision(verb) => revision::run(verb, session).await,
+        ApiCommand::Rollout(verb) => rollout::run(verb, session).await,
     }
 }

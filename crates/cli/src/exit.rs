@@ -100,7 +100,8 @@ impl Exit {
 pub(crate) fn help() -> String {
     let lines = Exit::ALL.map(|exit| format!("  {}  {}", exit.code(), exit.meaning()));
     format!(
-        "Exit codes:\n{}\n`diff` and `replay` exit with 0 if nothing differs, 1 if something does, 2 if that could not be found out.",
+        "Exit codes:\n{}\n`diff` and `replay` exit with 0 if nothing differs, 1 if something does, 2 if that could not be found out. \
+         `rollout start --follow` exits with 1 if it was taken back.",
         lines.join("\n")
     )
 }

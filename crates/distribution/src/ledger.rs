@@ -19,7 +19,7 @@ use std::collections::{HashMap, hash_map::Entry};
 use sha2::{Digest, Sha256};
 use tenantry_model::ResourceKind;
 
-use crate::{Change, StateHash};
+use crate::{Change, Overlay, ResourceJson, StateHash};
 
 /// The hashes of all resources of one state, their sum, and the number of tenants.
 #[derive(Debug, Clone, Default)]
@@ -92,10 +92,42 @@ impl Ledger {
         self.hashes.len()
     }
 
+    /// The hash of the state with an overlay on it, and how many resources that has.
+    #[must_use]
+    pub fn under(&self, overlay: &Overlay) -> (StateHash, usize) {
+        let (mut sum, mut resources) = (self.sum, self.resources());
+        for Fingerprint { key, hash } in overlay.fingerprints() {
+            if let Some(covered) = self.hashes.get(key) {
+                sum = sum.wrapping_sub(*covered);
+                resources = resources.saturating_sub(1);
+            }
+            if let Some(hash) = hash {
+                sum = sum.wrapping_add(*hash);
+                resources = resources.saturating_add(1);
+            }
+        }
+        (StateHash::from_u128(sum), resources)
+    }
+
     /// How many of them are tenants.
     #[must_use]
     pub fn tenants(&self) -> u64 {
         self.tenants
+    }
+}
+
+/// What a ledger would hold of a resource: where, and its hash, unless it is gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fingerprint {
+    key: u128,
+    hash: Option<u128>,
+}
+
+impl Fingerprint {
+    pub(crate) fn of(change: &Change) -> Self {
+        let (kind, id) = (change.kind(), change.id());
+        let hash = |json: &ResourceJson| digest([kind.as_bytes(), id.as_bytes(), json.as_bytes()]);
+        Self { key: key(kind, id), hash: change.json().map(hash) }
     }
 }
 

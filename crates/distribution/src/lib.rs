@@ -47,6 +47,7 @@ pub mod following;
 
 pub mod catch_up;
 pub mod feed;
+pub mod overlay;
 pub mod places;
 pub mod publication;
 pub mod view;
@@ -69,14 +70,17 @@ pub use following::{End, Following};
 pub use frame::{Begin, EncodeError, Frame, Hello, MAX_LINE_BYTES, Mark, Removal, UpdateKind};
 pub use hex::{Epoch, StateHash};
 pub use ledger::Ledger;
+pub use overlay::Overlay;
 pub use places::{Places, TurnedAway};
 pub use position::Position;
 pub use protocol::{NoCommonProtocol, PROTOCOL, Protocols};
-pub use publication::{Delta, Publication};
+pub use publication::{Delta, Publication, Published};
 pub use question::{ANSWER_PATH, Answer, Question};
 pub use reader::FrameReader;
 pub use recording::{Damage, Recorded, Recording};
-pub use report::{KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery};
+pub use report::{
+    KeyUse, Refusal, STATUS_PATH, STREAM_PATH, StatusReport, SubscribeQuery, Traffic,
+};
 pub use tenantry_model::{NodeName, Revision};
 pub use update::Update;
 pub use view::{Crossing, Moved, Residents, Sieve, View, tenant_of};

@@ -100,6 +100,22 @@ pub struct StatusReport {
     /// [`MAX_KEYS_USED`](Self::MAX_KEYS_USED).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys_used: Vec<KeyUse>,
+    /// What it has answered; none of older proxies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
+}
+
+/// What a proxy has answered since its process began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// When the process began: totals of different ones are not to be compared.
+    pub since: Timestamp,
+    /// All requests.
+    pub requests: u64,
+    /// Those answered 5xx, by whomever.
+    pub server_errors: u64,
+    /// Those that were refused because of who asked, for what, or how often.
+    pub denied: u64,
 }
 
 /// An API key, and roughly when it was used.
@@ -209,6 +225,7 @@ mod tests {
             refused: vec![Refusal::new(name("bad"), "no such plan")],
             refused_total: 1,
             keys_used: Vec::new(),
+            traffic: None,
         };
         assert!(!report.is_ack());
         assert!(report.enforces(epoch, Revision::new(5), &name("good")));

@@ -18,7 +18,7 @@ const MAX_OLDER_BYTES: usize = 32 << 20;
 const PORTION_BYTES: usize = 1 << 20;
 
 /// A stretch of history that ends now.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Window {
     head: Position,
     /// Up to here nothing more has happened that concerns proxies.

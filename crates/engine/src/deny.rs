@@ -37,6 +37,13 @@ macro_rules! reasons {
                 match self { $(Self::$name => Blame::$blame,)* }
             }
 
+            /// Whether it says of a well-formed request that this one may not: another snapshot might let it
+            /// pass.
+            #[must_use]
+            pub fn is_denial(self) -> bool {
+                matches!(self.status(), 401 | 403 | 404 | 413 | 421 | 429)
+            }
+
             /// The stable name: the end of the problem `type` and the metric label.
             #[must_use]
             pub fn as_str(self) -> &'static str {

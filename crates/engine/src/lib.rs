@@ -53,5 +53,5 @@ pub use upstream::{
     Picked, Standing, TlsFault, UpstreamCounts, UpstreamNames,
 };
 pub use usage::{
-    Finished, LATENCY_BOUNDS_US, STATUS_CLASSES, Usage, UsageOwner, UsageReading, Usages,
+    Finished, LATENCY_BOUNDS_US, STATUS_CLASSES, Totals, Usage, UsageOwner, UsageReading, Usages,
 };

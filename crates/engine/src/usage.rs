@@ -132,6 +132,17 @@ pub enum UsageOwner {
     Unresolved,
 }
 
+/// All requests together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// How many have ended.
+    pub requests: u64,
+    /// How many of them were answered 5xx.
+    pub server_errors: u64,
+    /// How many of them were [denied](Reason::is_denial).
+    pub denied: u64,
+}
+
 /// The counters of all tenants.
 #[derive(Debug)]
 pub struct Usages {
@@ -172,6 +183,21 @@ impl Usages {
     #[must_use]
     pub fn unresolved(&self) -> &Arc<Usage> {
         &self.unresolved
+    }
+
+    /// All requests that have ended, whosever they were.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (_, usage) in self.read() {
+            let [_, _, _, _, server_errors, _] = usage.by_status_class;
+            totals.requests += usage.by_status_class.iter().sum::<u64>();
+            totals.server_errors += server_errors;
+            let denied = Reason::ALL.iter().zip(usage.by_reason);
+            totals.denied +=
+                denied.filter(|(reason, _)| reason.is_denial()).map(|(_, n)| n).sum::<u64>();
+        }
+        totals
     }
 
     /// All counters, for a scrape.
@@ -218,6 +244,18 @@ mod tests {
         assert_eq!(second.by_reason[Reason::Overloaded as usize], 2);
         assert_eq!(other.by_status_class, [0, 6, 0, 0, 0, 0]);
         assert_eq!((other.request_bytes, other.response_bytes, other.in_flight), (60, 6, 3));
+        assert_eq!(usages.totals(), Totals { requests: 10, server_errors: 0, denied: 0 });
+        let end = |status, reason| Finished {
+            status,
+            reason: Some(reason),
+            request_bytes: 0,
+            response_bytes: 0,
+            duration: Duration::ZERO,
+        };
+        usages.unresolved().finish(&end(404, Reason::UnknownHost));
+        usages.unresolved().finish(&end(400, Reason::BadRequest));
+        usages.unresolved().finish(&end(503, Reason::Overloaded));
+        assert_eq!(usages.totals(), Totals { requests: 13, server_errors: 1, denied: 1 });
         // A duration on a bucket's bound belongs to that bucket, as Prometheus has it.
         assert_eq!(other.latency[1], 6);
     }

@@ -111,6 +111,10 @@ prefixed_id!(
     NodeId, "nod_", "node id"
 );
 prefixed_id!(
+    /// A roll-out's identifier: `rol_` and a ULID.
+    RolloutId, "rol_", "roll-out id"
+);
+prefixed_id!(
     /// A session's identifier: `ses_` and a ULID. It is not the secret and may be shown.
     SessionId, "ses_", "session id"
 );

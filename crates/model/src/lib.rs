@@ -55,8 +55,8 @@ pub use feature::{Feature, FeatureDefault};
 pub use group::Group;
 pub use host::{DomainPattern, Host};
 pub use id::{
-    CertificateId, InvitationId, IssuerId, KeyId, NodeId, OperatorId, ReservationId, SessionId,
-    TenantId, TokenId, UserId,
+    CertificateId, InvitationId, IssuerId, KeyId, NodeId, OperatorId, ReservationId, RolloutId,
+    SessionId, TenantId, TokenId, UserId,
 };
 pub use invalid::Invalid;
 pub use issuer::{Algorithm, ClaimPath, Issuer, KeySource};

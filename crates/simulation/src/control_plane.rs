@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tenantry_distribution::{
     CatchUp, Change, EncodeError, Encoding, Feed, Frame, FullState, Hello, Ledger, Next, Opening,
-    Places, Position, Protocols, Publication, Removal, Window, window::Bounds,
+    Places, Position, Protocols, Publication, Published, Removal, Window, window::Bounds,
 };
 
 use crate::{
@@ -111,7 +111,9 @@ impl ControlPlane {
     /// Makes the deltas that are due.
     pub(crate) fn publish(&mut self, history: &History, now: Duration) -> Result<(), EncodeError> {
         while self.publication.due(now) == Some(Duration::ZERO) {
-            let Some(mut delta) = self.publication.publish(now)? else { break };
+            let Some(Published { all: mut delta, .. }) = self.publication.publish(now)? else {
+                break;
+            };
             if self.defect == Some(Defect::FirstFormWins) {
                 delta = self.with_first_forms(history, delta)?;
             }

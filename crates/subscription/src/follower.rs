@@ -150,6 +150,7 @@ impl<T: Target> Follower<'_, T> {
             refused_total,
             // Added when it is sent.
             keys_used: Vec::new(),
+            traffic: None,
         }
     }
 

@@ -4,12 +4,13 @@
 //! overtaken while the control plane is slow is never sent, and reports never pile up.
 //!
 //! Uses of API keys ride along. Where there is nothing else to report they are told every few seconds, and
-//! where that fails they wait for the next time: nobody needs them soon.
+//! where that fails they wait for the next time: nobody needs them soon. So do the numbers of requests
+//! answered, if they are others than were told last.
 
 use std::{sync::Arc, time::Duration};
 
 use reqwest::{Client, StatusCode, header::AUTHORIZATION};
-use tenantry_distribution::{Backoff, KeyUse, STATUS_PATH, StatusReport};
+use tenantry_distribution::{Backoff, KeyUse, STATUS_PATH, StatusReport, Traffic};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, sleep},
@@ -17,8 +18,8 @@ use tokio::{
 
 use crate::{Link, Options, Target, connection::address, progress::Publisher};
 
-/// How often uses of keys are told.
-const KEYS_USED_INTERVAL: Duration = Duration::from_secs(2);
+/// How often uses of keys and numbers of requests are told.
+const TOLD_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The sender of reports.
 pub(crate) struct Reporter<T> {
@@ -27,6 +28,8 @@ pub(crate) struct Reporter<T> {
     pub(crate) reports: watch::Receiver<Option<StatusReport>>,
     pub(crate) publisher: Publisher,
     pub(crate) target: Arc<T>,
+    /// What was told last.
+    pub(crate) told: Option<Traffic>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +43,7 @@ enum ReportError {
 impl<T: Target> Reporter<T> {
     /// Runs until there can be no more reports.
     pub(crate) async fn run(mut self) {
-        let mut telling = interval(KEYS_USED_INTERVAL);
+        let mut telling = interval(TOLD_INTERVAL);
         telling.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -48,7 +51,7 @@ impl<T: Target> Reporter<T> {
                     Ok(()) => self.report().await,
                     Err(_) => return,
                 },
-                _ = telling.tick() => self.tell_keys_used().await,
+                _ = telling.tick() => self.tell().await,
             }
         }
     }
@@ -63,16 +66,16 @@ impl<T: Target> Reporter<T> {
         }
     }
 
-    async fn tell_keys_used(&mut self) {
+    async fn tell(&mut self) {
         if self.publisher.progress().standing().link != Link::Open {
             return;
         }
         let uses = self.keys_used();
-        if uses.is_empty() {
+        if uses.is_empty() && self.target.traffic() == self.told {
             return;
         }
         if let Err(error) = self.send_with(uses).await {
-            tracing::debug!(%error, "uses of keys were not told; they will be later");
+            tracing::debug!(%error, "what was used and answered was not told; it will be later");
         }
     }
 
@@ -86,9 +89,13 @@ impl<T: Target> Reporter<T> {
             self.target.put_back_keys_used(uses);
             return Ok(());
         };
-        let sent = self.send(&StatusReport { keys_used: uses.clone(), ..report }).await;
+        let traffic = self.target.traffic();
+        let report = StatusReport { keys_used: uses.clone(), traffic, ..report };
+        let sent = self.send(&report).await;
         if sent.is_err() {
             self.target.put_back_keys_used(uses);
+        } else {
+            self.told = traffic;
         }
         sent
     }

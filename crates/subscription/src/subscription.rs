@@ -74,6 +74,7 @@ impl<T: Target> Subscription<T> {
             reports: newest_report,
             publisher: publisher.clone(),
             target: Arc::clone(&target),
+            told: None,
         };
         let answerer = Answerer {
             client: client.clone(),

@@ -1,7 +1,7 @@
 //! What a subscription feeds.
 
 use serde_json::Value;
-use tenantry_distribution::{KeyUse, Refusal, Update};
+use tenantry_distribution::{KeyUse, Refusal, Traffic, Update};
 
 /// The holder of the state that requests see.
 pub trait Target: Send + Sync {
@@ -29,6 +29,11 @@ pub trait Target: Send + Sync {
     /// [put back](Self::put_back_keys_used).
     fn take_keys_used(&self, _at_most: usize) -> Vec<KeyUse> {
         Vec::new()
+    }
+
+    /// What was answered since the process began, if that is counted.
+    fn traffic(&self) -> Option<Traffic> {
+        None
     }
 
     /// Takes back what could not be told.

@@ -19,6 +19,7 @@ mod past;
 mod proposed;
 mod removal;
 mod rollback;
+mod staged;
 mod undo;
 mod walk;
 

@@ -1,7 +1,9 @@
 //! Everything that can go wrong with an operation, by what whoever asked should do about it.
 
-use tenantry_model::{Email, KeyId, TenantState};
+use tenantry_model::{Email, KeyId, ResourceRef, RolloutId, TenantState};
 use tenantry_store::{CommitError, ReadError};
+
+use crate::rollout::RolloutState;
 
 /// Why an operation was not done. Unless it says otherwise, nothing was written.
 ///
@@ -162,6 +164,15 @@ pub enum Error {
         /// How many would go.
         removed: u64,
     },
+    /// There is one at a time.
+    #[error("the roll-out {0} is under way; release it or take it back first")]
+    RolloutUnderWay(RolloutId),
+    /// It cannot be released or taken back any more.
+    #[error("the roll-out is {} already", .0.as_str())]
+    RolloutEnded(RolloutState),
+    /// Somebody else has changed what is rolled out.
+    #[error("{0} was changed since the roll-out began, which is taken back for that")]
+    RolloutOutdated(ResourceRef),
     /// Others kept changing the same records.
     #[error("others keep changing the same records; try again")]
     ConcurrentChange,

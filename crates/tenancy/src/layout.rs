@@ -27,6 +27,9 @@
 //! | `tokenused/{id}` | when the token was last used, to some minutes |
 //! | `node/{id}` | the enrolment of a node |
 //! | `nodedigest/{digest}` | the id of the enrolment whose token has it |
+//! | `rollout/{id}` | a roll-out, whatever has become of it |
+//! | `rolloutbody/{id}` | what a roll-out that is under way would change, and the documents that say so |
+//! | `rolloutactive` | the id of the roll-out that is under way |
 //! | `session/{digest}` | a session of an operator |
 //! | `user/{id}` | a user |
 //! | `useremail/{email}`, `usersubject/{digest}` | the id of the user that has it |
@@ -54,6 +57,7 @@ use tenantry_model::{
 };
 use ulid::Ulid;
 
+pub use access::ROLLOUT_ACTIVE;
 pub(crate) use access::*;
 
 /// All audit entries.

@@ -55,6 +55,7 @@ pub mod member;
 pub mod node;
 pub mod operator;
 pub mod role;
+pub mod rollout;
 pub mod session;
 pub mod token;
 pub mod user;
@@ -105,6 +106,9 @@ pub use record::{
 };
 pub use removal::RemovalAllowed;
 pub use role::{RoleRecord, RoleSpec};
+pub use rollout::{
+    ChosenBy, NewRollout, Release, RolloutChange, RolloutRecord, RolloutState, RolloutTerms, Staged,
+};
 pub use session::{CreatedSession, SessionLife, SessionRecord};
 pub use tenancy::Tenancy;
 pub use tenant::subscription::{Subscription, SubscriptionAction, SubscriptionSpec};

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// YAML as a body; JSON is YAML, too.
-const YAML: &str = "application/yaml";
+pub(super) const YAML: &str = "application/yaml";
 /// Lines of JSON.
 const LINES: &str = "application/x-ndjson";
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use tenantry_api::{
-    LeftBody, RecordChangeBody, RevisionDetailBody, RevisionDiffQuery, RevisionQuery,
+    LeftBody, RecordChangeBody, RevisionBody, RevisionDetailBody, RevisionDiffQuery, RevisionQuery,
     RollbackQuery, RolledBackBody,
 };
 use tenantry_model::Timestamp;
@@ -138,7 +138,8 @@ pub(super) async fn run(verb: &RevisionVerb, session: &Session) -> Result<Answer
 }
 
 fn shown(revision: &RevisionDetailBody) -> String {
-    let RevisionDetailBody { revision: number, at, actor, request_id, rollback_to, .. } = revision;
+    let RevisionDetailBody { revision, changes } = revision;
+    let RevisionBody { revision: number, at, actor, request_id, rollback_to, .. } = revision;
     let mut text = format!("revision {number}, {at}, by {actor}, request {request_id}");
     if let Some(to) = rollback_to {
         text.push_str(&format!(", back to revision {to}"));
@@ -146,7 +147,7 @@ fn shown(revision: &RevisionDetailBody) -> String {
     for entry in &revision.entries {
         text.push_str(&format!("\n  {} {}", entry.action, entry.target));
     }
-    for change in &revision.changes {
+    for change in changes {
         text.push_str("\n\n");
         text.push_str(&record(change));
     }

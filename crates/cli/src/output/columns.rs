@@ -4,7 +4,7 @@ use serde::Serialize;
 use tenantry_api::{
     ApiKeyBody, AuditEntryBody, CertificateBody, DeletionCertificateBody, DocumentBody, DomainBody,
     InvitationBody, IssuerBody, MemberBody, NodeBody, OperatorBody, ProxyBody, QuotaBody,
-    RevisionBody, RoleBody, TenantBody, TokenBody, UserBody,
+    RevisionBody, RoleBody, RolloutBody, TenantBody, TokenBody, UserBody,
 };
 use tenantry_model::{
     Feature, FeatureDefault, Group, Limits, Plan, RateLimit, RegionId, Route, RouteMatch,
@@ -273,6 +273,23 @@ impl Columns for RevisionBody {
             self.actor.clone(),
             list(done),
             self.rollback_to.map_or_else(String::new, |to| to.to_string()),
+        ]
+    }
+}
+
+impl Columns for RolloutBody {
+    const NAMES: &'static [&'static str] =
+        &["ID", "STATE", "STARTED", "BY", "PROXIES", "CHANGES", "REASON"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.state.as_str().to_owned(),
+            self.started_at.to_string(),
+            self.started_by.clone(),
+            self.nodes.len().to_string(),
+            self.changes_total.to_string(),
+            self.reason.clone().unwrap_or_default(),
         ]
     }
 }

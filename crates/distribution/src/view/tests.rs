@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Delta, Encoding, Epoch, Frame, FrameReader, Ledger, Position, Publication, Revision, StateHash,
+    Delta, Encoding, Epoch, Frame, FrameReader, Ledger, Position, Publication, Published, Revision,
+    StateHash,
 };
 
 fn tenant(number: u8) -> TenantId {
@@ -181,7 +182,7 @@ proptest! {
             if !is_published {
                 continue;
             }
-            while let Some(delta) = view.publish(Duration::ZERO).unwrap() {
+            while let Some(Published { all: delta, .. }) = view.publish(Duration::ZERO).unwrap() {
                 for change in decoded(&delta) {
                     prop_assert!(ever.contains(change.id()), "{} was never in it", change.id());
                     let name = (change.kind().to_owned(), change.id().to_owned());

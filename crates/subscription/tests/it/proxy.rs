@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tenantry_distribution::{Change, Refusal, Revision, Update, UpdateKind};
+use tenantry_distribution::{Change, Refusal, Revision, Traffic, Update, UpdateKind};
 use tenantry_model::Timestamp;
 use tenantry_subscription::{
     BackoffBounds, BearerToken, Clock, Options, Progress, Standing, Subscription, Target,
@@ -21,6 +21,7 @@ use crate::soon;
 #[derive(Default)]
 pub(crate) struct Memory {
     held: Mutex<Held>,
+    traffic: Mutex<Option<Traffic>>,
 }
 
 #[derive(Default)]
@@ -39,7 +40,18 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// It has answered so much.
+    pub(crate) fn answers(&self, traffic: Traffic) {
+        *self.traffic.lock().unwrap() = Some(traffic);
+    }
+}
+
 impl Target for Memory {
+    fn traffic(&self) -> Option<Traffic> {
+        *self.traffic.lock().unwrap()
+    }
+
     fn apply(&self, update: &Update) -> Vec<Refusal> {
         let mut held = self.held.lock().unwrap();
         held.applied.push((update.kind, update.to.as_u64()));

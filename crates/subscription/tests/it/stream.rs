@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use tenantry_distribution::{Encoding, Frame, Mark, PROTOCOL, Revision, StateHash, UpdateKind};
+use tenantry_distribution::{
+    Encoding, Frame, Mark, PROTOCOL, Revision, StateHash, Traffic, UpdateKind,
+};
+use tenantry_model::Timestamp;
 use tenantry_subscription::{Link, Source};
 use tokio::time::Instant;
 
@@ -237,6 +240,27 @@ async fn a_refused_token_is_tried_again() {
     stream.send(history.hello());
     stream.send(history.full());
     assert_eq!(proxy.at(2).await.link, Link::Open);
+}
+
+#[tokio::test]
+async fn what_was_answered_is_told_when_nothing_else_is() {
+    let mut control_plane = ControlPlane::start().await;
+    let history = history();
+    let (mut proxy, _stream) = following(&mut control_plane, &history).await;
+    proxy.at(2).await;
+    let since = Timestamp::from_unix_ms(1);
+    for requests in [7, 9] {
+        let traffic = Traffic { since, requests, server_errors: 1, denied: 2 };
+        proxy.target.answers(traffic);
+        // Whatever was on its way before.
+        let told = loop {
+            let report = control_plane.report().await;
+            if report.traffic.is_some_and(|told| told.requests == requests) {
+                break report;
+            }
+        };
+        assert_eq!((told.traffic, told.revision), (Some(traffic), Revision::new(2)));
+    }
 }
 
 #[tokio::test]

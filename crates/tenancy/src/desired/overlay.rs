@@ -52,6 +52,16 @@ impl Overlay {
         Ok(())
     }
 
+    /// What is staged of the rows of resources: each as it will be written, or nothing where it will be gone.
+    pub(super) fn records(&self) -> Vec<(ResourceRef, Option<Bytes>)> {
+        let written = self.written.lock();
+        let records = written.iter().filter_map(|(key, value)| {
+            let (kind, id) = projection::resource_key(key)?;
+            Some((ResourceRef { kind, id: id.to_owned() }, value.clone()))
+        });
+        records.collect()
+    }
+
     /// What is staged of resources: each as it will be, or nothing where it will be gone.
     pub(super) fn resources(&self) -> Result<Vec<(ResourceRef, Option<Resource>)>, Error> {
         let written = self.written.lock();

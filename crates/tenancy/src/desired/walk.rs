@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use bytes::Bytes;
 use tenantry_model::{
     DomainPattern, KeyDigest, KeySpec, Resource, ResourceKind, ResourceRef, TenantState,
 };
@@ -42,6 +43,11 @@ impl<'t> Walk<'t> {
     /// The resources that were drafted: each as it will be, or nothing where it will be gone.
     pub(super) fn resources(&self) -> Result<Vec<(ResourceRef, Option<Resource>)>, Error> {
         self.overlay.resources()
+    }
+
+    /// The same as they will be stored.
+    pub(super) fn records(&self) -> Vec<(ResourceRef, Option<Bytes>)> {
+        self.overlay.records()
     }
 
     /// Takes from a tenant the domains that it is not meant to have.

@@ -4,8 +4,8 @@
 use std::fmt::Display;
 
 use tenantry_model::{
-    Email, InvitationId, KeyDigest, NodeId, OperatorId, RoleId, TenantId, Timestamp, TokenId,
-    UserId,
+    Email, InvitationId, KeyDigest, NodeId, OperatorId, RoleId, RolloutId, TenantId, Timestamp,
+    TokenId, UserId,
 };
 use ulid::Ulid;
 
@@ -44,6 +44,21 @@ pub(crate) fn node(id: NodeId) -> String {
 
 pub(crate) fn node_digest(digest: &KeyDigest) -> String {
     format!("nodedigest/{digest}")
+}
+
+/// Which roll-out is under way: written when one begins, and removed when it ends.
+pub const ROLLOUT_ACTIVE: &str = "rolloutactive";
+
+/// All roll-outs.
+pub(crate) const ROLLOUTS: &str = "rollout/";
+
+pub(crate) fn rollout(id: RolloutId) -> String {
+    format!("{ROLLOUTS}{id}")
+}
+
+/// What a roll-out that is under way would change.
+pub(crate) fn rollout_body(id: RolloutId) -> String {
+    format!("rolloutbody/{id}")
 }
 
 pub(crate) fn token_used(id: TokenId) -> String {

@@ -18,6 +18,7 @@ mod quotas;
 mod races;
 mod rollback;
 mod rollback_model;
+mod rollouts;
 mod rows;
 mod subscriptions;
 mod upstreams;
