@@ -1,6 +1,8 @@
 # Two commands are all a newcomer needs: `make run` and `make test`.
 
-.PHONY: run test format lint unit-and-end-to-end bench deny dist prerequisites
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: run test format lint unit-and-end-to-end bench bench-gateway deny dist prerequisites
 
 # Builds everything and starts a gateway with a demo on this machine. Options for `tenantry up` go in
 # UP, such as UP="--proxy-addr 127.0.0.1:8888".
@@ -27,9 +29,15 @@ unit-and-end-to-end:
 	fi
 
 # Figures, with the budgets they are held against, are in benches/README.md.
-bench: prerequisites
-	cargo build --release --bin tenantry --bin tenantry-control-plane --bin tenantry-proxy
+bench: prerequisites bench-gateway
 	cargo bench -p tenantry-benches
+
+# Tenantry beside other proxies that are given the same policy: installs them, checks that all answer alike, loads
+# them in turn. Options go in GATEWAY, such as GATEWAY="--quick" or GATEWAY="--tenants 100000".
+bench-gateway: prerequisites
+	cargo build --release --workspace --bins
+	envoy=$$(scripts/gateway-peers $(TARGET)/gateway/envoy) && \
+		$(TARGET)/release/gateway-bench --output $(TARGET)/gateway --envoy "$$envoy" $(GATEWAY)
 
 # Licences, sources, bans and advisories of dependencies (needs cargo-deny).
 deny:
