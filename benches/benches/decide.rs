@@ -18,7 +18,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use tenantry_benches::{
     bearer, facts, host, now, one_tenant_delta, plan_delta, route_delta, secret, table_of,
 };
-use tenantry_engine::{Decision, RequestFacts, Table, decide};
+use tenantry_engine::{Change, Decision, RequestFacts, Table, decide};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -126,19 +126,17 @@ fn benches(criterion: &mut Criterion) {
                 current = current.apply([one_tenant_delta(number, round).unwrap()]).table;
             });
         });
-        let shared: [(&str, fn(u64) -> _); 2] = [("plan", plan_delta), ("route", route_delta)];
-        for (name, delta) in shared {
+        let mut shared = |name: &str, delta: &dyn Fn(u64) -> Change| {
             let mut current = table.clone();
-            group.bench_function(
-                BenchmarkId::new(format!("one_{name}_delta"), tenants),
-                |bencher| {
-                    bencher.iter(|| {
-                        round += 1;
-                        current = current.apply([delta(round).unwrap()]).table;
-                    });
-                },
-            );
-        }
+            group.bench_function(BenchmarkId::new(name, tenants), |bencher| {
+                bencher.iter(|| {
+                    round += 1;
+                    current = current.apply([delta(round)]).table;
+                });
+            });
+        };
+        shared("one_plan_delta", &|round| plan_delta(round).unwrap());
+        shared("one_route_delta", &|round| route_delta(round).unwrap());
         group.finish();
     }
 }
