@@ -266,13 +266,13 @@ impl Distributor {
         self.track(&node.name, &node.view, node.report.as_ref().map(StatusReport::position))
     }
 
-    /// Whether a proxy enforces what is released to it first.
+    /// Whether a proxy is where those are to be to whom something is released first. States from before it began count.
     pub(crate) fn enforces_staged(&self, node: &Node) -> bool {
         let Some(report) = &node.report else { return false };
         let track = self.track_of(node);
         let views = self.views.lock();
         let hash = views.heads(&track).and_then(|it| it.hash_at(report.epoch, report.revision));
-        views.has_begun(report.revision) && track.is_staged && hash == Some(report.hash)
+        track.is_staged && hash == Some(report.hash)
     }
 
     /// The newest whole state.

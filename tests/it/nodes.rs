@@ -19,6 +19,19 @@ pub(crate) async fn seeded(api: &Client, origin: &Origin) -> u64 {
     api.tenants().create(&body(acme)).await.unwrap().tenant.revision
 }
 
+/// A proxy with the token that it is enrolled with, by its name and what else is said of it.
+pub(crate) async fn enrolled(control_plane: &ControlPlane, node: serde_json::Value) -> Edge {
+    let name = node["name"].as_str().unwrap().to_owned();
+    let enrolled = control_plane.api().nodes().create(&body::<EnrollNode>(node)).await.unwrap();
+    let options = EdgeOptions {
+        node: name,
+        distribution: format!("http://{}", control_plane.distribution()),
+        token: enrolled.secret.unwrap(),
+        settings: Vec::new(),
+    };
+    Edge::start(options).await
+}
+
 #[tokio::test]
 async fn an_enrolled_proxy_follows_over_tls_and_trusts_nobody_else() {
     let directory = tempfile::tempdir().unwrap();

@@ -3,24 +3,14 @@
 use std::{collections::BTreeMap, fs};
 
 use serde_json::json;
-use tenantry_api::{
-    Client, CreateApiKey, CreateIssuer, CreateTenant, EnrollNode, TenantAtProxyState,
-};
+use tenantry_api::{Client, CreateApiKey, CreateIssuer, CreateTenant, TenantAtProxyState};
 use tenantry_credentials::signing::SigningKey;
-use tenantry_test_support::{ControlPlane, Edge, EdgeOptions, Origin, eventually, json as body};
+use tenantry_test_support::{ControlPlane, Edge, Origin, eventually, json as body};
 
-use crate::nodes::seeded;
+use crate::nodes::{enrolled, seeded};
 
 async fn edge(control_plane: &ControlPlane, node: &str, region: Option<&str>) -> Edge {
-    let new = json!({"name": node, "region": region});
-    let enrolled = control_plane.api().nodes().create(&body::<EnrollNode>(new)).await.unwrap();
-    let options = EdgeOptions {
-        node: node.to_owned(),
-        distribution: format!("http://{}", control_plane.distribution()),
-        token: enrolled.secret.unwrap(),
-        settings: Vec::new(),
-    };
-    Edge::start(options).await
+    enrolled(control_plane, json!({"name": node, "region": region})).await
 }
 
 async fn tenant(api: &Client, slug: &str, region: &str) {

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::json;
 use tenantry_api::{
-    Client, EnrollNode, RolloutDetailBody, RolloutStateBody, StartRolloutQuery, TakeBackRollout,
+    Client, RolloutDetailBody, RolloutStateBody, StartRolloutQuery, TakeBackRollout,
 };
 use tenantry_model::Plan;
-use tenantry_test_support::{ControlPlane, Edge, EdgeOptions, Origin, eventually, json as body};
+use tenantry_test_support::{ControlPlane, Edge, Origin, eventually, json as body};
 
-use crate::nodes::seeded;
+use crate::nodes::{enrolled, seeded};
 
 /// A control plane, an origin, and three proxies of which the first is labelled.
 struct Fleet {
@@ -117,15 +117,8 @@ impl Fleet {
 }
 
 async fn edge(control_plane: &ControlPlane, node: &str, ring: &str, region: Option<&str>) -> Edge {
-    let new = json!({"name": node, "labels": {"ring": ring}, "region": region});
-    let enrolled = control_plane.api().nodes().create(&body::<EnrollNode>(new)).await.unwrap();
-    let options = EdgeOptions {
-        node: node.to_owned(),
-        distribution: format!("http://{}", control_plane.distribution()),
-        token: enrolled.secret.unwrap(),
-        settings: Vec::new(),
-    };
-    Edge::start(options).await
+    let labels = json!({"ring": ring});
+    enrolled(control_plane, json!({"name": node, "labels": labels, "region": region})).await
 }
 
 fn manual() -> StartRolloutQuery {

@@ -142,6 +142,11 @@ impl<'a> Regions<'a> {
                 None => self.keep_for_loading(revision, seen),
             }
         }
+        // A view that begins later is not to cover what has changed either.
+        if let Some(staged) = &mut self.staged {
+            let changed: BTreeSet<_> = changes.iter().map(|it| (it.kind(), it.id())).collect();
+            staged.retain(|it| !changed.contains(&(it.kind(), it.id())));
+        }
         Ok(())
     }
 

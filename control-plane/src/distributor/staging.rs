@@ -55,15 +55,11 @@ impl Staging {
     /// the window as well, and are everybody's.
     pub(super) fn is_left_from(&self, stands: Option<Position>, window: &Window) -> bool {
         let was_staged = |stands: &Position| {
-            self.has_begun(stands.revision)
+            stands.revision >= self.began
                 && *stands != window.head()
                 && matches!(window.since(*stands), Since::Deltas(..))
         };
         self.ended_at.is_some() && stands.as_ref().is_some_and(was_staged)
-    }
-
-    pub(super) fn has_begun(&self, revision: Revision) -> bool {
-        revision >= self.began
     }
 
     pub(super) fn end(&mut self, now: Instant) {

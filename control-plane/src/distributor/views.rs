@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tenantry_distribution::{Delta, NodeName, Overlay, Position, View, Window};
-use tenantry_model::{RegionId, Revision, Timestamp};
+use tenantry_model::{RegionId, Timestamp};
 use tokio::time::Instant;
 
 use super::{heads::Heads, staging::Staging};
@@ -213,11 +213,6 @@ impl Views {
         if let Some(staging) = &mut self.staging {
             staging.end(now);
         }
-    }
-
-    /// Whether this revision is of the time since something was released to some proxies first.
-    pub(super) fn has_begun(&self, revision: Revision) -> bool {
-        self.staging.as_ref().is_some_and(|staging| staging.has_begun(revision))
     }
 
     /// What those see on top who follow this track.

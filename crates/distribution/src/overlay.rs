@@ -33,20 +33,15 @@ impl Overlay {
     }
 
     /// Whether a resource below is not seen.
-    #[must_use]
-    pub fn covers(&self, change: &Change) -> bool {
-        let (name, _) = change.clone().into_parts();
-        self.covers_name(&name)
-    }
-
-    pub(crate) fn covers_name(&self, name: &ResourceName) -> bool {
+    pub(crate) fn covers(&self, name: &ResourceName) -> bool {
         self.resources.contains_key(name)
     }
 
     /// What of a whole state below is seen.
     #[must_use]
     pub fn uncovered(&self, changes: Vec<Change>) -> Vec<Change> {
-        changes.into_iter().filter(|change| !self.covers(change)).collect()
+        let is_seen = |change: &Change| !self.covers(&change.clone().into_parts().0);
+        changes.into_iter().filter(is_seen).collect()
     }
 
     /// Covers nothing any more that has changed below: whatever has made it so is for all, and at once.

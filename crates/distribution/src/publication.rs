@@ -167,7 +167,7 @@ impl Publication {
     #[must_use]
     pub fn knows(&self, name: &ResourceName) -> bool {
         self.ledger.holds(&name.kind, &name.id)
-            || self.overlay().is_some_and(|overlay| overlay.covers_name(name))
+            || self.overlay().is_some_and(|overlay| overlay.covers(name))
             || self.waiting.iter().any(|group| group.changes.names(name))
     }
 
