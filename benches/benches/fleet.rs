@@ -130,7 +130,8 @@ async fn platform(directory: &Path, tenants: u64, origin: &Origin) -> ControlPla
     import.arg("--api").arg(control_plane.api_address().to_string());
     import.arg("--data-dir").arg(&data).arg("import").arg(&file);
     let imported = import.output().unwrap();
-    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    let said = [imported.stdout, imported.stderr].concat();
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&said));
     println!("imported in {:.1} s", begun.elapsed().as_secs_f64());
     control_plane
 }
@@ -276,7 +277,11 @@ async fn main() {
         node: "edge-1".to_owned(),
         distribution: format!("http://{}", control_plane.distribution()),
         token: control_plane.node_token(),
-        settings: Vec::new(),
+        // This program asks again and again on one connection until it hears the new state.
+        settings: vec![(
+            "CONNECTIONS__REQUESTS_PER_CONNECTION".to_owned(),
+            "4000000000".to_owned(),
+        )],
     })
     .await;
     edge.patiently_enforced(head).await;

@@ -28,7 +28,7 @@ use crate::{
         service::{Door, DoorService, Speaks},
         trust::Trust,
     },
-    gateway::{Gateway, InFlightBound},
+    gateway::{Gateway, InFlightBound, Phases},
     jwks::Jwks,
     lifecycle::{
         Ending, Lifecycle,
@@ -105,7 +105,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let request_ids = Arc::new(RequestIds::new(rand::random()));
     let access_log = AccessLog::new(bootstrap.access_log.clone())?;
     let tracing = Tracing::new(&bootstrap.tracing, &node_name(&bootstrap))?;
-    let gateway = Gateway {
+    let gateway = Arc::new(Gateway {
         active: Arc::clone(&active),
         clock,
         request_ids: Arc::clone(&request_ids),
@@ -117,9 +117,11 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         access_log: access_log.clone(),
         tracing: tracing.clone(),
         lifecycle: lifecycle.clone(),
-    };
+    });
+    let phases = Phases(Arc::clone(&gateway));
     let door = Door {
-        proxy: Arc::new(http_proxy(&server.configuration, gateway)),
+        proxy: Arc::new(http_proxy(&server.configuration, phases)),
+        gateway,
         refusals: Refusals {
             active: Arc::clone(&active),
             request_ids,
@@ -148,13 +150,14 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     server.add_service(Listening::new(HttpServer::new_app(app), admin, lifecycle.closing_admin()));
 
     let prober = Prober::new(
-        connector,
+        Arc::clone(&connector),
         Arc::clone(&resolver),
         Arc::clone(&active),
         clock,
         bootstrap.upstream.health_checks_at_once.get(),
     );
-    let tending = Tending { prober: Arc::new(prober), resolver, active: Arc::clone(&active) };
+    let tending =
+        Tending { prober: Arc::new(prober), resolver, connector, active: Arc::clone(&active) };
     let mut tending = background_service("upstreams", tending);
     tending.threads = Some(1);
     server.add_service(tending);
@@ -229,6 +232,7 @@ impl BackgroundService for Following {
 struct Tending {
     prober: Arc<Prober>,
     resolver: Arc<Resolver>,
+    connector: Arc<Connector>,
     active: Arc<Active>,
 }
 
@@ -239,6 +243,7 @@ impl BackgroundService for Tending {
             _ = shutdown.wait_for(|stop| *stop) => {}
             () = Arc::clone(&self.prober).run() => {}
             () = Arc::clone(&self.resolver).keep_fresh(Arc::clone(&self.active)) => {}
+            () = self.connector.keep_swept() => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The machine's clocks, read once per request and passed on.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tenantry_engine::Now;
 use tenantry_model::Timestamp;
@@ -18,6 +18,11 @@ pub(crate) struct Clock {
 impl Clock {
     pub(crate) fn start() -> Self {
         Self { origin: Instant::now() }
+    }
+
+    /// The clock that never goes back, alone.
+    pub(crate) fn monotonic(self) -> Duration {
+        self.origin.elapsed()
     }
 
     pub(crate) fn now(self) -> Now {

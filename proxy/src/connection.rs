@@ -9,7 +9,7 @@
 //! What is known of the connection travels with it as a [`Connection`], which the gateway finds in the
 //! session's digest.
 
-mod conduit;
+pub(crate) mod conduit;
 mod http1;
 mod http2;
 mod opening;
@@ -23,9 +23,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use parking_lot::Mutex;
 use pingora::{http::ResponseHeader, protocols::raw_connect::ProxyDigest, proxy::Session};
-use tenantry_engine::{Admission, Forward, TenantConnection};
+use tenantry_engine::{Admission, TenantConnection};
 
-use crate::tls::TlsFacts;
+use crate::{gateway::Passage, tls::TlsFacts};
 
 /// What is known of a client's connection.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     pub(crate) tls: Option<TlsFacts>,
     /// The tenants that it carries requests of: one, unless keys or tokens of several are used on it.
     tenants: Mutex<Vec<TenantConnection>>,
+    /// A request that was begun and that pingora is to go on with.
+    begun: Mutex<Option<Box<Passage>>>,
     /// Counts it against the bounds for as long as it lives.
     _place: places::Place,
 }
@@ -47,10 +49,14 @@ impl Connection {
         digest.user_data.as_ref()?.downcast_ref()
     }
 
-    /// Whether the tenant may have the connection that the request came on.
-    pub(crate) fn may_serve(session: &Session, forward: &Forward) -> bool {
-        let connection = Self::of(session).zip(forward.admission.as_ref());
-        connection.is_none_or(|(connection, admission)| connection.carries(admission))
+    /// Leaves a request that was begun for pingora to go on with.
+    pub(crate) fn leave_begun(&self, passage: Box<Passage>) {
+        *self.begun.lock() = Some(passage);
+    }
+
+    /// The request that was begun before pingora had it.
+    pub(crate) fn take_begun(&self) -> Option<Box<Passage>> {
+        self.begun.lock().take()
     }
 
     /// Counts the connection for a tenant; not if the tenant has too many.

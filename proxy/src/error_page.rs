@@ -13,7 +13,7 @@ use tenantry_engine::{CompiledTenant, Table, host_of};
 use tenantry_model::Branding;
 use tenantry_wire::accept::prefers_html;
 
-use crate::{facts, request_id::RequestId};
+use crate::{facts::Asked, request_id::RequestId};
 
 /// What the page says.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) fn is_preferred(session: &Session) -> bool {
 /// The branding of the tenant whose host the request names.
 pub(crate) fn branding<'a>(session: &Session, table: &'a Table) -> Option<&'a Branding> {
     // Whose client it is makes no difference to whose host it is.
-    let facts = facts::of(session, std::net::Ipv4Addr::UNSPECIFIED.into());
+    let facts = Asked::of(session).facts(std::net::Ipv4Addr::UNSPECIFIED.into());
     let tenant = table.tenant_of_host(&host_of(&facts)?)?;
     CompiledTenant::branding(tenant).map(AsRef::as_ref)
 }

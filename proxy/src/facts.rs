@@ -1,32 +1,63 @@
-//! The facts of a request, out of pingora's session.
+//! A request as it came, whatever read it, and the facts of it that are decided by.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use http::HeaderValue;
+use http::Version;
 use pingora::{http::RequestHeader, proxy::Session};
-use tenantry_engine::{HeaderFacts, Reason, RequestFacts, Single};
+use tenantry_engine::{HeaderFacts, HeaderLookup, Reason, RequestFacts, Single};
 
 use crate::{bootstrap::ConnectionBounds, connection::Connection, tls::TlsFacts};
 
-/// Collects the facts.
-pub(crate) fn of(session: &Session, client: IpAddr) -> RequestFacts<'_> {
-    let request = session.req_header();
-    let tls = Connection::of(session).and_then(|connection| connection.tls.as_ref());
-    RequestFacts {
-        client,
-        sni: tls.and_then(|tls| tls.server_name.as_deref()),
-        client_certificate: tls.and_then(TlsFacts::verified_client),
-        method: request.method.as_str(),
-        path: path(request),
-        headers: headers(request),
-        all_headers: &request.headers,
-    }
+/// A request as it came.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) version: Version,
+    pub(crate) method: &'a str,
+    /// The request target; empty if it is no text.
+    pub(crate) target: &'a str,
+    /// The headers that matter for the decision.
+    pub(crate) marked: HeaderFacts<'a>,
+    pub(crate) headers: &'a dyn HeaderLookup,
+    pub(crate) connection: Option<&'a Arc<Connection>>,
 }
 
-/// The host as the client named it: `Host`, or `:authority` in HTTP/2.
-pub(crate) fn host(request: &RequestHeader) -> Option<HeaderValue> {
-    let named = request.headers.get(http::header::HOST).cloned();
-    named.or_else(|| HeaderValue::from_str(request.uri.authority()?.as_str()).ok())
+impl<'a> Asked<'a> {
+    /// What pingora read.
+    pub(crate) fn of(session: &'a Session) -> Self {
+        let request = session.req_header();
+        Self {
+            version: request.version,
+            method: request.method.as_str(),
+            target: std::str::from_utf8(request.raw_path()).unwrap_or_default(),
+            marked: headers(request),
+            headers: &request.headers,
+            connection: Connection::of(session),
+        }
+    }
+
+    /// What is decided by.
+    pub(crate) fn facts(&self, client: IpAddr) -> RequestFacts<'a> {
+        let tls = self.tls();
+        RequestFacts {
+            client,
+            sni: tls.and_then(|tls| tls.server_name.as_deref()),
+            client_certificate: tls.and_then(TlsFacts::verified_client),
+            method: self.method,
+            path: self.target.split_once('?').map_or(self.target, |(path, _)| path),
+            headers: self.marked,
+            all_headers: self.headers,
+        }
+    }
+
+    /// What stands behind the `?`.
+    pub(crate) fn query(&self) -> Option<&'a str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// What the TLS handshake settled, if there was one.
+    pub(crate) fn tls(&self) -> Option<&'a TlsFacts> {
+        self.connection.and_then(|connection| connection.tls.as_ref())
+    }
 }
 
 /// What a request has too much of: a head that came by HTTP/2 (HTTP/1 heads are read within the same bounds),
@@ -41,12 +72,6 @@ pub(crate) fn oversized(request: &RequestHeader, bounds: &ConnectionBounds) -> O
     let length = request.headers.get(http::header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     length.filter(|length| *length > bounds.body_bytes.get()).map(|_| Reason::BodyTooLarge)
-}
-
-/// The path of the target, or the whole target if it is not in origin-form, which no path matches.
-fn path(request: &RequestHeader) -> &str {
-    let target = std::str::from_utf8(request.raw_path()).unwrap_or_default();
-    target.split_once('?').map_or(target, |(path, _)| path)
 }
 
 fn headers(request: &RequestHeader) -> HeaderFacts<'_> {
@@ -90,8 +115,10 @@ mod tests {
     #[test]
     fn the_host_is_the_authority_of_http2() {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        assert_eq!(host(&request), None);
+        assert_eq!(headers(&request).host, Single::Missing);
         request.set_uri("http://a.example:8443/".parse().unwrap());
-        assert_eq!(host(&request).unwrap(), "a.example:8443");
+        assert_eq!(headers(&request).host, Single::One(b"a.example:8443"));
+        request.insert_header("host", "b.example").unwrap();
+        assert_eq!(headers(&request).host, Single::Repeated);
     }
 }

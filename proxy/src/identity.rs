@@ -1,13 +1,19 @@
 //! What the upstream is told about the request, and what it is not told.
 //!
-//! Called from `upstream_request_filter` and from nowhere else: pingora has by then removed the
-//! headers that the client's `Connection` header names, so nothing set here can be removed by a client.
+//! By pingora it is told in `upstream_request_filter` and nowhere else: the headers that the client's `Connection`
+//! header names are gone by then, so nothing set here can be removed by a client. The [relay](crate::relay) takes no
+//! request with such names, and tells the same last.
 
 use http::HeaderName;
 use pingora::http::RequestHeader;
-use tenantry_engine::{Admission, Forward, Identity, Table};
+use tenantry_engine::{Admission, Forward, HeaderLookup, Identity, Table};
 
-use crate::{filters, request_id::RequestId};
+use crate::{
+    filters,
+    request_id::RequestId,
+    text::Text,
+    trace::{TRACEPARENT, TRACESTATE, Trace},
+};
 
 /// Headers that only the gateway may set; a client's own are removed.
 const RESERVED: &str = "x-tenant-";
@@ -32,7 +38,27 @@ pub(crate) struct Outgoing<'a> {
     /// Whether the client spoke TLS, with us or with a trusted proxy in front.
     pub(crate) is_https: bool,
     /// The client's `Host`, as it was sent.
-    pub(crate) host: Option<http::HeaderValue>,
+    pub(crate) host: Option<&'a [u8]>,
+    pub(crate) trace: Trace,
+    /// Whether the request's own part of its trace can be found anywhere.
+    pub(crate) has_span: bool,
+    /// All headers, as the client sent them.
+    pub(crate) headers: &'a dyn HeaderLookup,
+}
+
+/// Takes headers that the gateway sets.
+pub(crate) trait Told {
+    /// Sets a header; one of that name that is there is replaced.
+    ///
+    /// # Errors
+    /// A value that no header can carry; none of ours is.
+    fn tell(&mut self, name: &'static str, value: &[u8]) -> pingora::Result<()>;
+}
+
+impl Told for RequestHeader {
+    fn tell(&mut self, name: &'static str, value: &[u8]) -> pingora::Result<()> {
+        self.insert_header(name, value)
+    }
 }
 
 /// Rewrites the request that goes to the upstream.
@@ -47,69 +73,88 @@ pub(crate) fn apply(outgoing: &Outgoing<'_>, request: &mut RequestHeader) -> pin
     if let Some(path) = &forward.path {
         rewrite_path(request, path)?;
     }
-    if let Some(admission) = &forward.admission {
-        if !forward.route.forwards_credential() {
-            remove_credentials(&admission.identity, request);
-        }
-        introduce(outgoing.table, admission, request)?;
+    for name in outgoing.credentials() {
+        request.remove_header(name);
     }
-    request.insert_header("x-forwarded-for", outgoing.client.to_string())?;
-    request.insert_header("x-forwarded-proto", if outgoing.is_https { "https" } else { "http" })?;
-    if let Some(host) = &outgoing.host {
-        request.insert_header("x-forwarded-host", host.clone())?;
-    }
-    request.insert_header("x-request-id", outgoing.request_id.to_string())
+    request.remove_header(TRACESTATE);
+    outgoing.tell(request)
 }
 
-fn remove_credentials(identity: &Identity, request: &mut RequestHeader) {
-    if identity.api_key_is_ours {
-        request.remove_header("x-api-key");
+impl Outgoing<'_> {
+    /// The headers that hold credentials of ours, which are not for the upstream.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = &'static str> {
+        let identity =
+            self.forward.identity().filter(|_| !self.forward.route.forwards_credential());
+        let has = |is_ours: fn(&Identity) -> bool| identity.is_some_and(is_ours);
+        let api_key = has(|identity| identity.api_key_is_ours).then_some("x-api-key");
+        let authorization =
+            has(|identity| identity.authorization_is_ours).then_some("authorization");
+        api_key.into_iter().chain(authorization)
     }
-    if identity.authorization_is_ours {
-        request.remove_header("authorization");
+
+    /// Tells all that the gateway knows of the request.
+    ///
+    /// # Errors
+    /// As [`Told::tell`].
+    pub(crate) fn tell(&self, told: &mut impl Told) -> pingora::Result<()> {
+        if let Some(admission) = &self.forward.admission {
+            introduce(self.table, admission, told)?;
+        }
+        told.tell("x-forwarded-for", Text::of(self.client).as_bytes())?;
+        told.tell("x-forwarded-proto", if self.is_https { b"https" } else { b"http" })?;
+        if let Some(host) = self.host {
+            told.tell("x-forwarded-host", host)?;
+        }
+        told.tell("x-request-id", &self.request_id.text())?;
+        told.tell(TRACEPARENT, &self.trace.parent_of_upstream(self.has_span).text())?;
+        match self.trace.state(self.headers) {
+            Some(state) => told.tell(TRACESTATE, state.as_bytes()),
+            None => Ok(()),
+        }
     }
 }
 
 /// Says whose request it is and who calls.
-fn introduce(
-    table: &Table,
-    admission: &Admission,
-    request: &mut RequestHeader,
-) -> pingora::Result<()> {
+fn introduce(table: &Table, admission: &Admission, told: &mut impl Told) -> pingora::Result<()> {
     let Admission { tenant, policy, identity, .. } = admission;
-    request.insert_header("x-tenant-id", tenant.id().to_string())?;
-    request.insert_header("x-tenant-slug", tenant.slug().as_str())?;
-    request.insert_header("x-tenant-plan", tenant.plan().as_str())?;
-    request.insert_header("x-tenant-features", table.features_of(tenant, policy))?;
+    told.tell("x-tenant-id", Text::of(tenant.id()).as_bytes())?;
+    told.tell("x-tenant-slug", tenant.slug().as_str().as_bytes())?;
+    told.tell("x-tenant-plan", tenant.plan().as_str().as_bytes())?;
+    told.tell("x-tenant-features", table.features_of(tenant, policy).as_bytes())?;
     if let Some(key) = &identity.key {
-        request.insert_header("x-tenant-key-id", key.id.to_string())?;
+        told.tell("x-tenant-key-id", Text::of(key.id).as_bytes())?;
     }
     let Some(token) = &identity.token else { return Ok(()) };
     if let Some(subject) = token.subject() {
-        request.insert_header("x-tenant-subject", subject)?;
+        told.tell("x-tenant-subject", subject.as_bytes())?;
     }
     match token.roles() {
-        Some(roles) => request.insert_header("x-tenant-roles", roles),
+        Some(roles) => told.tell("x-tenant-roles", roles.as_bytes()),
         None => Ok(()),
     }
 }
 
-/// Some servers read `_` in a header name as `-`, so both spellings are reserved.
-fn remove_reserved(request: &mut RequestHeader) {
-    let is_reserved = |name: &HeaderName| {
-        let name = name.as_str();
-        let same = |reserved: &str| {
-            name.len() >= reserved.len()
-                && name
-                    .bytes()
-                    .zip(reserved.bytes())
-                    .all(|(a, b)| a == b || (a == b'_' && b == b'-'))
-        };
-        same(RESERVED)
-            || FORWARDED.iter().any(|forwarded| name.len() == forwarded.len() && same(forwarded))
+/// Whether only the gateway may set a header. Some servers read `_` in a name as `-`, so both spellings are reserved.
+pub(crate) fn is_reserved(name: &[u8]) -> bool {
+    // Almost every name begins with another letter.
+    if !matches!(name.first(), Some(b'x' | b'X' | b'f' | b'F')) {
+        return false;
+    }
+    let same = |reserved: &str| {
+        name.len() >= reserved.len()
+            && name
+                .iter()
+                .zip(reserved.bytes())
+                .all(|(a, b)| a.eq_ignore_ascii_case(&b) || (*a == b'_' && b == b'-'))
     };
+    same(RESERVED)
+        || FORWARDED.iter().any(|forwarded| name.len() == forwarded.len() && same(forwarded))
+}
+
+fn remove_reserved(request: &mut RequestHeader) {
+    let names = request.headers.keys();
     let reserved: Vec<HeaderName> =
-        request.headers.keys().filter(|name| is_reserved(name)).cloned().collect();
+        names.filter(|name| is_reserved(name.as_str().as_bytes())).cloned().collect();
     for name in reserved {
         request.remove_header(&name);
     }

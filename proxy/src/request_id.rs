@@ -5,17 +5,24 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use tenantry_wire::trace_context::digits;
+
 /// The identity of one request in answers, logs and towards the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RequestId(u128);
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
 impl RequestId {
+    /// As it is written everywhere.
+    pub(crate) fn text(self) -> [u8; 32] {
+        digits(self.0)
+    }
+
     /// The trace that begins with this request; never zero.
     pub(crate) fn trace_id(self) -> u128 {
         self.0.max(1)

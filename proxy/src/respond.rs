@@ -184,8 +184,12 @@ impl RateLimitHeaders {
     }
 
     pub(crate) fn apply(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
-        response.insert_header("ratelimit-policy", self.policy.as_str())?;
-        response.insert_header("ratelimit", self.state.as_str())
+        self.lines().into_iter().try_for_each(|(name, value)| response.insert_header(name, value))
+    }
+
+    /// Names and values.
+    pub(crate) fn lines(&self) -> [(&'static str, &str); 2] {
+        [("ratelimit-policy", &self.policy), ("ratelimit", &self.state)]
     }
 }
 

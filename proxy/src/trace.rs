@@ -4,14 +4,13 @@
 //! id, so a log line of an upstream always leads back to ours. The client's own goes on as it came,
 //! unless this process exports a span for the request: then the upstream's part hangs below that span.
 
-use http::HeaderMap;
-use pingora::http::RequestHeader;
+use tenantry_engine::HeaderLookup;
 use tenantry_wire::trace_context::{self, TraceParent};
 
 use crate::{request_id::RequestId, spans};
 
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+pub(crate) const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACESTATE: &str = "tracestate";
 
 /// One request's place in its trace.
 #[derive(Debug, Clone, Copy)]
@@ -24,10 +23,13 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// What a client says of its trace; a new one, sampled or not, if it says nothing that can be used.
-    pub(crate) fn of(headers: &HeaderMap, request_id: RequestId, sampling: Sampling) -> Self {
-        let mut lines = headers.get_all(TRACEPARENT).iter();
-        let parent = match (lines.next(), lines.next()) {
-            (Some(line), None) => TraceParent::parse(line.as_bytes()),
+    pub(crate) fn of(
+        headers: &dyn HeaderLookup,
+        request_id: RequestId,
+        sampling: Sampling,
+    ) -> Self {
+        let parent = match headers.lines(TRACEPARENT).as_slice() {
+            [line] => TraceParent::parse(line),
             _ => None,
         };
         let own = match parent {
@@ -57,23 +59,19 @@ impl Trace {
         self.parent
     }
 
-    /// Tells the upstream. `has_span` says whether this request's own part can be found anywhere.
-    pub(crate) fn pass_on(
-        &self,
-        has_span: bool,
-        request: &mut RequestHeader,
-    ) -> pingora::Result<()> {
-        let state = self.parent.and_then(|_| {
-            let lines = request.headers.get_all(TRACESTATE).iter();
-            trace_context::state(lines.map(http::HeaderValue::as_bytes))
-        });
-        request.remove_header(TRACESTATE);
-        let parent = match self.parent {
+    /// What the upstream is told as `traceparent`. `has_span` says whether this request's own part can be found
+    /// anywhere.
+    pub(crate) fn parent_of_upstream(&self, has_span: bool) -> TraceParent {
+        match self.parent {
             _ if has_span => spans::below(self.own),
             parent => parent.unwrap_or(self.own),
-        };
-        request.insert_header(TRACEPARENT, parent.to_string())?;
-        state.map_or(Ok(()), |state| request.insert_header(TRACESTATE, state))
+        }
+    }
+
+    /// What the upstream is told as `tracestate`: other systems' own, which goes on with the trace it came with.
+    pub(crate) fn state(&self, headers: &dyn HeaderLookup) -> Option<String> {
+        self.parent?;
+        trace_context::state(headers.lines(TRACESTATE).iter().copied())
     }
 }
 
@@ -109,27 +107,25 @@ impl Sampling {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
     use crate::request_id::RequestIds;
 
     const CLIENTS: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn request(headers: &[(&'static str, &str)]) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+    fn map(headers: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
         for (name, value) in headers {
-            request.append_header(*name, *value).unwrap();
+            map.append(*name, value.parse().unwrap());
         }
-        request
+        map
     }
 
     fn passed_on(headers: &[(&'static str, &str)], has_span: bool) -> (String, Option<String>) {
-        let mut request = request(headers);
-        let id = RequestIds::new(5 << 64 | 6).next();
-        let trace = Trace::of(&request.headers, id, Sampling::new(1.0).unwrap());
-        trace.pass_on(has_span, &mut request).unwrap();
-        assert_eq!(request.headers.get_all(TRACEPARENT).iter().count(), 1);
-        let text = |name| Some(request.headers.get(name)?.to_str().unwrap().to_owned());
-        (text(TRACEPARENT).unwrap(), text(TRACESTATE))
+        let (headers, id) = (map(headers), RequestIds::new(5 << 64 | 6).next());
+        let trace = Trace::of(&headers, id, Sampling::new(1.0).unwrap());
+        (trace.parent_of_upstream(has_span).to_string(), trace.state(&headers))
     }
 
     #[test]

@@ -12,12 +12,15 @@ mod metrics;
 mod outcome;
 mod prober;
 mod resolver;
+mod shelf;
 mod view;
 mod watch;
 
-pub(crate) use attempts::Attempts;
+pub(crate) use attempts::{Answer, Attempts, Patience, can_be_sent_again, is_idempotent};
 pub(crate) use connector::Connector;
 pub(crate) use metrics::encode as encode_metrics;
 pub(crate) use prober::Prober;
 pub(crate) use resolver::Resolver;
+pub(crate) use shelf::Destination;
 pub(crate) use view::view;
+pub(crate) use watch::Expired;

@@ -48,8 +48,9 @@ pub(crate) fn http1_head(bytes: &[u8]) {
         done => done,
     };
     // What is wrong in two ways may be told either way, as the pieces come.
-    assert_eq!(whole.ok(), in_pieces.ok());
-    let Ok(Some(head)) = whole else { return };
+    let whole = whole.ok();
+    assert_eq!(whole, in_pieces.ok());
+    let Some(Some(head)) = whole else { return };
     let head_bytes = &bytes[head.leading..head.end];
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
@@ -63,6 +64,12 @@ pub(crate) fn http1_head(bytes: &[u8]) {
         request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name)).count()
     };
     if head_bytes.is_ascii() {
+        let text = |range: &std::ops::Range<usize>| &bytes[range.clone()];
+        assert_eq!(request.method.unwrap().as_bytes(), text(&head.method));
+        assert_eq!(request.path.unwrap().as_bytes(), text(&head.target));
+        let theirs = request.headers.iter().map(|header| (header.name.as_bytes(), header.value));
+        let ours = head.fields.iter().map(|field| (text(&field.name), text(&field.value)));
+        assert!(theirs.eq(ours));
         assert_eq!(of("host"), 1);
         assert!(of("content-length") + of("transfer-encoding") <= 1);
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, time::Duration};
 
+use smallvec::SmallVec;
 use tenantry_model::{CertificatePem, TenantId, Timestamp};
 
 /// The two clocks of a decision, read once per request by the caller.
@@ -32,10 +33,13 @@ pub struct RequestFacts<'a> {
     pub all_headers: &'a dyn HeaderLookup,
 }
 
+/// The values of a header's lines.
+pub type HeaderLines<'a> = SmallVec<[&'a [u8]; 2]>;
+
 /// Finds headers by their name.
 pub trait HeaderLookup: Sync {
-    /// Whether one of the lines of a header passes a test. The name is in lower case.
-    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
+    /// The lines of a header, in their order. The name is in lower case.
+    fn lines<'a>(&'a self, name: &str) -> HeaderLines<'a>;
 }
 
 impl fmt::Debug for dyn HeaderLookup + '_ {
@@ -47,14 +51,14 @@ impl fmt::Debug for dyn HeaderLookup + '_ {
 
 /// No headers.
 impl HeaderLookup for () {
-    fn any(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        false
+    fn lines<'a>(&'a self, _: &str) -> HeaderLines<'a> {
+        HeaderLines::new()
     }
 }
 
 impl HeaderLookup for http::HeaderMap {
-    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        self.get_all(name).iter().any(|value| test(value.as_bytes()))
+    fn lines<'a>(&'a self, name: &str) -> HeaderLines<'a> {
+        self.get_all(name).iter().map(http::HeaderValue::as_bytes).collect()
     }
 }
 
@@ -114,27 +118,28 @@ pub struct HeaderFacts<'a> {
 
 impl<'a> HeaderFacts<'a> {
     /// Takes the facts from header names (any case) and values, in one pass.
-    pub fn collect(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+    pub fn collect(headers: impl IntoIterator<Item = (impl AsRef<[u8]>, &'a [u8])>) -> Self {
         let mut facts = Self::default();
         for (name, value) in headers {
+            let name = name.as_ref();
             if let Some(header) = facts.named(name) {
                 header.add(value);
             } else if matches!(name.len(), 14 | 17) {
-                facts.framing_in_disguise |= name.eq_ignore_ascii_case("content_length")
-                    || name.eq_ignore_ascii_case("transfer_encoding");
+                facts.framing_in_disguise |= name.eq_ignore_ascii_case(b"content_length")
+                    || name.eq_ignore_ascii_case(b"transfer_encoding");
             }
         }
         facts
     }
 
     /// Length first: almost every header is none of these, and is ruled out by one comparison.
-    fn named(&mut self, name: &str) -> Option<&mut Single<'a>> {
+    fn named(&mut self, name: &[u8]) -> Option<&mut Single<'a>> {
         match name.len() {
-            4 if name.eq_ignore_ascii_case("host") => Some(&mut self.host),
-            9 if name.eq_ignore_ascii_case("x-api-key") => Some(&mut self.api_key),
-            13 if name.eq_ignore_ascii_case("authorization") => Some(&mut self.authorization),
-            14 if name.eq_ignore_ascii_case("content-length") => Some(&mut self.content_length),
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+            4 if name.eq_ignore_ascii_case(b"host") => Some(&mut self.host),
+            9 if name.eq_ignore_ascii_case(b"x-api-key") => Some(&mut self.api_key),
+            13 if name.eq_ignore_ascii_case(b"authorization") => Some(&mut self.authorization),
+            14 if name.eq_ignore_ascii_case(b"content-length") => Some(&mut self.content_length),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 Some(&mut self.transfer_encoding)
             }
             _ => None,

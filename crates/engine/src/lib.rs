@@ -35,7 +35,9 @@ pub use decide::{
     Redirection, decide, explain, redecide,
 };
 pub use deny::{Blame, Reason};
-pub use facts::{HeaderFacts, HeaderLookup, Now, RequestFacts, Single, VerifiedClient};
+pub use facts::{
+    HeaderFacts, HeaderLines, HeaderLookup, Now, RequestFacts, Single, VerifiedClient,
+};
 pub use guard::{host_of, path_of};
 pub use issuer::CompiledIssuer;
 pub use key_uses::{KeyUse, KeyUses};

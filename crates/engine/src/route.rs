@@ -267,7 +267,8 @@ fn accepts(methods: &BTreeSet<Method>, method: &str) -> bool {
 
 fn has(headers: &dyn HeaderLookup, condition: &HeaderMatch) -> bool {
     let value = condition.value().map(|value| value.as_str().as_bytes());
-    headers.any(condition.name().as_str(), &mut |line| value.is_none_or(|value| value == line))
+    let lines = headers.lines(condition.name().as_str());
+    lines.iter().any(|line| value.is_none_or(|value| value == *line))
 }
 
 #[cfg(test)]

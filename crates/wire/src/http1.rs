@@ -4,6 +4,8 @@
 //! of them forgive differently, one request is two. So the bytes are held to the grammar here, before
 //! a parser sees them.
 
+use std::ops::Range;
+
 use memchr::memchr;
 
 /// Blank lines before the request line that are passed over (RFC 9112, section 2.2, asks for one).
@@ -13,6 +15,9 @@ const HTTP_VERSION: &[u8] = b"HTTP/1.1";
 
 /// Bytes of a method; those that are registered have 17 at most.
 const LONGEST_METHOD: usize = 32;
+
+/// Most requests have no more header lines.
+const USUAL_FIELDS: usize = 16;
 
 /// How much a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +41,34 @@ pub enum Refused {
     HeadTooLarge,
 }
 
-/// A head that can be read in one way only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A head that can be read in one way only. Places in it are counted from the first byte that the scanner was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Bytes of blank lines before it.
     pub leading: usize,
+    /// Where the method stands.
+    pub method: Range<usize>,
+    /// Where the request target stands.
+    pub target: Range<usize>,
+    /// Whether the client speaks HTTP/1.0.
+    pub is_version_1_0: bool,
+    /// Its header lines, in their order.
+    pub fields: Vec<Field>,
     /// Where it ends: the index after its blank line.
     pub end: usize,
     /// What follows it.
     pub body: Body,
     /// Whether the client asks for another protocol, so that what follows may be no request.
     pub asks_upgrade: bool,
+}
+
+/// Where a header line has its name and its value, which has no white space around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Where the name stands.
+    pub name: Range<usize>,
+    /// Where the value stands.
+    pub value: Range<usize>,
 }
 
 /// What follows a head.
@@ -68,6 +90,9 @@ pub struct Scanner {
     searched: usize,
     leading: usize,
     lines: usize,
+    method: Range<usize>,
+    target: Range<usize>,
+    fields: Vec<Field>,
     is_version_1_0: bool,
     hosts: usize,
     lengths: usize,
@@ -86,6 +111,9 @@ impl Scanner {
             searched: 0,
             leading: 0,
             lines: 0,
+            method: 0..0,
+            target: 0..0,
+            fields: Vec::with_capacity(USUAL_FIELDS),
             is_version_1_0: false,
             hosts: 0,
             lengths: 0,
@@ -106,7 +134,8 @@ impl Scanner {
             let line = line
                 .strip_suffix(b"\r")
                 .ok_or(malformed("a line ends without a carriage return"))?;
-            (self.line, self.searched) = (end + 1, end + 1);
+            let begins = std::mem::replace(&mut self.line, end + 1);
+            self.searched = end + 1;
             self.within_bounds(end + 1)?;
             match (line.is_empty(), self.lines) {
                 (true, 0) => {
@@ -116,8 +145,8 @@ impl Scanner {
                     }
                 }
                 (true, _) => return self.complete(end + 1).map(Some),
-                (false, 0) => self.request_line(line)?,
-                (false, _) => self.header_line(line)?,
+                (false, 0) => self.request_line(line, begins)?,
+                (false, _) => self.header_line(line, begins)?,
             }
             self.lines += usize::from(!line.is_empty());
         }
@@ -146,7 +175,7 @@ impl Scanner {
         Ok(())
     }
 
-    fn request_line(&mut self, line: &[u8]) -> Result<(), Refused> {
+    fn request_line(&mut self, line: &[u8], begins: usize) -> Result<(), Refused> {
         let mut parts = line.split(|byte| *byte == b' ');
         let (Some(method), Some(target), Some(version), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -165,10 +194,12 @@ impl Scanner {
         if target.len() > self.bounds.target_bytes {
             return Err(Refused::TargetTooLong);
         }
+        self.method = begins..begins + method.len();
+        self.target = self.method.end + 1..self.method.end + 1 + target.len();
         check_target(method, target)
     }
 
-    fn header_line(&mut self, line: &[u8]) -> Result<(), Refused> {
+    fn header_line(&mut self, line: &[u8], begins: usize) -> Result<(), Refused> {
         if matches!(line.first(), Some(b' ' | b'\t')) {
             return Err(malformed("a header line is folded"));
         }
@@ -181,7 +212,11 @@ impl Scanner {
         if !value.iter().copied().all(is_field_byte) {
             return Err(malformed("a header value contains a control character"));
         }
-        self.framing(name, value.trim_ascii())
+        let content = value.trim_ascii_start();
+        let from = begins + line.len() - content.len();
+        let content = content.trim_ascii_end();
+        self.fields.push(Field { name: begins..begins + colon, value: from..from + content.len() });
+        self.framing(name, content)
     }
 
     /// Length first: almost no header is one of these.
@@ -210,7 +245,7 @@ impl Scanner {
         Ok(())
     }
 
-    fn complete(&self, end: usize) -> Result<Head, Refused> {
+    fn complete(&mut self, end: usize) -> Result<Head, Refused> {
         let rules = [
             (self.hosts == 0, "Host is missing"),
             (self.hosts > 1, "Host stands more than once"),
@@ -226,6 +261,10 @@ impl Scanner {
             Some((_, rule)) => Err(malformed(rule)),
             None => Ok(Head {
                 leading: self.leading,
+                method: self.method.clone(),
+                target: self.target.clone(),
+                is_version_1_0: self.is_version_1_0,
+                fields: std::mem::take(&mut self.fields),
                 end,
                 body: if self.encodings > 0 { Body::Chunked } else { Body::Length(self.length) },
                 asks_upgrade: self.asks_upgrade,
@@ -270,8 +309,25 @@ fn is_framing_in_disguise(name: &[u8]) -> bool {
 }
 
 /// RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 /// RFC 9110, section 5.5: visible characters, spaces, tabs and bytes above ASCII.

@@ -66,12 +66,43 @@ impl TraceParent {
     }
 }
 
-impl fmt::Display for TraceParent {
-    /// In version 0, whose flags are the two lowest bits.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trace_id, parent_id, flags } = self;
-        write!(f, "{VERSION:02x}-{trace_id:032x}-{parent_id:016x}-{:02x}", flags & 3)
+impl TraceParent {
+    /// As it is sent: in version 0, whose flags are the two lowest bits.
+    #[must_use]
+    pub fn text(self) -> [u8; LENGTH] {
+        let [version, flags] = [VERSION, self.flags & 3].map(|byte| digits::<2>(byte.into()));
+        let (trace_id, parent_id) =
+            (digits::<32>(self.trace_id), digits::<16>(self.parent_id.into()));
+        let fields = [&version[..], &trace_id, &parent_id, &flags];
+        let mut text = [b'-'; LENGTH];
+        let mut at = 0;
+        for field in fields {
+            if let Some(room) = text.get_mut(at..at + field.len()) {
+                room.copy_from_slice(field);
+            }
+            at += field.len() + 1;
+        }
+        text
     }
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
+    }
+}
+
+/// The digits of a number, lower case, as many as there is room for; digits above are left out.
+#[must_use]
+pub fn digits<const N: usize>(number: u128) -> [u8; N] {
+    let mut left = number;
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        let value = u8::try_from(left & 0xf).unwrap_or(0);
+        *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        left >>= 4;
+    }
+    digits
 }
 
 fn split(fields: &[u8]) -> Option<[&[u8]; 4]> {

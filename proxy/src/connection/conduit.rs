@@ -107,7 +107,7 @@ impl Conduit {
         })
     }
 
-    pub(super) fn connection(&self) -> &Arc<Connection> {
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 
@@ -132,7 +132,7 @@ impl Conduit {
     }
 
     /// Reads on while nothing may be given out, to notice that the client has gone. What comes is kept.
-    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.ahead.len() < MAX_AHEAD {
             let mut bytes = [0; 512];
             let mut buffer = ReadBuf::new(&mut bytes);

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     bootstrap::{ConnectionBounds, Http2Bounds},
     clock::Clock,
-    gateway::Gateway,
+    gateway::{Gateway, Phases},
     lifecycle::Lifecycle,
     listener::Bound,
     respond::{self, Refusal},
@@ -40,7 +40,8 @@ use crate::{
 
 /// What all connections share.
 pub(crate) struct Door {
-    pub(crate) proxy: Arc<HttpProxy<Gateway>>,
+    pub(crate) proxy: Arc<HttpProxy<Phases>>,
+    pub(crate) gateway: Arc<Gateway>,
     pub(crate) refusals: Refusals,
     pub(crate) places: Arc<Places>,
     pub(crate) trust: Trust,
@@ -196,8 +197,13 @@ impl Door {
             }
         };
         let agreed = tls.as_ref().map(|facts| facts.protocol);
-        let connection =
-            Arc::new(Connection { client, tls, tenants: Mutex::default(), _place: place });
+        let connection = Arc::new(Connection {
+            client,
+            tls,
+            tenants: Mutex::default(),
+            begun: Mutex::default(),
+            _place: place,
+        });
         let conduit = Conduit::new(transport, &connection).map_err(io::Error::other)?;
         let mut conduit = Box::new(conduit);
         let protocol = match agreed {

@@ -3,8 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
-use pingora::http::RequestHeader;
-use tenantry_engine::NetworkSet;
+use tenantry_engine::{HeaderLines, HeaderLookup, NetworkSet};
 use tenantry_wire::forwarded;
 
 use super::Connection;
@@ -36,23 +35,22 @@ impl Trust {
     }
 
     /// Whose request it is.
-    pub(crate) fn client(&self, connection: &Connection, request: &RequestHeader) -> IpAddr {
-        let values = request.headers.get_all("x-forwarded-for").iter();
-        forwarded::client(
-            connection.client.ip(),
-            values.map(http::HeaderValue::as_bytes),
-            |address| self.forwards(address),
-        )
+    pub(crate) fn client(&self, connection: &Connection, headers: &dyn HeaderLookup) -> IpAddr {
+        let peer = connection.client.ip().to_canonical();
+        if !self.forwards(peer) {
+            return peer;
+        }
+        let lines = headers.lines("x-forwarded-for");
+        forwarded::client(peer, lines.iter().copied(), |address| self.forwards(address))
     }
 
     /// Whether the client spoke TLS: with us, or with a trusted proxy in front of us that says so.
-    pub(crate) fn is_https(&self, connection: &Connection, request: &RequestHeader) -> bool {
-        let told = request.headers.get("x-forwarded-proto").map(http::HeaderValue::as_bytes);
-        match told {
-            Some(scheme) if self.forwards(connection.client.ip()) => {
-                scheme.eq_ignore_ascii_case(b"https")
-            }
-            _ => connection.tls.is_some(),
+    pub(crate) fn is_https(&self, connection: &Connection, headers: &dyn HeaderLookup) -> bool {
+        let is_told = self.forwards(connection.client.ip());
+        let told = if is_told { headers.lines("x-forwarded-proto") } else { HeaderLines::new() };
+        match told.first() {
+            Some(scheme) => scheme.eq_ignore_ascii_case(b"https"),
+            None => connection.tls.is_some(),
         }
     }
 }

@@ -1,22 +1,16 @@
 //! What is told of a request when it is over.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
 use http::Version;
 use opentelemetry::{KeyValue, trace::SpanKind};
-use pingora::{
-    Error,
-    protocols::l4::socket::SocketAddr,
-    proxy::Session,
-    upstreams::peer::{HttpPeer, Peer as _},
-};
+use pingora::Error;
 use tenantry_engine::{CompiledTenant, Finished, Identity, Table, host_of, path_of};
 
 use super::{Gateway, Passage};
 use crate::{
     access_log::{Cut, Line, MAX_PATH_BYTES, MAX_USER_AGENT_BYTES, OneIn, blamed, instant},
-    connection::Connection,
-    facts,
+    facts::Asked,
     spans::{self, Parent, Span},
     tls::TlsFacts,
 };
@@ -35,9 +29,8 @@ pub(super) struct Seen {
 
 impl Seen {
     /// An endpoint is about to be asked; the last one counts.
-    pub(super) fn asking(&mut self, peer: &HttpPeer, since: Duration) {
-        *self =
-            Self { endpoint: Some(peer.address().clone()), asked: Some(since), ..Self::default() };
+    pub(super) fn asking(&mut self, endpoint: SocketAddr, since: Duration) {
+        *self = Self { endpoint: Some(endpoint), asked: Some(since), ..Self::default() };
     }
 
     pub(super) fn connected(&mut self, since: Duration) {
@@ -116,8 +109,8 @@ fn known_method(method: &str) -> &str {
 
 /// The spans of a request, with attributes as OpenTelemetry's semantic conventions for HTTP name them.
 impl Passage {
-    fn spans(&self, session: &Session, finished: &Finished) -> (Span, Option<Span>) {
-        let method = known_method(session.req_header().method.as_str());
+    fn spans(&self, asked: &Asked<'_>, finished: &Finished) -> (Span, Option<Span>) {
+        let method = known_method(asked.method);
         let upstream = self.seen.asked.map(|asked| Span {
             kind: SpanKind::Client,
             name: method.to_owned().into(),
@@ -142,13 +135,13 @@ impl Passage {
             starts_after: Duration::ZERO,
             ends_after: finished.duration,
             is_error: finished.status >= 500,
-            attributes: self.attributes(session, method, finished),
+            attributes: self.attributes(asked, method, finished),
         };
         (server, upstream)
     }
 
-    fn attributes(&self, session: &Session, method: &str, finished: &Finished) -> Vec<KeyValue> {
-        let facts = facts::of(session, self.client);
+    fn attributes(&self, asked: &Asked<'_>, method: &str, finished: &Finished) -> Vec<KeyValue> {
+        let facts = asked.facts(self.client);
         let mut attributes = vec![
             KeyValue::new("http.request.method", method.to_owned()),
             KeyValue::new("url.scheme", if self.is_https { "https" } else { "http" }),
@@ -188,7 +181,7 @@ impl Gateway {
     /// Writes the request's line into the access log, and hands over its spans, if it is to have any.
     pub(super) fn record(
         &self,
-        session: &Session,
+        asked: &Asked<'_>,
         error: Option<&Error>,
         passage: &Passage,
         finished: &Finished,
@@ -196,12 +189,12 @@ impl Gateway {
         let logging = passage.tenant().and_then(CompiledTenant::access_log);
         let taken = self.access_log.takes(passage.request_id, logging, passage.reason.is_some());
         if let Some(one_in) = taken {
-            self.access_log.write(&self.line(session, error, passage, finished, one_in));
+            self.access_log.write(&self.line(asked, error, passage, finished, one_in));
         }
         if let Some(spans) =
             self.tracing.spans.as_ref().filter(|_| passage.trace.own().is_sampled())
         {
-            let (server, client) = passage.spans(session, finished);
+            let (server, client) = passage.spans(asked, finished);
             spans.record(server);
             if let Some(client) = client {
                 spans.record(client);
@@ -211,21 +204,20 @@ impl Gateway {
 
     fn line<'a>(
         &self,
-        session: &'a Session,
+        asked: &Asked<'a>,
         error: Option<&'a Error>,
         passage: &'a Passage,
         finished: &Finished,
         one_in: OneIn,
     ) -> Line<'a> {
-        let request = session.req_header();
-        let facts = facts::of(session, passage.client);
-        let query = request.uri.query().filter(|_| self.access_log.shows_query());
-        let user_agent = request.headers.get(http::header::USER_AGENT);
+        let facts = asked.facts(passage.client);
+        let query = asked.query().filter(|_| self.access_log.shows_query());
+        let user_agent = asked.headers.lines("user-agent").first().copied();
         let user_agent = user_agent.filter(|_| self.access_log.shows_user_agent());
         let (tenant, identity, seen) = (passage.tenant(), passage.identity(), &passage.seen);
         let subject = identity.and_then(|identity| identity.token.as_ref()?.subject());
         let key = identity.and_then(|identity| identity.key.as_ref());
-        let tls = Connection::of(session).and_then(|connection| connection.tls.as_ref());
+        let tls = asked.tls();
         let certificate = tls.and_then(TlsFacts::client_identity);
         let connecting = seen.connected.zip(seen.asked);
         Line {
@@ -234,7 +226,7 @@ impl Gateway {
             trace_id: Some(passage.trace.id()),
             client: passage.client.to_string(),
             scheme: Some(if passage.is_https { "https" } else { "http" }),
-            protocol: protocol(request.version),
+            protocol: protocol(asked.version),
             tls: tls.and_then(TlsFacts::version),
             tls_cipher: tls.and_then(TlsFacts::cipher),
             client_certificate_sha256: certificate.map(|identity| identity.fingerprint.as_str()),
@@ -242,7 +234,7 @@ impl Gateway {
             host: host_of(&facts),
             path: path_of(&facts).map(|path| Cut::new(path, MAX_PATH_BYTES)),
             query: query.map(|query| Cut::new(query, MAX_PATH_BYTES)),
-            user_agent: user_agent.map(|agent| Cut::lossy(agent.as_bytes(), MAX_USER_AGENT_BYTES)),
+            user_agent: user_agent.map(|agent| Cut::lossy(agent, MAX_USER_AGENT_BYTES)),
             tenant_id: tenant.map(|tenant| tenant.id().to_string()),
             tenant: tenant.map(|tenant| tenant.slug().as_str()),
             key_id: key.map(|key| key.id.to_string()),

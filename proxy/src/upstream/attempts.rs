@@ -2,28 +2,32 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::Method;
 use pingora::{Error, ErrorSource, ErrorType, Result, http::ResponseHeader, proxy::Session};
 use tenantry_engine::{CompiledUpstream, Held, Outcome, Pick, Picked, Reason};
 use tenantry_model::upstream::Retries;
 
-use super::{handshake::Handshake, line::Line, outcome, watch::Watch};
+use super::{
+    handshake::Handshake,
+    line::Line,
+    outcome,
+    watch::{Expired, Watch},
+};
 
 /// Times that hold for one request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    pub(super) connect: Duration,
-    pub(super) first_byte: Duration,
-    pub(super) idle: Duration,
+pub(crate) struct Patience {
+    pub(crate) connect: Duration,
+    pub(crate) first_byte: Duration,
+    pub(crate) idle: Duration,
     /// On the monotonic clock.
-    pub(super) deadline: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
 }
 
 /// The tries of one request. All that it holds is given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Attempts {
-    pub(super) upstream: Arc<CompiledUpstream>,
-    pub(super) patience: Patience,
+    pub(crate) upstream: Arc<CompiledUpstream>,
+    pub(crate) patience: Patience,
     pub(super) retries: Retries,
     pub(super) hash: u64,
     pub(super) random: u64,
@@ -45,6 +49,8 @@ pub(crate) struct Attempts {
     until_close: bool,
     /// Whether the whole of the request was sent. Until then it may be the client that is waited for.
     sent_all: bool,
+    /// Which time is over, if whoever waited says so.
+    expired: Option<Expired>,
     failure: Option<(Reason, Option<&'static str>)>,
 }
 
@@ -73,6 +79,7 @@ impl Attempts {
             keeps_order: false,
             until_close: false,
             sent_all: false,
+            expired: None,
             failure: None,
         }
     }
@@ -158,23 +165,22 @@ impl Attempts {
     /// The head of an answer came. An error means that it is not passed on.
     pub(crate) fn answered(
         &mut self,
-        session: &Session,
-        response: &ResponseHeader,
+        answer: Answer,
+        can_be_sent_again: bool,
         now: Duration,
     ) -> Result<()> {
-        let status = response.status.as_u16();
+        let status = answer.status;
         let is_upgrade = status == 101;
         if is_upgrade && !self.wants_upgrade {
             return upstream_error(ErrorType::InvalidHTTPHeader, "101 that nobody asked for");
         }
-        if response.status.is_informational() && !is_upgrade {
+        if (100..200).contains(&status) && !is_upgrade {
             return Ok(());
         }
-        if self.is_retried(session, status, now) {
+        if can_be_sent_again && self.is_retried(status, now) {
             return upstream_error(ErrorType::HTTPStatus(status), "an answer that is tried again");
         }
-        self.until_close = !response.headers.contains_key(http::header::CONTENT_LENGTH)
-            && !response.headers.contains_key(http::header::TRANSFER_ENCODING);
+        self.until_close = answer.until_close;
         if let Some(watch) = &self.watch {
             watch.answered(now, is_upgrade);
         }
@@ -185,9 +191,9 @@ impl Attempts {
         Ok(())
     }
 
-    fn is_retried(&mut self, session: &Session, status: u16, now: Duration) -> bool {
+    fn is_retried(&mut self, status: u16, now: Duration) -> bool {
         let is_failure = self.retries.statuses.iter().any(|retried| retried.get() == status);
-        is_failure && can_be_sent_again(session) && self.may_retry(now)
+        is_failure && self.may_retry(now)
     }
 
     /// A part of the answer came. An error means that the answer is cut.
@@ -209,12 +215,13 @@ impl Attempts {
     /// Something broke after the connection was there. Returns whether to try again.
     pub(crate) fn broke(
         &mut self,
-        session: &Session,
+        can_be_sent_again: bool,
         error: &Error,
         was_reused: bool,
         now: Duration,
     ) -> bool {
-        let expired = self.watch.take().and_then(|watch| watch.expired());
+        let seen = self.watch.take().and_then(|watch| watch.expired());
+        let expired = self.expired.take().or(seen);
         if let ErrorType::HTTPStatus(status) = error.etype()
             && error.esource() == &ErrorSource::Upstream
         {
@@ -237,8 +244,13 @@ impl Attempts {
         }
         expired.is_none()
             && outcome::is_worth_retrying(error)
-            && can_be_sent_again(session)
+            && can_be_sent_again
             && self.may_retry(now)
+    }
+
+    /// A time is over, seen by whoever waited.
+    pub(crate) fn expire(&mut self, expired: Expired) {
+        self.expired = Some(expired);
     }
 
     /// What the client is told, where it is not what the error itself says.
@@ -247,14 +259,30 @@ impl Attempts {
     }
 }
 
-/// Methods that mean the same however often they are sent (RFC 9110, section 9.2.2), as long as all
-/// of the body that was read is still there, and nothing was answered.
-fn can_be_sent_again(session: &Session) -> bool {
-    let method = &session.req_header().method;
-    let is_idempotent =
-        [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE]
-            .contains(method);
-    is_idempotent
+/// What of an answer's head says how the try went.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Whether only the end of the connection ends it.
+    pub(crate) until_close: bool,
+}
+
+impl Answer {
+    pub(crate) fn of(response: &ResponseHeader) -> Self {
+        let until_close = !response.headers.contains_key(http::header::CONTENT_LENGTH)
+            && !response.headers.contains_key(http::header::TRANSFER_ENCODING);
+        Self { status: response.status.as_u16(), until_close }
+    }
+}
+
+/// Methods that mean the same however often they are sent (RFC 9110, section 9.2.2).
+pub(crate) fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE")
+}
+
+/// As long as all of the body that was read is still there, and nothing was answered.
+pub(crate) fn can_be_sent_again(session: &Session) -> bool {
+    is_idempotent(session.req_header().method.as_str())
         && !session.as_ref().retry_buffer_truncated()
         && session.response_written().is_none()
 }

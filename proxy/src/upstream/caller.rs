@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use pingora::proxy::Session;
-use tenantry_engine::CompiledUpstream;
+use tenantry_engine::{CompiledUpstream, HeaderLookup};
 use tenantry_model::{KeyId, TenantId, upstream::HashOn};
 
 /// Who is calling.
@@ -17,14 +16,14 @@ pub(super) struct Caller {
 
 impl Caller {
     /// The hash over what was asked for; over the client's address where that is not there.
-    pub(super) fn hash(&self, on: &HashOn, session: &Session) -> u64 {
+    pub(super) fn hash(&self, on: &HashOn, headers: &dyn HeaderLookup) -> u64 {
         let text = match on {
             HashOn::Tenant => self.tenant.map(|tenant| tenant.to_string()),
             HashOn::Key => self.key.map(|key| key.to_string()),
             HashOn::Client => None,
             HashOn::Header(name) => {
-                if let Some(value) = session.req_header().headers.get(name.as_str()) {
-                    return CompiledUpstream::hash(value.as_bytes());
+                if let Some(value) = headers.lines(name.as_str()).first() {
+                    return CompiledUpstream::hash(value);
                 }
                 None
             }

@@ -13,7 +13,7 @@ use pingora::{
     upstreams::peer::{ALPN, HttpPeer},
     utils::tls::{CertKey, WrappedX509, parse_x509},
 };
-use tenantry_engine::{CompiledTls, CompiledUpstream, Forward, Outcome, Picked};
+use tenantry_engine::{CompiledTls, CompiledUpstream, Forward, HeaderLookup, Outcome, Picked};
 use tenantry_model::{
     Bounded, EndpointAddress,
     route::RouteTimeouts,
@@ -26,9 +26,12 @@ use super::{
     handshake::Dialer,
     line::{Lines, Purpose},
     resolver::Resolver,
+    shelf::Shelf,
 };
 use crate::{bootstrap::UpstreamBounds, clock::Clock};
 
+/// Connections that wait are looked after this often.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Streams that share an HTTP/2 connection.
 const MAX_H2_STREAMS: usize = 100;
 
@@ -40,18 +43,47 @@ pub(crate) struct Connector {
     resolver: Arc<Resolver>,
     lines: Arc<Lines>,
     dialer: Dialer,
+    shelf: Shelf,
 }
 
 impl Connector {
     pub(crate) fn new(bounds: UpstreamBounds, clock: Clock, resolver: Arc<Resolver>) -> Self {
-        Self { bounds, clock, resolver, lines: Arc::default(), dialer: Dialer::new() }
+        let idle = Duration::from_secs(bounds.idle_timeout_seconds.get());
+        let shelf = Shelf::new(bounds.idle_connections.get(), idle);
+        Self { bounds, clock, resolver, lines: Arc::default(), dialer: Dialer::new(), shelf }
+    }
+
+    /// The relay's connections that wait for their next request.
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// How long an upstream may take to accept what is written.
+    pub(crate) fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.bounds.write_timeout_seconds.get())
+    }
+
+    /// Whether the relay can speak with an upstream: HTTP/1.1 without TLS, over connections that nobody counts.
+    pub(crate) fn is_relayed(upstream: &CompiledUpstream) -> bool {
+        let spec = upstream.spec();
+        upstream.tls().is_none()
+            && spec.protocol != Protocol::Http2
+            && spec.max_connections.is_none()
+    }
+
+    /// Looks after connections that wait, for ever.
+    pub(crate) async fn keep_swept(&self) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            self.shelf.sweep(self.clock.monotonic());
+        }
     }
 
     /// Takes a place in the upstream; none if it has as many requests as it may have.
     pub(crate) fn begin(
         &self,
         forward: &Forward,
-        session: &mut Session,
+        headers: &dyn HeaderLookup,
         client: IpAddr,
         started: Duration,
     ) -> Option<Attempts> {
@@ -61,8 +93,6 @@ impl Connector {
         let patience = self.patience(timeouts, started);
         let retries = upstream.spec().retries.as_deref().cloned().unwrap_or_else(|| self.retries());
         let mut attempts = Attempts::new(upstream, place, (patience, retries), rand::random());
-        attempts.wants_upgrade = session.is_upgrade_req();
-        attempts.keeps_order = is_bare_handshake(session);
         if let Some(on) = upstream.hash_on() {
             let caller = Caller {
                 tenant: forward.tenant().map(|tenant| tenant.id()),
@@ -72,7 +102,7 @@ impl Connector {
                     .map(|key| key.id),
                 client,
             };
-            attempts.hash = caller.hash(&on, session);
+            attempts.hash = caller.hash(&on, headers);
         }
         Some(attempts)
     }
@@ -93,8 +123,14 @@ impl Connector {
         }
     }
 
-    /// The peer for the next try.
-    pub(crate) async fn peer(&self, attempts: &mut Attempts) -> Result<Box<HttpPeer>> {
+    /// Says that the client asks for another protocol, if it does.
+    pub(crate) fn heed_upgrade(&self, attempts: &mut Attempts, session: &mut Session) {
+        attempts.wants_upgrade = session.is_upgrade_req();
+        attempts.keeps_order = is_bare_handshake(session);
+    }
+
+    /// The endpoint for the next try.
+    pub(crate) async fn endpoint(&self, attempts: &mut Attempts) -> Result<SocketAddr> {
         let now = self.clock.now().monotonic;
         if attempts.is_over(now) {
             return upstream_error(ErrorType::ReadTimedout, "the time for the request is over");
@@ -107,13 +143,24 @@ impl Connector {
         let Some(endpoint) = endpoints.get(index) else {
             return Err(Error::explain(ErrorType::ConnectNoRoute, "no such endpoint"));
         };
-        let address = match self.resolver.address(&endpoint.address).await {
-            Ok(address) => address,
+        match self.resolver.address(&endpoint.address).await {
+            Ok(address) => Ok(address),
             Err(mut error) => {
                 attempts.report(Outcome::ConnectFailed, now);
                 error.set_retry(attempts.may_retry(now));
-                return Err(error);
+                Err(error)
             }
+        }
+    }
+
+    /// The peer for the next try.
+    pub(crate) async fn peer(&self, attempts: &mut Attempts) -> Result<Box<HttpPeer>> {
+        let address = self.endpoint(attempts).await?;
+        let now = self.clock.now().monotonic;
+        let upstream = Arc::clone(&attempts.upstream);
+        let index = attempts.picked.as_ref().map_or(0, Picked::index);
+        let Some(endpoint) = upstream.spec().endpoints.as_slice().get(index) else {
+            return Err(Error::explain(ErrorType::ConnectNoRoute, "no such endpoint"));
         };
         let mut peer = self.plain_peer(&upstream, &endpoint.address, address);
         if attempts.wants_upgrade && upstream.spec().protocol == Protocol::Auto {

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 
 /// Which time is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expired {
+pub(crate) enum Expired {
     FirstByte,
     Idle,
     Total,

@@ -28,15 +28,30 @@ fn plain_heads_pass() {
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n", Body::Chunked),
     ] {
         let head_with_more = format!("{head}rest");
-        let expected = Head { leading: 0, end: head.len(), body, asks_upgrade: false };
-        assert_eq!(scan(head_with_more.as_bytes()), Ok(Some(expected)), "{head}");
+        let read = scan(head_with_more.as_bytes()).unwrap().unwrap();
+        assert_eq!((read.leading, read.end, read.body), (0, head.len(), body), "{head}");
+        assert!(!read.asks_upgrade);
     }
     let leading = b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    let expected =
-        Head { leading: 2, end: leading.len(), body: Body::Length(0), asks_upgrade: false };
-    assert_eq!(scan(leading), Ok(Some(expected)));
+    let read = scan(leading).unwrap().unwrap();
+    assert_eq!((read.leading, read.end, read.body), (2, leading.len(), Body::Length(0)));
     let upgrade = scan(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n");
     assert!(upgrade.unwrap().unwrap().asks_upgrade);
+}
+
+#[test]
+fn what_a_head_says_is_found_again() {
+    let bytes =
+        b"\r\nPUT /a?b HTTP/1.0\r\nHost:a.b\r\nX-Empty: \t \r\nX-Spaces: \t a b \t\r\n\r\nmore";
+    let head = scan(bytes).unwrap().unwrap();
+    let text = |range: &Range<usize>| std::str::from_utf8(&bytes[range.clone()]).unwrap();
+    assert_eq!(
+        (text(&head.method), text(&head.target), head.is_version_1_0),
+        ("PUT", "/a?b", true)
+    );
+    let fields: Vec<_> =
+        head.fields.iter().map(|field| (text(&field.name), text(&field.value))).collect();
+    assert_eq!(fields, [("Host", "a.b"), ("X-Empty", ""), ("X-Spaces", "a b")]);
 }
 
 #[test]

@@ -1,0 +1,205 @@
+//! Heads as the relay writes them: of the request to the upstream, and of the answer to the client.
+
+use pingora::protocols::http::date::get_cached_date;
+use tenantry_engine::CompiledRoute;
+use tenantry_model::route::HeaderEdits;
+use tenantry_wire::response::{ResponseBody, ResponseHead, elements};
+
+use super::request::Plain;
+use crate::{
+    identity::{self, Outgoing, Told},
+    request_id::RequestId,
+    respond::RateLimitHeaders,
+    trace::{TRACEPARENT, TRACESTATE},
+};
+
+/// A head that grows.
+pub(super) struct Growing<'a>(pub(super) &'a mut Vec<u8>);
+
+impl Growing<'_> {
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        for part in [name, b": ", value, b"\r\n"] {
+            self.0.extend_from_slice(part);
+        }
+    }
+
+    /// What a route sets and adds. Nothing that the gateway itself sets: the model lets no route name it, and even a
+    /// route that got past the model could name no tenant.
+    fn edits(&mut self, edits: &HeaderEdits, is_ours: impl Fn(&[u8]) -> bool) {
+        for (name, value) in edits.set().iter().chain(edits.add()) {
+            if !is_ours(name.as_str().as_bytes()) {
+                self.line(name.as_str().as_bytes(), value.as_str().as_bytes());
+            }
+        }
+    }
+}
+
+impl Told for Growing<'_> {
+    fn tell(&mut self, name: &'static str, value: &[u8]) -> pingora::Result<()> {
+        self.line(name.as_bytes(), value);
+        Ok(())
+    }
+}
+
+/// Whether a route takes the place of a header, or takes it away.
+fn is_edited(edits: &HeaderEdits, name: &[u8]) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+    edits.remove().iter().any(|it| is(it.as_str())) || edits.set().keys().any(|it| is(it.as_str()))
+}
+
+fn is_one_of(name: &[u8], others: &[&str]) -> bool {
+    others.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
+}
+
+/// Whether the gateway writes a header of a request itself.
+fn is_set_by_us(name: &[u8]) -> bool {
+    let is_another = match name.len() {
+        10 | 11 => is_one_of(name, &["connection", TRACEPARENT, TRACESTATE]),
+        12 => is_one_of(name, &["x-request-id"]),
+        _ => false,
+    };
+    is_another || identity::is_reserved(name)
+}
+
+/// The request with its body, as the upstream gets it.
+pub(super) fn request(plain: &Plain<'_>, outgoing: &Outgoing<'_>) -> pingora::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(USUAL_BYTES + plain.body.len());
+    let (route, forward) = (&outgoing.forward.route, outgoing.forward);
+    let (path, query) = match &forward.path {
+        Some(path) => (path.as_str(), plain.target.split_once('?').map(|(_, query)| query)),
+        None => (plain.target, None),
+    };
+    for part in [plain.method, " ", path] {
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    if let Some(query) = query {
+        bytes.push(b'?');
+        bytes.extend_from_slice(query.as_bytes());
+    }
+    bytes.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut head = Growing(&mut bytes);
+    let (edits, host) = (route.request_headers(), route.rewrite_host());
+    for (name, value) in plain.lines.iter() {
+        let is_left_out = is_set_by_us(name)
+            || (host.is_some() && is_one_of(name, &["host"]))
+            || (!edits.is_empty() && is_edited(edits, name))
+            || outgoing.credentials().any(|it| name.eq_ignore_ascii_case(it.as_bytes()));
+        if !is_left_out {
+            head.line(name, value);
+        }
+    }
+    head.edits(edits, |name| is_set_by_us(name) || is_one_of(name, &["host", "content-length"]));
+    if let Some(host) = host {
+        head.line(b"Host", host.as_str().as_bytes());
+    }
+    outgoing.tell(&mut head)?;
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(plain.body);
+    Ok(bytes)
+}
+
+/// Bytes of most heads.
+const USUAL_BYTES: usize = 1024;
+
+/// What the gateway adds to an answer.
+pub(super) struct Added<'a> {
+    pub(super) route: &'a CompiledRoute,
+    pub(super) request_id: RequestId,
+    pub(super) rate_limit: Option<RateLimitHeaders>,
+    /// Whether the client is told that its connection ends.
+    pub(super) closes: bool,
+}
+
+/// Whether a header of an answer concerns the connection to the upstream alone (RFC 9110, section 7.6.1).
+fn is_of_the_connection(name: &[u8]) -> bool {
+    match name.len() {
+        7 => is_one_of(name, &["trailer", "upgrade"]),
+        10 => is_one_of(name, &["connection", "keep-alive"]),
+        16 => is_one_of(name, &["proxy-connection"]),
+        _ => false,
+    }
+}
+
+/// Whether the gateway writes a header of an answer itself.
+fn is_answered_by_us(name: &[u8]) -> bool {
+    match name.len() {
+        9 => is_one_of(name, &["ratelimit"]),
+        12 => is_one_of(name, &["x-request-id"]),
+        16 => is_one_of(name, &["ratelimit-policy"]),
+        _ => false,
+    }
+}
+
+/// The head of an answer, as the client gets it.
+pub(super) fn answer(answer: &ResponseHead<'_, '_>, added: &Added<'_>, bytes: &mut Vec<u8>) {
+    status_line(answer, bytes);
+    let mut head = Growing(bytes);
+    let edits = added.route.response_headers();
+    let nominated = nominated(answer);
+    let mut has_date = false;
+    for field in answer.fields {
+        let name = field.name.as_bytes();
+        let is_left_out = is_of_the_connection(name)
+            || (added.rate_limit.is_some() && is_answered_by_us(name))
+            || is_one_of(name, &["x-request-id"])
+            || is_framing(name, answer.body)
+            || (!edits.is_empty() && is_edited(edits, name))
+            || nominated.iter().any(|it| name.eq_ignore_ascii_case(it));
+        if !is_left_out {
+            has_date |= is_one_of(name, &["date"]);
+            head.line(name, field.value);
+        }
+    }
+    head.edits(edits, |name| is_answered_by_us(name) || is_of_the_connection(name));
+    if !has_date {
+        head.line(b"Date", get_cached_date().as_bytes());
+    }
+    // So that the client's connection need not end with it.
+    if answer.body == ResponseBody::UntilClose {
+        head.line(b"Transfer-Encoding", b"chunked");
+    }
+    head.line(b"x-request-id", &added.request_id.text());
+    if let Some(rate_limit) = &added.rate_limit {
+        for (name, value) in rate_limit.lines() {
+            head.line(name.as_bytes(), value.as_bytes());
+        }
+    }
+    head.line(b"Connection", if added.closes { b"close" } else { b"keep-alive" });
+    bytes.extend_from_slice(b"\r\n");
+}
+
+/// An answer before the answer (1xx).
+pub(super) fn interim(answer: &ResponseHead<'_, '_>, bytes: &mut Vec<u8>) {
+    status_line(answer, bytes);
+    let (mut head, nominated) = (Growing(bytes), nominated(answer));
+    for field in answer.fields {
+        let name = field.name.as_bytes();
+        let is_nominated = nominated.iter().any(|it| name.eq_ignore_ascii_case(it));
+        if !is_of_the_connection(name) && !is_nominated {
+            head.line(name, field.value);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+}
+
+fn status_line(answer: &ResponseHead<'_, '_>, bytes: &mut Vec<u8>) {
+    let digit = |weight: u16| b'0' + u8::try_from(answer.status / weight % 10).unwrap_or(0);
+    bytes.extend_from_slice(b"HTTP/1.1 ");
+    bytes.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
+    bytes.extend_from_slice(answer.reason.as_bytes());
+    bytes.extend_from_slice(b"\r\n");
+}
+
+/// The headers that the answer's `Connection` header names.
+fn nominated<'b>(answer: &ResponseHead<'_, 'b>) -> Vec<&'b [u8]> {
+    let named = answer.fields.iter().filter(|it| it.name.eq_ignore_ascii_case("connection"));
+    let keeps = |name: &&[u8]| {
+        !is_one_of(name, &["close", "keep-alive", "content-length", "transfer-encoding"])
+    };
+    named.flat_map(|field| elements(field.value)).filter(keeps).collect()
+}
+
+/// Whether a header speaks of a length that is not the one that holds (RFC 9112, section 6.3).
+fn is_framing(name: &[u8], body: ResponseBody) -> bool {
+    name.len() == 14 && body == ResponseBody::Chunked && is_one_of(name, &["content-length"])
+}
