@@ -97,7 +97,9 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let mut server = Server::new_with_opt_and_conf(None, configuration(&bootstrap));
     server.bootstrap();
     let resolver = Arc::new(Resolver::new(&bootstrap.upstream, clock));
-    let connector = Arc::new(Connector::new(bootstrap.upstream, clock, Arc::clone(&resolver)));
+    let threads = threads(&bootstrap);
+    let connector = Connector::new(bootstrap.upstream, threads, clock, Arc::clone(&resolver));
+    let connector = Arc::new(connector);
     let lifecycle = Lifecycle::new(predecessor.is_some());
     let bounds = &bootstrap.connections;
     let trust = Trust::new(&bounds.trusted_proxies, &bounds.proxy_protocol_from);
@@ -336,10 +338,15 @@ fn publish_addresses(
     write().with_context(|| format!("{} cannot be written", file.display()))
 }
 
+/// Threads that serve clients: as many as there are processors, if it is not said.
+fn threads(bootstrap: &Bootstrap) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if bootstrap.threads == 0 { processors() } else { bootstrap.threads }
+}
+
 fn configuration(bootstrap: &Bootstrap) -> ServerConf {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     ServerConf {
-        threads: if bootstrap.threads == 0 { processors } else { bootstrap.threads },
+        threads: threads(bootstrap),
         // By then all connections are done, or cut.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),

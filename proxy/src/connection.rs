@@ -19,11 +19,13 @@ mod rewound;
 pub(crate) mod service;
 pub(crate) mod trust;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
+use foldhash::fast::FixedState;
 use parking_lot::Mutex;
 use pingora::{http::ResponseHeader, protocols::raw_connect::ProxyDigest, proxy::Session};
 use tenantry_engine::{Admission, TenantConnection};
+use tenantry_model::TenantId;
 
 use crate::{gateway::Passage, tls::TlsFacts};
 
@@ -35,7 +37,7 @@ pub(crate) struct Connection {
     /// What the TLS handshake settled, if there was one.
     pub(crate) tls: Option<TlsFacts>,
     /// The tenants that it carries requests of: one, unless keys or tokens of several are used on it.
-    tenants: Mutex<Vec<TenantConnection>>,
+    tenants: Mutex<HashMap<TenantId, TenantConnection, FixedState>>,
     /// A request that was begun and that pingora is to go on with.
     begun: Mutex<Option<Box<Passage>>>,
     /// Counts it against the bounds for as long as it lives.
@@ -61,16 +63,14 @@ impl Connection {
 
     /// Counts the connection for a tenant; not if the tenant has too many.
     pub(crate) fn carries(&self, admission: &Admission) -> bool {
-        let runtime = admission.tenant.runtime();
+        let (id, runtime) = (admission.tenant.id(), admission.tenant.runtime());
         let mut tenants = self.tenants.lock();
-        if tenants.iter().any(|tenant| tenant.is_of(runtime)) {
+        // A tenant that was purged and made anew is another one.
+        if tenants.get(&id).is_some_and(|tenant| tenant.is_of(runtime)) {
             return true;
         }
-        match runtime.connect(admission.max_connections()) {
-            Some(tenant) => tenants.push(tenant),
-            None => return false,
-        }
-        true
+        let connected = runtime.connect(admission.max_connections());
+        connected.map(|tenant| tenants.insert(id, tenant)).is_some()
     }
 
     /// The connection, in the one place of a pingora stream that can carry what is not pingora's.

@@ -89,6 +89,8 @@ pub(crate) struct Passage {
     place: Option<Place>,
     /// What is to become of it, if that was settled before pingora had it.
     settled: Option<Settled>,
+    /// What broke it before pingora had it.
+    failed: Option<Box<Error>>,
 }
 
 /// What is to become of a request.
@@ -103,12 +105,13 @@ enum Settled {
 impl Gateway {
     /// A request that has just come, with the state that it will be decided by.
     fn begin(&self, asked: &Asked<'_>) -> Passage {
-        let mut passage = Passage::new(self.request_ids.next(), self.clock.now());
+        let request_id = self.request_ids.next();
+        let trace = Trace::of(asked.headers, request_id, self.tracing.sampling);
+        let mut passage = Passage::new(request_id, self.clock.now(), trace);
         if let Some(connection) = asked.connection {
             passage.client = self.trust.client(connection, asked.headers);
             passage.is_https = self.trust.is_https(connection, asked.headers);
         }
-        passage.trace = Trace::of(asked.headers, passage.request_id, self.tracing.sampling);
         passage.state = self.active.load();
         passage.place = self.in_flight.enter();
         passage
@@ -218,7 +221,7 @@ struct Ended<'a> {
 }
 
 impl Passage {
-    fn new(request_id: RequestId, now: Now) -> Self {
+    fn new(request_id: RequestId, now: Now, trace: Trace) -> Self {
         Self {
             request_id,
             // In no list that allows anything but everything.
@@ -227,7 +230,7 @@ impl Passage {
             state: None,
             started: now.monotonic,
             began: now.unix,
-            trace: Trace::new(request_id),
+            trace,
             forward: None,
             redirection: None,
             reason: None,
@@ -239,6 +242,7 @@ impl Passage {
             seen: Seen::default(),
             place: None,
             settled: None,
+            failed: None,
         }
     }
 

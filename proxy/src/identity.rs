@@ -100,7 +100,7 @@ impl Outgoing<'_> {
         if let Some(admission) = &self.forward.admission {
             introduce(self.table, admission, told)?;
         }
-        told.tell("x-forwarded-for", Text::of(self.client).as_bytes())?;
+        told.tell("x-forwarded-for", Text::of_address(self.client).as_bytes())?;
         told.tell("x-forwarded-proto", if self.is_https { b"https" } else { b"http" })?;
         if let Some(host) = self.host {
             told.tell("x-forwarded-host", host)?;
@@ -117,12 +117,12 @@ impl Outgoing<'_> {
 /// Says whose request it is and who calls.
 fn introduce(table: &Table, admission: &Admission, told: &mut impl Told) -> pingora::Result<()> {
     let Admission { tenant, policy, identity, .. } = admission;
-    told.tell("x-tenant-id", Text::of(tenant.id()).as_bytes())?;
+    told.tell("x-tenant-id", &tenant.id().text())?;
     told.tell("x-tenant-slug", tenant.slug().as_str().as_bytes())?;
     told.tell("x-tenant-plan", tenant.plan().as_str().as_bytes())?;
     told.tell("x-tenant-features", table.features_of(tenant, policy).as_bytes())?;
     if let Some(key) = &identity.key {
-        told.tell("x-tenant-key-id", Text::of(key.id).as_bytes())?;
+        told.tell("x-tenant-key-id", &key.id.text())?;
     }
     let Some(token) = &identity.token else { return Ok(()) };
     if let Some(subject) = token.subject() {

@@ -1,7 +1,7 @@
 //! Answers that the gateway gives itself: problems (RFC 9457), and rate-limit headers
 //! (draft-ietf-httpapi-ratelimit-headers-11) on them and on what upstreams answer.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pingora::{http::ResponseHeader, proxy::Session};
@@ -164,21 +164,11 @@ impl RateLimitHeaders {
     pub(crate) fn new<'a>(limits: impl Iterator<Item = LimitLevel<'a>>) -> Option<Self> {
         let (mut policy, mut state) = (String::new(), String::new());
         for left in limits {
-            let separator = if policy.is_empty() { "" } else { ", " };
-            let (spec, level, name) = (left.limit.spec(), left.level, left.name());
-            // Writing to a string cannot fail.
-            let _ = write!(
-                policy,
-                "{separator}\"{name}\";q={};w={}",
-                spec.quota(),
-                spec.window_seconds()
-            );
-            let _ = write!(
-                state,
-                "{separator}\"{name}\";r={};t={}",
-                level.remaining,
-                whole_seconds(level.reset)
-            );
+            let (spec, level) = (left.limit.spec(), left.level);
+            let (quota, window) = (spec.quota().get().into(), spec.window_seconds().get().into());
+            item(&mut policy, &left, [("q", quota), ("w", window)]);
+            let (remaining, reset) = (level.remaining.into(), whole_seconds(level.reset));
+            item(&mut state, &left, [("r", remaining), ("t", reset)]);
         }
         (!policy.is_empty()).then_some(Self { policy, state })
     }
@@ -190,6 +180,19 @@ impl RateLimitHeaders {
     /// Names and values.
     pub(crate) fn lines(&self) -> [(&'static str, &str); 2] {
         [("ratelimit-policy", &self.policy), ("ratelimit", &self.state)]
+    }
+}
+
+/// Adds one limit to a list. By hand: every answer has it, and formatting is slow.
+fn item(list: &mut String, limit: &LimitLevel<'_>, parameters: [(&str, u64); 2]) {
+    list.reserve(64);
+    list.push_str(if list.is_empty() { "\"" } else { ", \"" });
+    limit.name_parts().into_iter().for_each(|part| list.push_str(part));
+    list.push('"');
+    for (name, value) in parameters {
+        for part in [";", name, "=", itoa::Buffer::new().format(value)] {
+            list.push_str(part);
+        }
     }
 }
 

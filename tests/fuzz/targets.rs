@@ -17,14 +17,17 @@ use tenantry_engine::{
 };
 use tenantry_model::{Resource, ResourceKind, Timestamp};
 use tenantry_wire::{
-    accept, forwarded, http1, http2, proxy_header,
+    accept,
+    chunked::Chunks,
+    forwarded, http1, http2, proxy_header,
+    response::{self, ResponseBody},
     trace_context::{self, TraceParent},
 };
 
 type Target = fn(&[u8]);
 
 /// Every target, by name.
-pub(crate) const ALL: [(&str, Target); 9] = [
+pub(crate) const ALL: [(&str, Target); 10] = [
     ("http1_head", http1_head),
     ("http2_frames", http2_frames),
     ("proxy_header", proxy_header),
@@ -34,6 +37,7 @@ pub(crate) const ALL: [(&str, Target); 9] = [
     ("jwt", jwt),
     ("trace_context", trace_context),
     ("accept", accept),
+    ("answer", answer),
 ];
 
 /// What passes is read by a kinder parser in the same way, and in pieces as whole.
@@ -224,4 +228,29 @@ pub(crate) fn trace_context(bytes: &[u8]) {
 pub(crate) fn accept(bytes: &[u8]) {
     let whole = accept::prefers_html([bytes].into_iter());
     assert_eq!(accept::prefers_html(bytes.split(|byte| *byte == b',')), whole);
+}
+
+/// The head of an answer and the chunks behind it are read in pieces as whole, and nothing beyond their end.
+pub(crate) fn answer(bytes: &[u8]) {
+    for answers_head in [false, true] {
+        let mut room = response::room();
+        let Ok(Some(head)) = response::parse(bytes, answers_head, &mut room) else { continue };
+        assert!(head.end <= bytes.len() && head.status >= 100);
+        let mut again = response::room();
+        let alone = response::parse(&bytes[..head.end], answers_head, &mut again).unwrap().unwrap();
+        assert_eq!((alone.end, alone.body, alone.is_kept), (head.end, head.body, head.is_kept));
+        if head.body != ResponseBody::Chunked {
+            continue;
+        }
+        let rest = &bytes[head.end..];
+        let take = |parts: &[&[u8]]| {
+            let (mut chunks, mut data, mut used) = (Chunks::default(), Vec::new(), 0);
+            for part in parts {
+                used += chunks.advance(part, |piece| data.extend_from_slice(piece))?;
+            }
+            Ok::<_, &str>((data, used, chunks.is_done()))
+        };
+        let (first, second) = rest.split_at(rest.len() / 2);
+        assert_eq!(take(&[rest]), take(&[first, second]));
+    }
 }

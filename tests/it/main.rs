@@ -31,6 +31,7 @@ mod nodes;
 mod observability;
 mod protocols;
 mod regions;
+mod relay;
 mod removal;
 mod replay;
 mod restored;

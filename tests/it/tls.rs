@@ -9,7 +9,7 @@ use tenantry_test_support::{Authority, Issued, Platform, TlsClient, json};
 const ACME: &str = "acme.example";
 const BETA: &str = "beta.example";
 
-async fn upload(platform: &Platform, issued: &Issued, more: Value) -> CertificateBody {
+pub(crate) async fn upload(platform: &Platform, issued: &Issued, more: Value) -> CertificateBody {
     let mut body = json!({"chain_pem": issued.certificate_pem, "key_pem": issued.key_pem});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let body: CreateCertificate = json(body);

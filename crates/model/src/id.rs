@@ -6,7 +6,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use ulid::Ulid;
+use ulid::{ULID_LEN, Ulid};
 
 use crate::Invalid;
 
@@ -28,6 +28,17 @@ macro_rules! prefixed_id {
                 Self(Ulid::from_parts(unix_ms, random))
             }
 
+            /// The text, as bytes.
+            #[must_use]
+            pub fn text(self) -> [u8; $prefix.len() + ULID_LEN] {
+                let (mut text, mut ulid) = ([0; $prefix.len() + ULID_LEN], [0; ULID_LEN]);
+                self.0.array_to_str(&mut ulid);
+                let (prefix, rest) = text.split_at_mut($prefix.len());
+                prefix.copy_from_slice($prefix.as_bytes());
+                rest.copy_from_slice(&ulid);
+                text
+            }
+
             /// The 128 bits behind the text.
             #[must_use]
             pub fn to_u128(self) -> u128 {
@@ -37,7 +48,7 @@ macro_rules! prefixed_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{}"), self.0)
+                f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
             }
         }
 
@@ -59,7 +70,7 @@ macro_rules! prefixed_id {
                 let id = Self(Ulid::from_string(ulid).map_err(|_| refused())?);
                 // The ULID parser takes lower case and aliases such as `o` for `0`; one identifier
                 // must have one spelling, or an index would hold it twice.
-                if id.to_string() == text { Ok(id) } else { Err(refused()) }
+                if id.text() == text.as_bytes() { Ok(id) } else { Err(refused()) }
             }
         }
 

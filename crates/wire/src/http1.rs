@@ -69,6 +69,8 @@ pub struct Field {
     pub name: Range<usize>,
     /// Where the value stands.
     pub value: Range<usize>,
+    /// Where the line ends: the index after its line feed.
+    pub end: usize,
 }
 
 /// What follows a head.
@@ -215,7 +217,11 @@ impl Scanner {
         let content = value.trim_ascii_start();
         let from = begins + line.len() - content.len();
         let content = content.trim_ascii_end();
-        self.fields.push(Field { name: begins..begins + colon, value: from..from + content.len() });
+        self.fields.push(Field {
+            name: begins..begins + colon,
+            value: from..from + content.len(),
+            end: self.line,
+        });
         self.framing(name, content)
     }
 

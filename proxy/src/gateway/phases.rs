@@ -19,6 +19,7 @@ use crate::{
     facts::{self, Asked},
     filters, grpc, identity, redirect,
     respond::{self, RateLimitHeaders, Refusal},
+    trace::Trace,
     upstream::{Answer, can_be_sent_again},
 };
 
@@ -39,7 +40,8 @@ impl ProxyHttp for Phases {
     type CTX = Passage;
 
     fn new_ctx(&self) -> Passage {
-        Passage::new(self.request_ids.next(), self.clock.now())
+        let id = self.request_ids.next();
+        Passage::new(id, self.clock.now(), Trace::new(id))
     }
 
     async fn early_request_filter(
@@ -282,10 +284,11 @@ impl ProxyHttp for Phases {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
+        let failed = passage.failed.take();
         let ended = Ended {
             status: session.response_written().map_or(0, |response| response.status.as_u16()),
             response_bytes: session.body_bytes_sent() as u64,
-            error,
+            error: error.or(failed.as_deref()),
         };
         self.finish(&Asked::of(session), passage, &ended);
     }

@@ -61,12 +61,11 @@ impl Gateway {
         }
         self.receive(plain, &mut passage).await;
         match self.ask(client, plain, &asked, &mut passage).await {
-            Ok(answering) => self.answer(client, plain, &asked, &mut passage, answering).await,
-            Err(Failed::Upstream(error)) => {
-                let (reason, detail) = passage.blame(&error);
-                let refusal = Refusal::from(reason.unwrap_or(Reason::UpstreamFailed));
-                passage.hand_over(Settled::Refuse(refusal.because(detail)), &connection)
+            Ok(answering) => {
+                let answered = self.answer(client, &asked, &mut passage, answering).await;
+                answered.unwrap_or_else(|error| passage.hand_over_failed(error, &connection))
             }
+            Err(Failed::Upstream(error)) => passage.hand_over_failed(error, &connection),
             Err(Failed::Client(error)) => {
                 let ended = Ended { status: 0, response_bytes: 0, error: Some(&error) };
                 self.finish(&asked, &mut passage, &ended);
@@ -93,7 +92,7 @@ impl Gateway {
         let outgoing = self.outgoing(asked, passage);
         let nothing = || Error::explain(ErrorType::InternalError, "nothing to be sent");
         let request = heads::request(plain, &outgoing.ok_or_else(nothing)?)?;
-        let again = is_idempotent(plain.method);
+        let mut again = is_idempotent(plain.method);
         loop {
             let reached = self.reach(client.alarm, passage).await;
             let (mut line, was_reused) = match reached {
@@ -101,14 +100,14 @@ impl Gateway {
                 Err(error) if error.retry() => continue,
                 Err(error) => return Err(Failed::Upstream(error)),
             };
-            match self.converse(client, plain, passage, &mut line, &request).await {
+            match self.converse(client, plain, passage, &mut line, &request, &mut again).await {
                 Ok(answer) => return Ok(Answering { line, was_reused, answer }),
                 Err(Failed::Upstream(error)) => {
                     let now = self.clock.monotonic();
                     let attempts = passage.attempts.as_mut();
-                    let again = attempts
+                    let is_tried_again = attempts
                         .is_some_and(|attempts| attempts.broke(again, &error, was_reused, now));
-                    if !again {
+                    if !is_tried_again {
                         return Err(Failed::Upstream(error));
                     }
                 }
@@ -117,19 +116,18 @@ impl Gateway {
         }
     }
 
-    /// Passes the answer on, whose head is there.
+    /// Passes the answer on, whose head is there. An error is the upstream's, before the client was told anything.
     async fn answer(
         &self,
         client: &mut Client<'_>,
-        plain: &Plain<'_>,
         asked: &Asked<'_>,
         passage: &mut Passage,
         answering: Answering,
-    ) -> Relayed {
+    ) -> Result<Relayed, Box<Error>> {
         let (status, was_reused) = (answering.answer.status, answering.was_reused);
         let closes = answering.answer.closes;
-        let mut sent = 0;
-        let passed = self.pass_on(client, passage, answering, &mut sent).await;
+        let mut told = Told::default();
+        let passed = self.pass_on(client, passage, answering, &mut told).await;
         let error = match passed {
             Ok(()) => None,
             Err(Failed::Upstream(error)) => {
@@ -137,21 +135,25 @@ impl Gateway {
                 if let Some(attempts) = &mut passage.attempts {
                     attempts.broke(false, &error, was_reused, now);
                 }
+                if !told.has_begun {
+                    return Err(error);
+                }
                 passage.blame(&error);
                 Some(error)
             }
             Err(Failed::Client(error)) => Some(error),
         };
-        let ended = Ended { status, response_bytes: sent, error: error.as_deref() };
+        let status = if told.has_begun { status } else { 0 };
+        let ended = Ended { status, response_bytes: told.payload, error: error.as_deref() };
         self.finish(asked, passage, &ended);
-        match (error, closes || plain.closes) {
-            (None, false) => Relayed::Next,
+        match (error, closes) {
+            (None, false) => Ok(Relayed::Next),
             (None, true) => {
                 // The client may have gone already.
                 let _ = client.alarm.within(LAST_WORDS, client.conduit.shutdown()).await;
-                Relayed::Last
+                Ok(Relayed::Last)
             }
-            (Some(_), _) => Relayed::Last,
+            (Some(_), _) => Ok(Relayed::Last),
         }
     }
 
@@ -159,7 +161,11 @@ impl Gateway {
     async fn write(&self, client: &mut Client<'_>, head: &[u8], body: &[u8]) -> Result<(), Failed> {
         let patience = Duration::from_secs(self.bounds.response_timeout_seconds.get());
         let mut bytes = head.chain(body);
-        let written = client.conduit.write_all_buf(&mut bytes);
+        let written = async {
+            client.conduit.write_all_buf(&mut bytes).await?;
+            // TLS keeps what the socket did not take.
+            client.conduit.flush().await
+        };
         match client.alarm.within(patience, written).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
@@ -169,6 +175,14 @@ impl Gateway {
             Err(_) => Err(Failed::Client(Error::new_down(ErrorType::WriteTimedout))),
         }
     }
+}
+
+/// What the client was told of the answer.
+#[derive(Debug, Default)]
+struct Told {
+    has_begun: bool,
+    /// Bytes of its body.
+    payload: u64,
 }
 
 /// For the end of a connection.
@@ -184,6 +198,14 @@ async fn wait(delay: Option<Duration>) {
 impl Passage {
     fn is_relayed(&self) -> bool {
         self.forward.as_ref().is_some_and(|forward| Connector::is_relayed(&forward.upstream))
+    }
+
+    /// Leaves the request to pingora, which tells the client that its upstream failed.
+    fn hand_over_failed(mut self, error: Box<Error>, connection: &Connection) -> Relayed {
+        let (reason, detail) = self.blame(&error);
+        let refusal = Refusal::from(reason.unwrap_or(Reason::UpstreamFailed)).because(detail);
+        self.failed = Some(error);
+        self.hand_over(Settled::Refuse(refusal), connection)
     }
 
     /// Leaves the request to pingora, with what was settled.

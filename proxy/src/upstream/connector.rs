@@ -47,9 +47,15 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    pub(crate) fn new(bounds: UpstreamBounds, clock: Clock, resolver: Arc<Resolver>) -> Self {
+    /// For so many threads.
+    pub(crate) fn new(
+        bounds: UpstreamBounds,
+        threads: usize,
+        clock: Clock,
+        resolver: Arc<Resolver>,
+    ) -> Self {
         let idle = Duration::from_secs(bounds.idle_timeout_seconds.get());
-        let shelf = Shelf::new(bounds.idle_connections.get(), idle);
+        let shelf = Shelf::new(bounds.idle_connections.get().saturating_mul(threads), idle);
         Self { bounds, clock, resolver, lines: Arc::default(), dialer: Dialer::new(), shelf }
     }
 

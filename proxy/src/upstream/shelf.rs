@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::FixedState;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
@@ -31,7 +32,7 @@ pub(crate) struct Shelf {
 #[derive(Debug, Default)]
 struct Kept {
     /// Those put back last are behind.
-    lines: HashMap<Destination, VecDeque<Idle>>,
+    lines: HashMap<Destination, VecDeque<Idle>, FixedState>,
     count: usize,
 }
 

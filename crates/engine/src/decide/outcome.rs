@@ -59,6 +59,12 @@ impl Admission {
         rate.map(delay).unwrap_or_default()
     }
 
+    /// Whether bytes of answers have to wait at all.
+    #[must_use]
+    pub fn is_paced(&self) -> bool {
+        self.policy.limits.response_bytes_per_second.is_some()
+    }
+
     /// How long bytes of the answer's body have to wait.
     #[must_use]
     pub fn sending_delay(&self, bytes: usize, now: Duration) -> Duration {
@@ -189,11 +195,20 @@ impl<'a> LimitLevel<'a> {
     /// called `key.` and its name.
     #[must_use]
     pub fn name(&self) -> Cow<'a, str> {
-        let name = self.limit.spec().name().as_str();
-        match self.owner {
-            LimitOwner::Tenant => Cow::Borrowed(name),
-            LimitOwner::Key => Cow::Owned(format!("key.{name}")),
+        match self.name_parts() {
+            ["", name] => Cow::Borrowed(name),
+            parts => Cow::Owned(parts.concat()),
         }
+    }
+
+    /// What it is [called](Self::name), in two parts.
+    #[must_use]
+    pub fn name_parts(&self) -> [&'a str; 2] {
+        let prefix = match self.owner {
+            LimitOwner::Tenant => "",
+            LimitOwner::Key => "key.",
+        };
+        [prefix, self.limit.spec().name().as_str()]
     }
 }
 

@@ -3,17 +3,23 @@
 use std::io::Write as _;
 
 use bytes::Buf as _;
-use pingora::ErrorType;
+use pingora::{Error, ErrorType};
 use tenantry_wire::{chunked::Chunks, response::ResponseBody};
 
 use super::{
-    Client, Gateway, Passage,
+    Client, Gateway, Passage, Told,
     upstream::{Answering, Deadline, Failed, Line, malformed},
     wait,
 };
+use crate::upstream::Expired;
 
-/// Room for what is read at once of a body that is long.
-const MORE_ROOM: usize = 64 * 1024;
+/// Room for what is read at once of a body that is known to be long.
+const LONG: usize = 64 * 1024;
+/// Room for what is read at once of a body that may go on for ever, and say little.
+const UNKNOWN: usize = 8 * 1024;
+
+/// What is no longer than this is copied behind the head: that is cheaper than to write both from where they are.
+const SMALL: usize = 2048;
 
 /// How much of a body has come.
 enum Coming {
@@ -73,6 +79,14 @@ impl Coming {
         Ok(Piece { plain: 0, used, payload, is_last })
     }
 
+    /// Room for what comes next.
+    fn room(&self) -> usize {
+        match self {
+            Self::Length(left) => usize::try_from(*left).unwrap_or(LONG).min(LONG),
+            Self::Chunked(_) | Self::UntilClose { .. } => UNKNOWN,
+        }
+    }
+
     /// The connection has ended. Returns whether the body may end with it.
     fn end(&mut self) -> bool {
         match self {
@@ -92,32 +106,34 @@ impl Gateway {
         client: &mut Client<'_>,
         passage: &mut Passage,
         answering: Answering,
-        sent: &mut u64,
+        told: &mut Told,
     ) -> Result<(), Failed> {
         let Answering { mut line, answer, .. } = answering;
         let (mut framed, mut coming) = (answer.head, Coming::new(answer.body));
         loop {
             let piece = coming.take(&line.buffer, &mut framed).map_err(malformed)?;
-            let plain = line.buffer.get(..piece.plain).unwrap_or_default();
+            let mut plain = line.buffer.get(..piece.plain).unwrap_or_default();
+            if !framed.is_empty() && plain.len() <= SMALL {
+                framed.extend_from_slice(std::mem::take(&mut plain));
+            }
             if !framed.is_empty() || !plain.is_empty() {
-                let delay = passage.admission().map(|admission| {
-                    admission.sending_delay(piece.payload, self.clock.monotonic())
-                });
+                let paced = passage.admission().filter(|admission| admission.is_paced());
+                let delay = paced.map(|it| it.sending_delay(piece.payload, self.clock.monotonic()));
                 wait(delay).await;
+                told.has_begun = true;
                 self.write(client, &framed, plain).await?;
             }
-            *sent += piece.payload as u64;
+            told.payload += piece.payload as u64;
             line.buffer.advance(piece.used);
             if piece.is_last {
                 break;
             }
             framed.clear();
-            line.buffer.reserve(MORE_ROOM);
+            line.buffer.reserve(coming.room());
             self.read_part(client, &mut line, passage, &mut coming).await?;
         }
         if answer.is_kept && line.buffer.is_empty() {
-            let now = self.clock.monotonic();
-            self.connector.shelf().put(line.destination, line.stream, now);
+            self.connector.shelf().put(line.destination, line.stream, answer.at);
         }
         Ok(())
     }
@@ -130,8 +146,15 @@ impl Gateway {
         passage: &mut Passage,
         coming: &mut Coming,
     ) -> Result<(), Failed> {
-        let Some(attempts) = &passage.attempts else { return Err(malformed("nobody was asked")) };
-        let mut deadline = Deadline::of_next_part(attempts.patience, self.clock.monotonic());
+        let Some(attempts) = &mut passage.attempts else {
+            return Err(malformed("nobody was asked"));
+        };
+        let mut deadline = Deadline::of_next_part(attempts.patience, self.clock);
+        // What can be read at once is not waited for, and would go on for ever.
+        if deadline.is_over() {
+            attempts.expire(Expired::Total);
+            return Err(Error::new_up(ErrorType::ReadTimedout).into());
+        }
         match self.read(client, line, passage, &mut deadline).await {
             Err(Failed::Upstream(error))
                 if error.etype() == &ErrorType::ConnectionClosed && coming.end() =>

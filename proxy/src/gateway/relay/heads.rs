@@ -17,6 +17,7 @@ use crate::{
 pub(super) struct Growing<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Growing<'_> {
+    #[inline]
     fn line(&mut self, name: &[u8], value: &[u8]) {
         for part in [name, b": ", value, b"\r\n"] {
             self.0.extend_from_slice(part);
@@ -35,6 +36,7 @@ impl Growing<'_> {
 }
 
 impl Told for Growing<'_> {
+    #[inline]
     fn tell(&mut self, name: &'static str, value: &[u8]) -> pingora::Result<()> {
         self.line(name.as_bytes(), value);
         Ok(())
@@ -79,14 +81,14 @@ pub(super) fn request(plain: &Plain<'_>, outgoing: &Outgoing<'_>) -> pingora::Re
     bytes.extend_from_slice(b" HTTP/1.1\r\n");
     let mut head = Growing(&mut bytes);
     let (edits, host) = (route.request_headers(), route.rewrite_host());
-    for (name, value) in plain.lines.iter() {
-        let is_left_out = is_set_by_us(name)
+    let is_left_out = |name: &[u8]| {
+        is_set_by_us(name)
             || (host.is_some() && is_one_of(name, &["host"]))
             || (!edits.is_empty() && is_edited(edits, name))
-            || outgoing.credentials().any(|it| name.eq_ignore_ascii_case(it.as_bytes()));
-        if !is_left_out {
-            head.line(name, value);
-        }
+            || outgoing.credentials().any(|it| name.eq_ignore_ascii_case(it.as_bytes()))
+    };
+    for run in plain.lines.kept(|name| !is_left_out(name)) {
+        head.0.extend_from_slice(run);
     }
     head.edits(edits, |name| is_set_by_us(name) || is_one_of(name, &["host", "content-length"]));
     if let Some(host) = host {
@@ -136,13 +138,13 @@ pub(super) fn answer(answer: &ResponseHead<'_, '_>, added: &Added<'_>, bytes: &m
     let mut head = Growing(bytes);
     let edits = added.route.response_headers();
     let nominated = nominated(answer);
-    let mut has_date = false;
+    let mut has_date = [edits.set(), edits.add()].into_iter().any(|it| it.keys().any(is_date));
     for field in answer.fields {
         let name = field.name.as_bytes();
         let is_left_out = is_of_the_connection(name)
             || (added.rate_limit.is_some() && is_answered_by_us(name))
             || is_one_of(name, &["x-request-id"])
-            || is_framing(name, answer.body)
+            || is_void(name, answer)
             || (!edits.is_empty() && is_edited(edits, name))
             || nominated.iter().any(|it| name.eq_ignore_ascii_case(it));
         if !is_left_out {
@@ -168,6 +170,10 @@ pub(super) fn answer(answer: &ResponseHead<'_, '_>, added: &Added<'_>, bytes: &m
     bytes.extend_from_slice(b"\r\n");
 }
 
+fn is_date(name: &tenantry_model::route::HeaderName) -> bool {
+    name.as_str() == "date"
+}
+
 /// An answer before the answer (1xx).
 pub(super) fn interim(answer: &ResponseHead<'_, '_>, bytes: &mut Vec<u8>) {
     status_line(answer, bytes);
@@ -175,7 +181,7 @@ pub(super) fn interim(answer: &ResponseHead<'_, '_>, bytes: &mut Vec<u8>) {
     for field in answer.fields {
         let name = field.name.as_bytes();
         let is_nominated = nominated.iter().any(|it| name.eq_ignore_ascii_case(it));
-        if !is_of_the_connection(name) && !is_nominated {
+        if !is_of_the_connection(name) && !is_nominated && !is_void(name, answer) {
             head.line(name, field.value);
         }
     }
@@ -199,7 +205,17 @@ fn nominated<'b>(answer: &ResponseHead<'_, 'b>) -> Vec<&'b [u8]> {
     named.flat_map(|field| elements(field.value)).filter(keeps).collect()
 }
 
-/// Whether a header speaks of a length that is not the one that holds (RFC 9112, section 6.3).
-fn is_framing(name: &[u8], body: ResponseBody) -> bool {
-    name.len() == 14 && body == ResponseBody::Chunked && is_one_of(name, &["content-length"])
+/// Whether a header speaks of an end that does not hold: a length beside a coding (RFC 9112, section 6.3), a coding
+/// of an answer that has no content (section 6.1).
+fn is_void(name: &[u8], answer: &ResponseHead<'_, '_>) -> bool {
+    if !answer.is_encoded {
+        return false;
+    }
+    match name.len() {
+        14 => is_one_of(name, &["content-length"]),
+        17 if answer.status < 200 || answer.status == 204 => {
+            is_one_of(name, &["transfer-encoding"])
+        }
+        _ => false,
+    }
 }

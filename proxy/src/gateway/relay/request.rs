@@ -16,6 +16,21 @@ pub(crate) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
+    /// The lines that are kept, as they came and where they came one after the other in one piece.
+    pub(super) fn kept(
+        &self,
+        is_kept: impl Fn(&'a [u8]) -> bool,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let (bytes, mut fields) = (self.bytes, self.fields.iter());
+        std::iter::from_fn(move || {
+            let name = |field: &Field| bytes.get(field.name.clone()).unwrap_or_default();
+            let first = fields.find(|field| is_kept(name(field)))?;
+            // The one that ends the run is looked at, and gone.
+            let last = fields.by_ref().take_while(|field| is_kept(name(field))).last();
+            bytes.get(first.name.start..last.unwrap_or(first).end)
+        })
+    }
+
     /// Names, as the client wrote them, and values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let bytes = self.bytes;
@@ -123,6 +138,32 @@ mod tests {
     use tenantry_wire::http1::{Bounds, Scanner};
 
     use super::*;
+
+    #[test]
+    fn what_is_kept_comes_in_runs() {
+        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nB:b\r\nC: c \r\nD: d\r\nE: e\r\nF: f\r\n\r\n";
+        let bounds = Bounds { head_bytes: 512, target_bytes: 64, headers: 8 };
+        let head = Scanner::new(bounds).advance(bytes).unwrap().unwrap();
+        let lines = Lines { bytes, fields: &head.fields };
+        for left_out in 0..64_u32 {
+            let is_kept = |name: &[u8]| {
+                let place = b"HBCDEF".iter().position(|first| *first == name[0]).unwrap();
+                left_out >> place & 1 == 0
+            };
+            let whole: Vec<&[u8]> = vec![
+                b"Host: a\r\n",
+                b"B:b\r\n",
+                b"C: c \r\n",
+                b"D: d\r\n",
+                b"E: e\r\n",
+                b"F: f\r\n",
+            ];
+            let expected: Vec<u8> =
+                whole.into_iter().filter(|line| is_kept(line)).flatten().copied().collect();
+            let runs: Vec<&[u8]> = lines.kept(is_kept).collect();
+            assert_eq!(runs.concat(), expected, "{left_out:b}");
+        }
+    }
 
     /// What stands in a request that is taken: its body, and whether the connection is to be closed.
     fn taken(bytes: &str) -> Option<(String, bool)> {

@@ -10,12 +10,13 @@ use tokio_util::io::poll_read_buf;
 
 use super::{Alarm, Client, Gateway, Passage, heads, request::Plain};
 use crate::{
+    clock::Clock,
     respond::RateLimitHeaders,
     upstream::{Answer, Destination, Expired, Patience, is_idempotent},
 };
 
 /// Room for what is read at once.
-const ROOM: usize = 16 * 1024;
+const ROOM: usize = 4 * 1024;
 /// Bytes that the head of an answer may have.
 const MAX_HEAD_BYTES: usize = 256 * 1024;
 
@@ -56,6 +57,8 @@ pub(super) struct Begun {
     pub(super) closes: bool,
     /// The head for the client, not yet sent.
     pub(super) head: Vec<u8>,
+    /// When it came, on the monotonic clock.
+    pub(super) at: Duration,
 }
 
 impl Gateway {
@@ -78,7 +81,7 @@ impl Gateway {
             passage.seen.connected(since);
             return Ok((Line { stream, destination, buffer }, true));
         }
-        let left = left(patience, self.clock.monotonic());
+        let left = left(patience, self.clock);
         let within = left.map_or(patience.connect, |left| left.min(patience.connect));
         let connected = alarm.within(within, TcpStream::connect(address)).await;
         passage.seen.connected(self.since(passage));
@@ -106,6 +109,7 @@ impl Gateway {
         passage: &mut Passage,
         line: &mut Line,
         request: &[u8],
+        again: &mut bool,
     ) -> Result<Begun, Failed> {
         let written = line.stream.write_all(request);
         match client.alarm.within(self.connector.write_timeout(), written).await {
@@ -113,20 +117,21 @@ impl Gateway {
             Ok(Err(error)) => return Err(broken(ErrorType::WriteError, error)),
             Err(_) => return Err(Error::new_up(ErrorType::WriteTimedout).into()),
         }
-        let now = self.clock.monotonic();
         let Some(attempts) = &mut passage.attempts else {
             return Err(malformed("nobody was asked"));
         };
-        attempts.sent(true, now);
-        let patience = attempts.patience;
-        let mut deadline = Deadline::of_first_byte(patience, now);
+        // Nobody but the relay looks after the times of its requests.
+        attempts.sent(true, passage.started);
+        // Answers before the answer are not it.
+        let mut deadline = Deadline::of_first_byte(attempts.patience, self.clock);
         loop {
             self.read(client, line, passage, &mut deadline).await?;
             while let Some(begun) = self.heard(client, plain, passage, line).await? {
                 if begun.status >= 200 {
                     return Ok(begun);
                 }
-                deadline = Deadline::of_first_byte(patience, self.clock.monotonic());
+                // The client has heard of it.
+                *again = false;
             }
             if line.buffer.len() > MAX_HEAD_BYTES {
                 return Err(malformed("the head of the answer is too long"));
@@ -170,7 +175,7 @@ impl Gateway {
         if let Some(attempts) = &mut passage.attempts {
             attempts.answered(answer, is_idempotent(plain.method), now)?;
         }
-        let mut bytes = Vec::with_capacity(ROOM / 16);
+        let mut bytes = Vec::with_capacity(ROOM / 4);
         let closes = plain.closes || client.is_last || self.lifecycle.is_closing();
         if head.status < 200 {
             heads::interim(head, &mut bytes);
@@ -185,7 +190,7 @@ impl Gateway {
             heads::answer(head, &added, &mut bytes);
         }
         let (status, body, is_kept) = (head.status, head.body, head.is_kept);
-        Ok(Begun { status, body, is_kept, closes, head: bytes })
+        Ok(Begun { status, body, is_kept, closes, head: bytes, at: now })
     }
 
     /// Reads more of what the upstream says, as long as the client is there.
@@ -238,13 +243,13 @@ pub(super) struct Deadline {
 
 impl Deadline {
     /// For the first byte of an answer.
-    fn of_first_byte(patience: Patience, now: Duration) -> Self {
-        Self::new(patience.first_byte, Expired::FirstByte, left(patience, now))
+    fn of_first_byte(patience: Patience, clock: Clock) -> Self {
+        Self::new(patience.first_byte, Expired::FirstByte, left(patience, clock))
     }
 
     /// For its next part.
-    pub(super) fn of_next_part(patience: Patience, now: Duration) -> Self {
-        Self::new(patience.idle, Expired::Idle, left(patience, now))
+    pub(super) fn of_next_part(patience: Patience, clock: Clock) -> Self {
+        Self::new(patience.idle, Expired::Idle, left(patience, clock))
     }
 
     fn new(patience: Duration, expires: Expired, left: Option<Duration>) -> Self {
@@ -256,14 +261,19 @@ impl Deadline {
         }
     }
 
+    /// Whether nothing is left of the time for the whole request.
+    pub(super) fn is_over(&self) -> bool {
+        self.expires == Expired::Total && self.patience.is_zero()
+    }
+
     fn at(&mut self) -> Instant {
         *self.at.get_or_insert_with(|| Instant::now() + self.patience)
     }
 }
 
 /// What is left of the time for the whole request.
-fn left(patience: Patience, now: Duration) -> Option<Duration> {
-    patience.deadline.map(|deadline| deadline.saturating_sub(now))
+fn left(patience: Patience, clock: Clock) -> Option<Duration> {
+    patience.deadline.map(|deadline| deadline.saturating_sub(clock.monotonic()))
 }
 
 fn kind(error: &io::Error) -> ErrorType {

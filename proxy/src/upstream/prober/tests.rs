@@ -65,7 +65,7 @@ async fn no_more_checks_run_at_once_than_there_is_room_for() {
         Active::new(Table::new(Arc::clone(table.runtime()), 1), 1, secrets, Clock::start());
     let (clock, active) = (Clock::start(), Arc::new(active));
     let resolver = Arc::new(Resolver::new(&bootstrap.upstream, clock));
-    let connector = Arc::new(Connector::new(bootstrap.upstream, clock, Arc::clone(&resolver)));
+    let connector = Arc::new(Connector::new(bootstrap.upstream, 1, clock, Arc::clone(&resolver)));
     let prober = Arc::new(Prober::new(connector, resolver, active, clock, AT_ONCE));
     queue.follow(table.upstreams(), Duration::ZERO);
     let now = Duration::from_secs(60);
