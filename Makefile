@@ -2,7 +2,7 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test format lint unit-and-end-to-end bench bench-gateway deny dist prerequisites
+.PHONY: run test format lint unit-and-end-to-end bench bench-gateway bench-check deny dist prerequisites
 
 # Builds everything and starts a gateway with a demo on this machine. Options for `tenantry up` go in
 # UP, such as UP="--proxy-addr 127.0.0.1:8888".
@@ -30,14 +30,22 @@ unit-and-end-to-end:
 
 # Figures, with the budgets they are held against, are in benches/README.md.
 bench: prerequisites bench-gateway
-	cargo bench -p tenantry-benches
+	@scripts/prerequisites valgrind
+	cargo bench --profile dist -p tenantry-benches
 
 # Tenantry beside other proxies that are given the same policy: installs them, checks that all answer alike, loads
 # them in turn. Options go in GATEWAY, such as GATEWAY="--quick" or GATEWAY="--tenants 100000".
 bench-gateway: prerequisites
-	cargo build --release --workspace --bins
+	cargo build --profile dist --workspace --bins
 	envoy=$$(scripts/gateway-peers $(TARGET)/gateway/envoy) && \
-		$(TARGET)/release/gateway-bench --output $(TARGET)/gateway --envoy "$$envoy" $(GATEWAY)
+		$(TARGET)/dist/gateway-bench --output $(TARGET)/gateway --envoy "$$envoy" $(GATEWAY)
+
+# How many instructions a request takes, held against what was recorded (benches/instructions.json): more than 3 % more
+# fail. BENCH=--record records.
+bench-check: prerequisites
+	@scripts/prerequisites valgrind
+	cargo build --profile dist --workspace --bins
+	cargo bench --profile dist --workspace --bench instructions -- $(BENCH)
 
 # Licences, sources, bans and advisories of dependencies (needs cargo-deny).
 deny:

@@ -30,6 +30,7 @@ pub struct EdgeOptions {
 pub struct Edge {
     process: Option<Process>,
     options: EdgeOptions,
+    tool: Vec<String>,
     clients: SocketAddr,
     admin: SocketAddr,
     http: reqwest::Client,
@@ -53,10 +54,16 @@ impl Clients {
 impl Edge {
     /// Starts one, and waits until it listens. It may have no snapshot yet.
     pub async fn start(options: EdgeOptions) -> Self {
+        Self::start_under(Vec::new(), options).await
+    }
+
+    /// Starts one under a tool that watches it, such as a profiler with its options.
+    pub async fn start_under(tool: Vec<String>, options: EdgeOptions) -> Self {
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut edge = Self {
             process: None,
             options,
+            tool,
             clients: unknown,
             admin: unknown,
             http: http_client(),
@@ -92,11 +99,19 @@ impl Edge {
             ("TENANTRY_MASTER_KEY", MASTER_KEY),
         ];
         env.extend(settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let process = Process::start("tenantry-proxy", &arguments, &env, self.directory.path());
+        let directory = self.directory.path();
+        let process =
+            Process::start_under(&self.tool, "tenantry-proxy", &arguments, &env, directory);
         let process = self.process.insert(process);
         let addresses = published_addresses(process, &published).await;
         self.clients = address(&addresses, "proxy");
         self.admin = address(&addresses, "proxy_admin");
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().expect("it is running")
     }
 
     /// Crashes it.

@@ -43,6 +43,24 @@ impl Process {
         Self::spawn(name, Command::new(binary(name)), arguments, env, directory)
     }
 
+    /// The same, run by another program with arguments of its own; that has to become the program in the end, or
+    /// to be it.
+    #[must_use]
+    pub fn start_under(
+        tool: &[String],
+        name: &str,
+        arguments: &[String],
+        env: &[(&str, &str)],
+        directory: &Path,
+    ) -> Self {
+        let Some((program, options)) = tool.split_first() else {
+            return Self::start(name, arguments, env, directory);
+        };
+        let mut command = Command::new(program);
+        command.args(options).arg(binary(name));
+        Self::spawn(name, command, arguments, env, directory)
+    }
+
     /// The same with files that cannot grow beyond so many KiB, for it and for what it starts: a write
     /// beyond that fails as one to a full disk does. [`lift_file_limit`](Self::lift_file_limit) makes
     /// space.
@@ -177,6 +195,12 @@ impl Process {
     #[must_use]
     pub fn printed(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// What the kernel knows it by.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn pid(&self) -> Pid {
