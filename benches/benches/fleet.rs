@@ -41,6 +41,8 @@ use tokio::{
 };
 
 const TENANTS: u64 = 100_000;
+/// Tenants of one import, which may name only so many things.
+const ONE_IMPORT: usize = 250_000;
 /// Changes whose way to the proxy is timed, one after the other.
 const CHANGES: u64 = 400;
 /// Proxies that only read, on one control plane.
@@ -97,6 +99,19 @@ impl World {
     }
 }
 
+fn lines(numbers: &[u64]) -> String {
+    let mut lines = String::new();
+    for number in numbers {
+        let (slug, host) = (slug(*number), host(*number));
+        writeln!(
+            lines,
+            r#"{{"slug":"{slug}","name":"{slug}","plan":"pro","auth":"none","domains":["{host}"],"key":{{"name":"ci","digest":"{number:064x}"}}}}"#
+        )
+        .unwrap();
+    }
+    lines
+}
+
 /// A platform with so many tenants, each with a domain and a key, made by import.
 async fn platform(directory: &Path, tenants: u64, origin: &Origin) -> ControlPlane {
     let settings = [("API_REQUESTS_PER_SECOND", "1000000"), ("API_REQUESTS_BURST", "1000000")];
@@ -114,24 +129,17 @@ async fn platform(directory: &Path, tenants: u64, origin: &Origin) -> ControlPla
     ] {
         api.raw("POST", path, Some(&body)).await.unwrap();
     }
-    let mut lines = String::new();
-    for number in 0..tenants {
-        let (slug, host) = (slug(number), host(number));
-        writeln!(
-            lines,
-            r#"{{"slug":"{slug}","name":"{slug}","plan":"pro","auth":"none","domains":["{host}"],"key":{{"name":"ci","digest":"{number:064x}"}}}}"#
-        )
-        .unwrap();
+    let (file, begun) = (directory.join("tenants.ndjson"), Instant::now());
+    let numbers: Vec<u64> = (0..tenants).collect();
+    for part in numbers.chunks(ONE_IMPORT) {
+        fs::write(&file, lines(part)).unwrap();
+        let mut import = Command::new(binary("tenantry"));
+        import.arg("--api").arg(control_plane.api_address().to_string());
+        import.arg("--data-dir").arg(&data).arg("import").arg(&file);
+        let imported = import.output().unwrap();
+        let said = [imported.stdout, imported.stderr].concat();
+        assert!(imported.status.success(), "{}", String::from_utf8_lossy(&said));
     }
-    let file = directory.join("tenants.ndjson");
-    fs::write(&file, lines).unwrap();
-    let begun = Instant::now();
-    let mut import = Command::new(binary("tenantry"));
-    import.arg("--api").arg(control_plane.api_address().to_string());
-    import.arg("--data-dir").arg(&data).arg("import").arg(&file);
-    let imported = import.output().unwrap();
-    let said = [imported.stdout, imported.stderr].concat();
-    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&said));
     println!("imported in {:.1} s", begun.elapsed().as_secs_f64());
     control_plane
 }

@@ -105,6 +105,11 @@ fn decided(credential: &str) {
         _ => (nobodys(), None, Some(bearer(number).unwrap())),
     };
     let requests: Vec<_> = (0..TENANTS).map(request).collect();
+    // Tokens are remembered, and limiters are there.
+    for (host, key, token) in &requests {
+        let facts = facts(host, key.as_deref(), token.as_deref());
+        assert!(matches!(decide(&table, &facts, now(), &mut ()), Decision::Forward(_)));
+    }
     for (host, key, token) in requests.iter().cycle().take(usize::try_from(COUNTED).unwrap()) {
         let facts = facts(host, key.as_deref(), token.as_deref());
         assert!(matches!(counted_decision(&table, &facts), Decision::Forward(_)));
