@@ -1,6 +1,6 @@
 //! How many instructions a request takes: of the decision alone, and of all that the proxy does for it. The kernel's
-//! are not counted, nor is waiting for memory; so the figures are the same on a busy machine as on a quiet one, and
-//! next to the same from run to run.
+//! are not counted, nor is waiting for memory, so the figures are next to the same from run to run. What the process
+//! does beside requests is counted with them, which is more the longer they take: an overloaded machine adds some.
 //!
 //! The proxy is the real one, run by valgrind's callgrind, and asked one request after the other over loopback.
 //! `make bench-check` holds what is counted against `instructions.json`; `... -- --record` writes that file.
