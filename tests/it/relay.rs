@@ -196,13 +196,21 @@ async fn an_answer_that_cannot_be_understood_is_none() {
 #[tokio::test]
 async fn what_was_hinted_at_is_not_asked_again() {
     let hint = "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n".to_owned();
-    let (platform, script, _server) =
-        follows(&[], [("/close", hint), ("/silent-close", String::new())]).await;
+    let busy = format!("{hint}HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    let lines = [("/close", hint), ("/busy", busy), ("/silent-close", String::new())];
+    let (platform, script, _server) = follows(&[], lines).await;
     let mut client = RawConnection::open(platform.clients()).await;
     client.send(format!("GET /close HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
     assert_eq!(client.answer().await.unwrap().status, 103);
     assert_eq!(client.answer().await.unwrap().status, 502);
     assert_eq!(script.asked("/close"), 1);
+    // Nor is it for its status, where others are.
+    upstream(&platform, &json!({"retries": {"attempts": 2, "statuses": [503]}})).await;
+    let mut client = RawConnection::open(platform.clients()).await;
+    client.send(format!("GET /busy HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
+    assert_eq!(client.answer().await.unwrap().status, 103);
+    assert_eq!(client.answer().await.unwrap().status, 503);
+    assert_eq!(script.asked("/busy"), 1);
     // Where nothing was said it is asked again, and a POST is not.
     assert_eq!(platform.get(HOST, "/silent-close").status().await, 502);
     assert_eq!(script.asked("/silent-close"), 3);

@@ -189,11 +189,10 @@ pub(super) fn interim(answer: &ResponseHead<'_, '_>, bytes: &mut Vec<u8>) {
 }
 
 fn status_line(answer: &ResponseHead<'_, '_>, bytes: &mut Vec<u8>) {
-    let digit = |weight: u16| b'0' + u8::try_from(answer.status / weight % 10).unwrap_or(0);
-    bytes.extend_from_slice(b"HTTP/1.1 ");
-    bytes.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
-    bytes.extend_from_slice(answer.reason.as_bytes());
-    bytes.extend_from_slice(b"\r\n");
+    let mut status = itoa::Buffer::new();
+    for part in ["HTTP/1.1 ", status.format(answer.status), " ", answer.reason, "\r\n"] {
+        bytes.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// The headers that the answer's `Connection` header names.

@@ -12,7 +12,7 @@ use super::{Alarm, Client, Gateway, Passage, heads, request::Plain};
 use crate::{
     clock::Clock,
     respond::RateLimitHeaders,
-    upstream::{Answer, Destination, Expired, Patience, is_idempotent},
+    upstream::{Answer, Destination, Expired, Patience},
 };
 
 /// Room for what is read at once.
@@ -126,7 +126,7 @@ impl Gateway {
         let mut deadline = Deadline::of_first_byte(attempts.patience, self.clock);
         loop {
             self.read(client, line, passage, &mut deadline).await?;
-            while let Some(begun) = self.heard(client, plain, passage, line).await? {
+            while let Some(begun) = self.heard(client, plain, passage, line, *again).await? {
                 if begun.status >= 200 {
                     return Ok(begun);
                 }
@@ -146,12 +146,13 @@ impl Gateway {
         plain: &Plain<'_>,
         passage: &mut Passage,
         line: &mut Line,
+        again: bool,
     ) -> Result<Option<Begun>, Failed> {
         let mut begun = {
             let mut room = response::room();
             let parsed = response::parse(&line.buffer, plain.method == "HEAD", &mut room);
             let Some(head) = parsed.map_err(malformed)? else { return Ok(None) };
-            let begun = self.understood(client, plain, passage, &head)?;
+            let begun = self.understood(client, plain, passage, &head, again)?;
             let end = head.end;
             line.buffer.advance(end);
             begun
@@ -168,12 +169,13 @@ impl Gateway {
         plain: &Plain<'_>,
         passage: &mut Passage,
         head: &ResponseHead<'_, '_>,
+        again: bool,
     ) -> Result<Begun, Failed> {
         let now = self.clock.monotonic();
         let until_close = head.body == ResponseBody::UntilClose;
         let answer = Answer { status: head.status, until_close };
         if let Some(attempts) = &mut passage.attempts {
-            attempts.answered(answer, is_idempotent(plain.method), now)?;
+            attempts.answered(answer, again, now)?;
         }
         let mut bytes = Vec::with_capacity(ROOM / 4);
         let closes = plain.closes || client.is_last || self.lifecycle.is_closing();
