@@ -11,6 +11,8 @@
 
 #[path = "support/connection.rs"]
 mod connection;
+#[path = "support/import.rs"]
+mod import;
 #[path = "support/times.rs"]
 mod times;
 
@@ -19,7 +21,6 @@ use std::{
     fs,
     net::SocketAddr,
     path::Path,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -28,10 +29,11 @@ use std::{
 };
 
 use connection::Connection;
+use import::import;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::json;
 use tenantry_api::Client;
-use tenantry_test_support::{ControlPlane, Edge, EdgeOptions, Origin, binary};
+use tenantry_test_support::{ControlPlane, Edge, EdgeOptions, Origin};
 use times::print;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -133,12 +135,7 @@ async fn platform(directory: &Path, tenants: u64, origin: &Origin) -> ControlPla
     let numbers: Vec<u64> = (0..tenants).collect();
     for part in numbers.chunks(ONE_IMPORT) {
         fs::write(&file, lines(part)).unwrap();
-        let mut import = Command::new(binary("tenantry"));
-        import.arg("--api").arg(control_plane.api_address().to_string());
-        import.arg("--data-dir").arg(&data).arg("import").arg(&file);
-        let imported = import.output().unwrap();
-        let said = [imported.stdout, imported.stderr].concat();
-        assert!(imported.status.success(), "{}", String::from_utf8_lossy(&said));
+        import(&control_plane, &data, &file);
     }
     println!("imported in {:.1} s", begun.elapsed().as_secs_f64());
     control_plane

@@ -13,6 +13,8 @@
 
 #[path = "support/connection.rs"]
 mod connection;
+#[path = "support/import.rs"]
+mod import;
 
 use std::{
     collections::BTreeMap,
@@ -23,10 +25,11 @@ use std::{
 };
 
 use connection::Connection;
+use import::import;
 use serde_json::json;
 use tenantry_benches::{bearer, digest, facts, host, now, secret, table_of};
 use tenantry_engine::{Decision, decide};
-use tenantry_test_support::{ControlPlane, Edge, EdgeOptions, Origin, Process, binary};
+use tenantry_test_support::{ControlPlane, Edge, EdgeOptions, Origin, Process};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -216,12 +219,7 @@ async fn set_up(directory: &Path, control_plane: &ControlPlane, origin: &Origin)
     }
     let file = directory.join("tenants.ndjson");
     fs::write(&file, lines).unwrap();
-    let mut import = Command::new(binary("tenantry"));
-    import.arg("--api").arg(control_plane.api_address().to_string());
-    import.arg("--data-dir").arg(directory.join("data")).arg("import").arg(&file);
-    let imported = import.output().unwrap();
-    let said = [imported.stdout, imported.stderr].concat();
-    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&said));
+    import(control_plane, &directory.join("data"), &file);
 }
 
 /// Tells callgrind to begin counting anew, or to write down what it counted.
@@ -234,7 +232,7 @@ fn control(process: &Process, word: &str) {
 /// The instructions in a file that callgrind wrote.
 fn total(file: &Path) -> u64 {
     let text = fs::read_to_string(file).unwrap();
-    let total = |line: &'_ str| -> Option<u64> {
+    let total = |line: &str| -> Option<u64> {
         let number = line.strip_prefix("totals: ").or(line.strip_prefix("summary: "))?;
         number.trim().parse().ok()
     };
