@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -93,8 +94,7 @@ impl Process {
         directory: &Path,
     ) -> Self {
         let log = directory.join(format!("{name}.test.log"));
-        // What an earlier run printed says nothing about this one.
-        let _ = fs::remove_file(&log);
+        put_aside(&log);
         let output = |log: &Path| -> File {
             OpenOptions::new().create(true).append(true).open(log).expect("the log can be written")
         };
@@ -214,7 +214,23 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- {} printed:\n{}", self.name, self.printed());
+            let earlier = fs::read_to_string(earlier(&self.log)).unwrap_or_default();
+            eprintln!("--- {} printed:\n{earlier}{}", self.name, self.printed());
         }
     }
+}
+
+/// What an earlier run printed says nothing about this one, but much to whoever looks for why a test fails.
+fn put_aside(log: &Path) {
+    let Ok(printed) = fs::read(log) else { return };
+    let all = OpenOptions::new().create(true).append(true).open(earlier(log));
+    let mut all = all.expect("the log can be put aside");
+    all.write_all(&printed)
+        .and_then(|()| all.write_all(b"--- and then:\n"))
+        .expect("it is written");
+    fs::remove_file(log).expect("the log can be put aside");
+}
+
+fn earlier(log: &Path) -> PathBuf {
+    log.with_extension("earlier.log")
 }

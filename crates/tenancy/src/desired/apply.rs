@@ -12,7 +12,7 @@ use super::{
 use crate::{Caller, Error, Tenancy};
 
 /// How often everything is decided anew because what was read was changed by others.
-const MAX_ATTEMPTS: usize = 8;
+pub(super) const MAX_ATTEMPTS: usize = 8;
 
 /// What is done in one go: each looks at what is there before it decides what is left of it to do.
 enum Item<'w> {

@@ -26,11 +26,22 @@ const STAGED: Revision = Revision::new(u64::MAX);
 pub(super) struct Overlay {
     base: Arc<dyn Store>,
     written: Mutex<BTreeMap<Bytes, Option<Bytes>>>,
+    /// Rows of the store below, as what was staged found them.
+    found: Mutex<BTreeMap<Bytes, Revision>>,
+}
+
+/// A row of a resource that was staged.
+pub(super) struct StagedRecord {
+    pub(super) resource: ResourceRef,
+    /// The revision that wrote the row it takes the place of, as far as that was looked at; zero, if there was none.
+    pub(super) found: Option<Revision>,
+    /// As it will be written; nothing, where it will be gone.
+    pub(super) record: Option<Bytes>,
 }
 
 impl Overlay {
     pub(super) fn new(base: Arc<dyn Store>) -> Self {
-        Self { base, written: Mutex::default() }
+        Self { base, written: Mutex::default(), found: Mutex::default() }
     }
 
     /// Stages what a draft writes, if all that it checks holds.
@@ -39,6 +50,11 @@ impl Overlay {
             if !self.holds(check).await? {
                 let meaning = draft.meaning(check.subject());
                 return Err(meaning.unwrap_or(Error::ConcurrentChange));
+            }
+            if let Check::Unchanged { key, mod_rev } = check
+                && *mod_rev != STAGED
+            {
+                self.found.lock().entry(key.clone()).or_insert(*mod_rev);
             }
         }
         let mut written = self.written.lock();
@@ -52,12 +68,13 @@ impl Overlay {
         Ok(())
     }
 
-    /// What is staged of the rows of resources: each as it will be written, or nothing where it will be gone.
-    pub(super) fn records(&self) -> Vec<(ResourceRef, Option<Bytes>)> {
-        let written = self.written.lock();
-        let records = written.iter().filter_map(|(key, value)| {
+    /// What is staged of the rows of resources.
+    pub(super) fn records(&self) -> Vec<StagedRecord> {
+        let (written, found) = (self.written.lock(), self.found.lock());
+        let records = written.iter().filter_map(|(key, record)| {
             let (kind, id) = projection::resource_key(key)?;
-            Some((ResourceRef { kind, id: id.to_owned() }, value.clone()))
+            let resource = ResourceRef { kind, id: id.to_owned() };
+            Some(StagedRecord { resource, found: found.get(key).copied(), record: record.clone() })
         });
         records.collect()
     }

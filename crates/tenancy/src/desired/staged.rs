@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 use tenantry_model::{ResourceKind, ResourceRef};
 use tenantry_store::Revision;
 
-use super::{Difference, fault, told};
+use super::{Difference, apply::MAX_ATTEMPTS, fault, overlay::StagedRecord, told};
 use crate::{Caller, Error, Tenancy, layout, projection, tenancy::damaged};
 
 /// A resource that documents would change.
@@ -36,6 +36,20 @@ impl Tenancy {
         caller: &Caller,
         documents: &[Value],
     ) -> Result<StagedChanges, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            match self.try_staged_changes(caller, documents).await {
+                Err(Error::ConcurrentChange) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(Error::ConcurrentChange)
+    }
+
+    async fn try_staged_changes(
+        &self,
+        caller: &Caller,
+        documents: &[Value],
+    ) -> Result<StagedChanges, Error> {
         let mut wanted = self.wanted(documents, None).await?;
         let places: Vec<_> = wanted.documents.iter().map(|(index, _)| *index).collect();
         let faults = places.iter().copied().zip(&wanted.changes).filter_map(|(index, change)| {
@@ -46,9 +60,14 @@ impl Tenancy {
         let trial = self.tried(caller, &mut wanted).await?;
         told(faults)?;
         let mut changes = Vec::new();
-        for (resource, record) in trial.records() {
+        for StagedRecord { resource, found, record } in trial.records() {
             let key = layout::record(resource.kind, &resource.id);
             let (_, row) = self.store.get(key.as_bytes(), None).await?;
+            let base = row.as_ref().map_or(Revision::ZERO, |row| row.mod_rev);
+            // What others have changed since would look like a change that the documents make.
+            if found.is_some_and(|found| found != base) {
+                return Err(Error::ConcurrentChange);
+            }
             let json = |value: &[u8]| {
                 projection::resource_json(value)
                     .map(ToOwned::to_owned)
@@ -60,7 +79,6 @@ impl Tenancy {
                 .map(|row| projection::resource_json(&row.value).map_err(|_| damaged(&row.key)));
             let before = before.transpose()?.map(RawValue::get);
             if before != json.as_deref().map(RawValue::get) {
-                let base = row.as_ref().map_or(Revision::ZERO, |row| row.mod_rev);
                 changes.push(StagedChange { resource, base, json });
             }
         }

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use bytes::Bytes;
 use tenantry_model::{
     DomainPattern, KeyDigest, KeySpec, Resource, ResourceKind, ResourceRef, TenantState,
 };
@@ -10,7 +9,7 @@ use tenantry_store::{CommitError, Revision, Store};
 
 use super::{
     declared::{Declared, DeclaredTenant, within},
-    overlay::{Chunk, Overlay},
+    overlay::{Chunk, Overlay, StagedRecord},
     undo::Undo,
 };
 use crate::{
@@ -46,7 +45,7 @@ impl<'t> Walk<'t> {
     }
 
     /// The same as they will be stored.
-    pub(super) fn records(&self) -> Vec<(ResourceRef, Option<Bytes>)> {
+    pub(super) fn records(&self) -> Vec<StagedRecord> {
         self.overlay.records()
     }
 

@@ -7,7 +7,11 @@ use serde_json::json;
 use tenantry_model::{Bounded, Plan, PlanId};
 use tenantry_tenancy::{Error, KeyRoll, NewTenant, Precondition, Transition};
 
-use crate::platform::{Platform, caller, named, new_tenant, parsed};
+use crate::{
+    desired::apply,
+    platform::{Platform, caller, named, new_tenant, parsed},
+    rollouts::start,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_fifty_creations_of_one_slug_one_wins() {
@@ -167,4 +171,47 @@ async fn whoever_asks_for_a_purge_is_answered_whoever_finishes_it() {
         assert!(purged.is_ok(), "{purged:?}");
         join_all(others).await.into_iter().for_each(Result::unwrap);
     }
+}
+
+/// The documents write the record of the tenant and not its state, so what becomes of that is no business of theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rollout_stays_fit_while_its_tenant_is_suspended_and_resumed() {
+    let platform = Platform::new().await;
+    let tenant = |name: &str, domains: &[&str]| {
+        json!({
+            "kind": "tenant", "slug": "acme", "name": name, "plan": "pro", "auth": "none", "domains": domains,
+        })
+    };
+    apply(&platform, &[tenant("Acme", &["acme.example", "old.example"])]).await.unwrap();
+    let documents = [tenant("Acme Inc.", &["acme.example"])];
+    let rollout = start(&platform, &documents).await.unwrap().value;
+    let moving = tokio::spawn({
+        let tenancy = Arc::clone(&platform.tenancy);
+        async move {
+            for _ in 0..200 {
+                for transition in
+                    [Transition::Suspend { reason: "test".to_owned() }, Transition::Resume]
+                {
+                    let none = Precondition::None;
+                    tenancy
+                        .move_tenant(&caller(), &named("acme"), &transition, &none)
+                        .await
+                        .unwrap();
+                }
+            }
+        }
+    });
+    let mut looks = 0;
+    while !moving.is_finished() {
+        match platform.tenancy.rollout_unfit(&rollout).await {
+            // Somebody was quicker every time.
+            Err(Error::ConcurrentChange) => {}
+            unfit => {
+                assert_eq!(unfit, Ok(None));
+                looks += 1;
+            }
+        }
+    }
+    moving.await.unwrap();
+    assert!(looks > 0);
 }

@@ -32,7 +32,7 @@ fn new(platform: &Platform, documents: &[Value]) -> NewRollout {
     }
 }
 
-async fn start(
+pub(crate) async fn start(
     platform: &Platform,
     documents: &[Value],
 ) -> Result<Versioned<RolloutRecord>, Error> {
