@@ -38,8 +38,8 @@ pub(crate) struct Connection {
     pub(crate) tls: Option<TlsFacts>,
     /// The tenants that it carries requests of: one, unless keys or tokens of several are used on it.
     tenants: Mutex<HashMap<TenantId, TenantConnection, FixedState>>,
-    /// A request that was begun and that pingora is to go on with.
-    begun: Mutex<Option<Box<Passage>>>,
+    /// The request of HTTP/1.1 that was begun and that pingora is to go on with.
+    pub(crate) begun: Begun,
     /// Counts it against the bounds for as long as it lives.
     _place: places::Place,
 }
@@ -49,16 +49,6 @@ impl Connection {
     pub(crate) fn of(session: &Session) -> Option<&Arc<Self>> {
         let digest = session.digest()?.proxy_digest.as_ref()?;
         digest.user_data.as_ref()?.downcast_ref()
-    }
-
-    /// Leaves a request that was begun for pingora to go on with.
-    pub(crate) fn leave_begun(&self, passage: Box<Passage>) {
-        *self.begun.lock() = Some(passage);
-    }
-
-    /// The request that was begun before pingora had it.
-    pub(crate) fn take_begun(&self) -> Option<Box<Passage>> {
-        self.begun.lock().take()
     }
 
     /// Counts the connection for a tenant; not if the tenant has too many.
@@ -77,5 +67,30 @@ impl Connection {
     fn digest(self: &Arc<Self>) -> pingora::Result<Arc<ProxyDigest>> {
         let unused = Box::new(ResponseHeader::build(200, None)?);
         Ok(Arc::new(ProxyDigest::new(unused, Some(Box::new(Arc::clone(self))))))
+    }
+}
+
+/// A request that was begun, left for pingora to go on with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Begun(Arc<Mutex<Option<Box<Passage>>>>);
+
+impl Begun {
+    /// Where one is left for the request of a session: of HTTP/2 there are many on one connection, so it stands with
+    /// the head.
+    pub(crate) fn of(session: &Session) -> Option<&Self> {
+        match session.req_header().extensions.get() {
+            Some(begun) => Some(begun),
+            None => Connection::of(session).map(|connection| &connection.begun),
+        }
+    }
+
+    /// Leaves a request.
+    pub(crate) fn leave(&self, passage: Box<Passage>) {
+        *self.0.lock() = Some(passage);
+    }
+
+    /// The request that was left.
+    pub(crate) fn take(&self) -> Option<Box<Passage>> {
+        self.0.lock().take()
     }
 }

@@ -24,14 +24,18 @@ pub(crate) struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// What pingora read.
     pub(crate) fn of(session: &'a Session) -> Self {
-        let request = session.req_header();
+        Self::by(session.req_header(), Connection::of(session))
+    }
+
+    /// What stands in the head of a request.
+    pub(crate) fn by(request: &'a RequestHeader, connection: Option<&'a Arc<Connection>>) -> Self {
         Self {
             version: request.version,
             method: request.method.as_str(),
             target: std::str::from_utf8(request.raw_path()).unwrap_or_default(),
             marked: headers(request),
             headers: &request.headers,
-            connection: Connection::of(session),
+            connection,
         }
     }
 

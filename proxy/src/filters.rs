@@ -4,13 +4,14 @@
 //! nothing has to be checked here. Requests are edited before the gateway's own headers are set: even a
 //! route that got past the model could name no tenant.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header::CONTENT_LENGTH};
 use pingora::{
     ErrorType, OrErr as _, Result,
     http::{RequestHeader, ResponseHeader},
 };
 use tenantry_engine::CompiledRoute;
 use tenantry_model::route::HeaderEdits;
+use tenantry_wire::response::elements;
 
 /// Changes a request that goes to an upstream.
 ///
@@ -30,6 +31,21 @@ pub(crate) fn edit_request(route: &CompiledRoute, request: &mut RequestHeader) -
 /// As [`edit_request`].
 pub(crate) fn edit_response(route: &CompiledRoute, response: &mut ResponseHeader) -> Result<()> {
     apply(route.response_headers(), response)
+}
+
+/// The same length may be said several times, and is told once (RFC 9110, section 8.6). Pingora has found them to be
+/// the same.
+///
+/// # Errors
+/// As [`edit_request`].
+pub(crate) fn say_length_once(response: &mut ResponseHeader) -> Result<()> {
+    let mut lengths = response.headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return Ok(()) };
+    if lengths.next().is_none() && !first.as_bytes().contains(&b',') {
+        return Ok(());
+    }
+    let length = elements(first.as_bytes()).next().map(<[u8]>::to_vec);
+    response.insert_header(CONTENT_LENGTH, length.unwrap_or_default())
 }
 
 trait Headers {

@@ -1,6 +1,6 @@
 //! One request: what is known of it, what is decided, and what is told when it is over.
 //!
-//! Two ways lead through here. Most requests of HTTP/1.1 take the short one ([`relay`]); all others go with pingora,
+//! Two ways lead through here. Most requests take the short one ([`relay`]); all others go with pingora,
 //! which calls one function per phase ([`phases`]). Both begin, settle and finish a request by the same functions.
 
 mod blame;
@@ -45,7 +45,7 @@ use blame::blame;
 pub(crate) use in_flight::InFlightBound;
 use in_flight::Place;
 pub(crate) use phases::Phases;
-pub(crate) use relay::{Alarm, Client, Plain, Relayed};
+pub(crate) use relay::{Alarm, Http1Client, Http2Client, Plain, Relayed};
 
 /// What all requests share.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! The short way of plain requests, beside the way with pingora: what a client gets is the same.
 
+mod http2;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -17,6 +19,30 @@ use tokio::{
 use crate::tls::upload;
 
 const HOST: &str = "open.example";
+
+/// Answers of all kinds.
+const ANSWERS: [(&str, &str); 10] = [
+    ("/length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello"),
+    ("/odd", "HTTP/1.1 299 Odd\r\nContent-Length : 5\r\ncontent-length: 5, 5\r\n\r\nhello"),
+    (
+        "/chunked",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\nTrailer: X-T\r\n\r\n\
+             3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX-T: 1\r\n\r\n",
+    ),
+    ("/until-close", "HTTP/1.1 200 OK\r\n\r\nhello"),
+    (
+        "/coded-close",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ),
+    ("/old-close", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+    ("/nothing", "HTTP/1.1 204 No Content\r\n\r\n"),
+    ("/same", "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\n"),
+    (
+        "/hinted",
+        "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    ),
+    ("/head", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"),
+];
 
 /// What a server says at a path, byte for byte, and how often it was asked.
 #[derive(Default)]
@@ -81,30 +107,8 @@ async fn both(platform: &Platform, method: &http::Method, path: &str) -> [Answer
 
 #[tokio::test]
 async fn both_ways_answer_alike() {
-    let answers = [
-        ("/length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello".to_owned()),
-        ("/odd", "HTTP/1.1 299 Odd\r\nContent-Length : 5\r\ncontent-length: 5, 5\r\n\r\nhello".to_owned()),
-        (
-            "/chunked",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\nTrailer: X-T\r\n\r\n\
-             3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX-T: 1\r\n\r\n"
-                .to_owned(),
-        ),
-        ("/until-close", "HTTP/1.1 200 OK\r\n\r\nhello".to_owned()),
-        ("/coded-close", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_owned()),
-        ("/old-close", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_owned()),
-        ("/nothing", "HTTP/1.1 204 No Content\r\n\r\n".to_owned()),
-        ("/same", "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\n".to_owned()),
-        (
-            "/hinted",
-            "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_owned(),
-        ),
-        (
-            "/head",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n".to_owned(),
-        ),
-    ];
-    let paths = answers.each_ref().map(|(path, _)| *path);
+    let paths = ANSWERS.map(|(path, _)| path);
+    let answers = ANSWERS.map(|(path, said)| (path, said.to_owned()));
     let (platform, script, server) = follows(&[], answers).await;
     for path in paths {
         let method = if path == "/head" { http::Method::HEAD } else { http::Method::GET };

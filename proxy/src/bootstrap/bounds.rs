@@ -42,6 +42,11 @@ impl ConnectionBounds {
         }
     }
 
+    /// How long a client may take to accept a part of an answer.
+    pub(crate) fn response_timeout(&self) -> Duration {
+        Duration::from_secs(self.response_timeout_seconds.get())
+    }
+
     pub(crate) fn drain_idle(&self) -> Duration {
         Duration::from_secs(self.drain_idle_seconds)
     }

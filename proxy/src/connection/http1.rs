@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{conduit::Conduit, service::Door};
-use crate::gateway::{Alarm, Client, Plain, Relayed};
+use crate::gateway::{Alarm, Http1Client, Passage, Plain, Relayed};
 
 /// What came on the connection.
 enum Heard {
@@ -59,10 +59,12 @@ pub(super) async fn serve(door: &Door, conduit: Box<Conduit>, shutdown: &Shutdow
         match listening.relay(&head, left == 0).await {
             Relayed::Next => {}
             Relayed::Last => return,
-            Relayed::HandedOver => match listening.by_pingora(&head, left == 0, shutdown).await {
-                Some(same) => listening = same,
-                None => return,
-            },
+            Relayed::HandedOver(passage) => {
+                match listening.by_pingora(&head, (left == 0, passage), shutdown).await {
+                    Some(same) => listening = same,
+                    None => return,
+                }
+            }
         }
     }
 }
@@ -137,13 +139,16 @@ impl<'d> Listening<'d> {
     /// Passes a request on if it is plain.
     async fn relay(&mut self, head: &Head, is_last: bool) -> Relayed {
         let most_body_bytes = self.door.bounds.body_bytes.get();
-        let Some(plain) = Plain::of(&self.bytes, head, most_body_bytes) else {
-            return Relayed::HandedOver;
+        let Some((plain, framed)) = Plain::of_bytes(&self.bytes, head, most_body_bytes) else {
+            return Relayed::HandedOver(None);
         };
-        let mut client = Client { conduit: &mut self.conduit, alarm: &mut self.alarm, is_last };
-        let (end, relayed) = (plain.end, self.door.gateway.relay(&mut client, &plain).await);
-        if relayed == Relayed::Next {
-            self.bytes.advance(end);
+        let connection = Arc::clone(self.conduit.connection());
+        let is_last = is_last || framed.closes;
+        let (conduit, alarm) = (&mut *self.conduit, &mut self.alarm);
+        let mut client = Http1Client { conduit, alarm, is_last };
+        let relayed = self.door.gateway.relay(&mut client, &connection, &plain).await;
+        if matches!(relayed, Relayed::Next) {
+            self.bytes.advance(framed.end);
         }
         relayed
     }
@@ -152,7 +157,7 @@ impl<'d> Listening<'d> {
     async fn by_pingora(
         mut self,
         head: &Head,
-        is_last: bool,
+        (is_last, begun): (bool, Option<Box<Passage>>),
         shutdown: &ShutdownWatch,
     ) -> Option<Self> {
         let mut bytes = std::mem::take(&mut self.bytes);
@@ -163,13 +168,16 @@ impl<'d> Listening<'d> {
             _ => self.conduit.allow_all(),
         }
         let connection = Arc::clone(self.conduit.connection());
+        if let Some(passage) = begun {
+            connection.begun.leave(passage);
+        }
         let mut session = ServerSession::new_http1(self.conduit);
         // Pingora lets the connection go on if the client wants it to, and some reuse remains.
         session.set_keepalive_reuses_remaining(is_last.then_some(0));
         session.set_pipelined_prefix(bytes);
         let reusable = self.door.proxy.process_new_http(session, shutdown).await;
         // What was begun belongs to this request and to no other, whatever became of it.
-        drop(connection.take_begun());
+        drop(connection.begun.take());
         let (stream, _) = reusable?.consume();
         let mut conduit = stream.into_any().downcast::<Conduit>().ok()?;
         conduit.allow_all();

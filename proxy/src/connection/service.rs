@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Connection,
+    Begun, Connection,
     conduit::{Conduit, Transport},
     http1, http2, opening,
     places::{Place, Places},
@@ -201,7 +201,7 @@ impl Door {
             client,
             tls,
             tenants: Mutex::default(),
-            begun: Mutex::default(),
+            begun: Begun::default(),
             _place: place,
         });
         let conduit = Conduit::new(transport, &connection).map_err(io::Error::other)?;

@@ -15,7 +15,7 @@ use tenantry_engine::Reason;
 
 use super::{Ended, Gateway, Passage, Settled};
 use crate::{
-    connection::Connection,
+    connection::Begun,
     facts::{self, Asked},
     filters, grpc, identity, redirect,
     respond::{self, RateLimitHeaders, Refusal},
@@ -49,13 +49,12 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         passage: &mut Passage,
     ) -> Result<()> {
-        let begun = Connection::of(session).and_then(|connection| connection.take_begun());
-        *passage = match begun {
+        *passage = match Begun::of(session).and_then(Begun::take) {
             Some(begun) => *begun,
             None => self.begin(&Asked::of(session)),
         };
         session.set_read_timeout(Some(seconds(self.bounds.body_timeout_seconds)));
-        session.set_write_timeout(Some(seconds(self.bounds.response_timeout_seconds)));
+        session.set_write_timeout(Some(self.bounds.response_timeout()));
         // RFC 9110, section 15.2: HTTP/1.0 knows of no answers before the answer.
         let is_old = session.req_header().version == http::Version::HTTP_10;
         session.set_ignore_info_resp(is_old);
@@ -241,6 +240,7 @@ impl ProxyHttp for Phases {
             // From here on the client speaks when it has something to say.
             session.set_read_timeout(None);
         }
+        filters::say_length_once(response)?;
         if let Some(forward) = &passage.forward {
             filters::edit_response(&forward.route, response)?;
         }

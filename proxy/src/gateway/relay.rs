@@ -1,4 +1,4 @@
-//! The short way of a request: HTTP/1.1 in, HTTP/1.1 out.
+//! The short way of a request: HTTP/1.1 or HTTP/2 in, HTTP/1.1 out.
 //!
 //! What pingora does for a request of any kind (two tasks with channels between them, headers as maps, a peer, a
 //! timer for each read) costs several times what a plain request needs. A request that is [`Plain`] and goes to an
@@ -8,64 +8,64 @@
 
 mod alarm;
 mod body;
+mod client;
 mod heads;
+mod http1;
+mod http2;
 mod request;
 mod upstream;
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Buf as _;
 use pingora::{Error, ErrorType};
 use tenantry_engine::Reason;
-use tokio::io::AsyncWriteExt as _;
 
 use super::{Ended, Gateway, Passage, Settled};
 use crate::{
-    connection::{Connection, conduit::Conduit},
+    connection::Connection,
     facts::Asked,
     respond::Refusal,
     upstream::{Connector, is_idempotent},
 };
 pub(crate) use alarm::Alarm;
+use client::Client;
+pub(crate) use http1::Http1Client;
+pub(crate) use http2::Http2Client;
 pub(crate) use request::Plain;
-use upstream::{Answering, Failed};
+use upstream::{Answering, Failed, Sent};
 
 /// What became of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Relayed {
     /// It is over, and the client may ask the next.
     Next,
     /// It is over, and so is the connection.
     Last,
-    /// Pingora is to go on with it.
-    HandedOver,
-}
-
-/// The client's end.
-pub(crate) struct Client<'c> {
-    pub(crate) conduit: &'c mut Conduit,
-    pub(crate) alarm: &'c mut Alarm,
-    /// Whether the connection ends after this request.
-    pub(crate) is_last: bool,
+    /// Pingora is to go on with it, with as much as was done of it.
+    HandedOver(Option<Box<Passage>>),
 }
 
 impl Gateway {
     /// Passes a request on, and its answer back.
-    pub(crate) async fn relay(&self, client: &mut Client<'_>, plain: &Plain<'_>) -> Relayed {
-        let connection = Arc::clone(client.conduit.connection());
-        let asked = plain.asked(&connection);
+    pub(crate) async fn relay(
+        &self,
+        client: &mut impl Client,
+        connection: &Arc<Connection>,
+        plain: &Plain<'_>,
+    ) -> Relayed {
+        let asked = plain.asked(connection);
         let mut passage = self.begin(&asked);
         let settled = self.settle(&asked, &mut passage).await;
         if !matches!(settled, Settled::Forward) || !passage.is_relayed() {
-            return passage.hand_over(settled, &connection);
+            return passage.hand_over(settled);
         }
         self.receive(plain, &mut passage).await;
         match self.ask(client, plain, &asked, &mut passage).await {
             Ok(answering) => {
                 let answered = self.answer(client, &asked, &mut passage, answering).await;
-                answered.unwrap_or_else(|error| passage.hand_over_failed(error, &connection))
+                answered.unwrap_or_else(|error| passage.hand_over_failed(error))
             }
-            Err(Failed::Upstream(error)) => passage.hand_over_failed(error, &connection),
+            Err(Failed::Upstream(error)) => passage.hand_over_failed(error),
             Err(Failed::Client(error)) => {
                 let ended = Ended { status: 0, response_bytes: 0, error: Some(&error) };
                 self.finish(&asked, &mut passage, &ended);
@@ -82,31 +82,33 @@ impl Gateway {
     }
 
     /// Asks one endpoint after the other, as far as may be, until one answers.
-    async fn ask(
+    async fn ask<C: Client>(
         &self,
-        client: &mut Client<'_>,
+        client: &mut C,
         plain: &Plain<'_>,
         asked: &Asked<'_>,
         passage: &mut Passage,
-    ) -> Result<Answering, Failed> {
+    ) -> Result<Answering<C::Head>, Failed> {
         let outgoing = self.outgoing(asked, passage);
         let nothing = || Error::explain(ErrorType::InternalError, "nothing to be sent");
         let request = heads::request(plain, &outgoing.ok_or_else(nothing)?)?;
-        let mut again = is_idempotent(plain.method);
+        let (is_head, again) = (plain.method == "HEAD", is_idempotent(plain.method));
+        let mut sent = Sent { bytes: &request, is_head, again };
         loop {
-            let reached = self.reach(client.alarm, passage).await;
+            let reached = self.reach(client.alarm(), passage).await;
             let (mut line, was_reused) = match reached {
                 Ok(reached) => reached,
                 Err(error) if error.retry() => continue,
                 Err(error) => return Err(Failed::Upstream(error)),
             };
-            match self.converse(client, plain, passage, &mut line, &request, &mut again).await {
+            match self.converse(client, passage, &mut line, &mut sent).await {
                 Ok(answer) => return Ok(Answering { line, was_reused, answer }),
                 Err(Failed::Upstream(error)) => {
                     let now = self.clock.monotonic();
                     let attempts = passage.attempts.as_mut();
-                    let is_tried_again = attempts
-                        .is_some_and(|attempts| attempts.broke(again, &error, was_reused, now));
+                    let is_tried_again = attempts.is_some_and(|attempts| {
+                        attempts.broke(sent.again, &error, was_reused, now)
+                    });
                     if !is_tried_again {
                         return Err(Failed::Upstream(error));
                     }
@@ -117,12 +119,12 @@ impl Gateway {
     }
 
     /// Passes the answer on, whose head is there. An error is the upstream's, before the client was told anything.
-    async fn answer(
+    async fn answer<C: Client>(
         &self,
-        client: &mut Client<'_>,
+        client: &mut C,
         asked: &Asked<'_>,
         passage: &mut Passage,
-        answering: Answering,
+        answering: Answering<C::Head>,
     ) -> Result<Relayed, Box<Error>> {
         let (status, was_reused) = (answering.answer.status, answering.was_reused);
         let closes = answering.answer.closes;
@@ -149,30 +151,13 @@ impl Gateway {
         match (error, closes) {
             (None, false) => Ok(Relayed::Next),
             (None, true) => {
-                // The client may have gone already.
-                let _ = client.alarm.within(LAST_WORDS, client.conduit.shutdown()).await;
+                client.close().await;
                 Ok(Relayed::Last)
             }
-            (Some(_), _) => Ok(Relayed::Last),
-        }
-    }
-
-    /// Writes to the client.
-    async fn write(&self, client: &mut Client<'_>, head: &[u8], body: &[u8]) -> Result<(), Failed> {
-        let patience = Duration::from_secs(self.bounds.response_timeout_seconds.get());
-        let mut bytes = head.chain(body);
-        let written = async {
-            client.conduit.write_all_buf(&mut bytes).await?;
-            // TLS keeps what the socket did not take.
-            client.conduit.flush().await
-        };
-        match client.alarm.within(patience, written).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                let what = "the answer could not be written";
-                Err(Failed::Client(Error::because(ErrorType::WriteError, what, error).into_down()))
+            (Some(_), _) => {
+                client.break_off();
+                Ok(Relayed::Last)
             }
-            Err(_) => Err(Failed::Client(Error::new_down(ErrorType::WriteTimedout))),
         }
     }
 }
@@ -184,9 +169,6 @@ struct Told {
     /// Bytes of its body.
     payload: u64,
 }
-
-/// For the end of a connection.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Waits for a tenant's bandwidth.
 async fn wait(delay: Option<Duration>) {
@@ -201,17 +183,16 @@ impl Passage {
     }
 
     /// Leaves the request to pingora, which tells the client that its upstream failed.
-    fn hand_over_failed(mut self, error: Box<Error>, connection: &Connection) -> Relayed {
+    fn hand_over_failed(mut self, error: Box<Error>) -> Relayed {
         let (reason, detail) = self.blame(&error);
         let refusal = Refusal::from(reason.unwrap_or(Reason::UpstreamFailed)).because(detail);
         self.failed = Some(error);
-        self.hand_over(Settled::Refuse(refusal), connection)
+        self.hand_over(Settled::Refuse(refusal))
     }
 
     /// Leaves the request to pingora, with what was settled.
-    fn hand_over(mut self, settled: Settled, connection: &Connection) -> Relayed {
+    fn hand_over(mut self, settled: Settled) -> Relayed {
         self.settled = Some(settled);
-        connection.leave_begun(Box::new(self));
-        Relayed::HandedOver
+        Relayed::HandedOver(Some(Box::new(self)))
     }
 }

@@ -1,13 +1,12 @@
 //! The body of an answer on its way to the client.
 
-use std::io::Write as _;
-
 use bytes::Buf as _;
 use pingora::{Error, ErrorType};
 use tenantry_wire::{chunked::Chunks, response::ResponseBody};
 
 use super::{
-    Client, Gateway, Passage, Told,
+    Gateway, Passage, Told,
+    client::{Client, Part, Payload},
     upstream::{Answering, Deadline, Failed, Line, malformed},
     wait,
 };
@@ -18,9 +17,6 @@ const LONG: usize = 64 * 1024;
 /// Room for what is read at once of a body that may go on for ever, and say little.
 const UNKNOWN: usize = 8 * 1024;
 
-/// What is no longer than this is copied behind the head: that is cheaper than to write both from where they are.
-const SMALL: usize = 2048;
-
 /// How much of a body has come.
 enum Coming {
     Length(u64),
@@ -28,14 +24,13 @@ enum Coming {
     UntilClose { ended: bool },
 }
 
-/// What goes to the client next: first what was framed, then so many bytes as they came.
+/// What came next of a body.
 #[derive(Debug, PartialEq, Eq)]
 struct Piece {
-    plain: usize,
-    /// Bytes of what came that are in it.
+    /// Bytes of what came that are in it as they stand.
+    standing: usize,
+    /// Bytes of what came that are used up with it.
     used: usize,
-    /// Bytes of the body in it.
-    payload: usize,
     is_last: bool,
 }
 
@@ -48,35 +43,30 @@ impl Coming {
         }
     }
 
-    /// Takes what has come. A body without a length goes on in chunks, made anew: what else stood between them is not
-    /// for the client.
-    fn take(&mut self, bytes: &[u8], framed: &mut Vec<u8>) -> Result<Piece, &'static str> {
-        let mut payload = 0;
-        let mut frame = |data: &[u8]| {
-            payload += data.len();
-            // Writing to memory cannot fail.
-            let _ = write!(framed, "{:x}\r\n", data.len());
-            framed.extend_from_slice(data);
-            framed.extend_from_slice(b"\r\n");
-        };
-        let (used, is_last) = match self {
+    /// Takes what has come. What stands in chunks is gathered: what else stood between it is not for the client.
+    fn take(&mut self, bytes: &[u8], gathered: &mut Vec<u8>) -> Result<Piece, &'static str> {
+        Ok(match self {
             Self::Length(left) => {
                 let used = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= used as u64;
-                return Ok(Piece { plain: used, used, payload: used, is_last: *left == 0 });
+                Piece { standing: used, used, is_last: *left == 0 }
             }
-            Self::Chunked(chunks) => (chunks.advance(bytes, frame)?, chunks.is_done()),
+            Self::Chunked(chunks) => {
+                let used = chunks.advance(bytes, |data| gathered.extend_from_slice(data))?;
+                Piece { standing: 0, used, is_last: chunks.is_done() }
+            }
             Self::UntilClose { ended } => {
-                if !bytes.is_empty() {
-                    frame(bytes);
-                }
-                (bytes.len(), *ended)
+                Piece { standing: bytes.len(), used: bytes.len(), is_last: *ended }
             }
-        };
-        if is_last {
-            framed.extend_from_slice(b"0\r\n\r\n");
-        }
-        Ok(Piece { plain: 0, used, payload, is_last })
+        })
+    }
+
+    fn is_chunked(&self) -> bool {
+        matches!(self, Self::Chunked(_))
+    }
+
+    fn has_length(&self) -> bool {
+        matches!(self, Self::Length(_))
     }
 
     /// Room for what comes next.
@@ -100,35 +90,40 @@ impl Coming {
 }
 
 impl Gateway {
-    /// Passes a body on, and counts what was sent of it.
-    pub(super) async fn pass_on(
+    /// Passes an answer on, and counts what was sent of its body.
+    pub(super) async fn pass_on<C: Client>(
         &self,
-        client: &mut Client<'_>,
+        client: &mut C,
         passage: &mut Passage,
-        answering: Answering,
+        answering: Answering<C::Head>,
         told: &mut Told,
     ) -> Result<(), Failed> {
         let Answering { mut line, answer, .. } = answering;
-        let (mut framed, mut coming) = (answer.head, Coming::new(answer.body));
+        let (mut head, mut coming) = (Some(answer.head), Coming::new(answer.body));
+        let mut gathered = Vec::new();
         loop {
-            let piece = coming.take(&line.buffer, &mut framed).map_err(malformed)?;
-            let mut plain = line.buffer.get(..piece.plain).unwrap_or_default();
-            if !framed.is_empty() && plain.len() <= SMALL {
-                framed.extend_from_slice(std::mem::take(&mut plain));
-            }
-            if !framed.is_empty() || !plain.is_empty() {
+            gathered.clear();
+            let piece = coming.take(&line.buffer, &mut gathered).map_err(malformed)?;
+            let left = line.buffer.len() - piece.used;
+            let payload = if coming.is_chunked() {
+                Payload::Gathered(&mut gathered)
+            } else {
+                Payload::Standing(&mut line.buffer, piece.standing)
+            };
+            let (bytes, has_length) = (payload.as_slice().len(), coming.has_length());
+            let part = Part { payload, is_last: piece.is_last, has_length };
+            if head.is_some() || bytes > 0 || (piece.is_last && !has_length) {
                 let paced = passage.admission().filter(|admission| admission.is_paced());
-                let delay = paced.map(|it| it.sending_delay(piece.payload, self.clock.monotonic()));
-                wait(delay).await;
+                wait(paced.map(|it| it.sending_delay(bytes, self.clock.monotonic()))).await;
                 told.has_begun = true;
-                self.write(client, &framed, plain).await?;
+                client.send(head.take(), part, self.bounds.response_timeout()).await?;
             }
-            told.payload += piece.payload as u64;
-            line.buffer.advance(piece.used);
+            told.payload += bytes as u64;
+            // What was sent may be gone from it already.
+            line.buffer.advance(line.buffer.len() - left);
             if piece.is_last {
                 break;
             }
-            framed.clear();
             line.buffer.reserve(coming.room());
             self.read_part(client, &mut line, passage, &mut coming).await?;
         }
@@ -141,7 +136,7 @@ impl Gateway {
     /// Reads the next part of a body, or its end.
     async fn read_part(
         &self,
-        client: &mut Client<'_>,
+        client: &mut impl Client,
         line: &mut Line,
         passage: &mut Passage,
         coming: &mut Coming,
@@ -170,33 +165,33 @@ impl Gateway {
 mod tests {
     use super::*;
 
-    /// What the client gets of a body that comes in these parts, and how much of it was payload.
-    fn passed(body: ResponseBody, parts: &[&str], ends: bool) -> (String, usize, bool) {
-        let (mut coming, mut passed, mut payload) = (Coming::new(body), Vec::new(), 0);
+    /// What is handed on of a body that comes in these parts, and whether that is all of it.
+    fn passed(body: ResponseBody, parts: &[&str], ends: bool) -> (String, bool) {
+        let (mut coming, mut passed) = (Coming::new(body), Vec::new());
         let mut is_last = false;
         for part in parts {
-            let piece = coming.take(part.as_bytes(), &mut passed).unwrap();
-            passed.extend_from_slice(&part.as_bytes()[..piece.plain]);
-            payload += piece.payload;
+            let mut gathered = Vec::new();
+            let piece = coming.take(part.as_bytes(), &mut gathered).unwrap();
+            passed.extend_from_slice(&gathered);
+            passed.extend_from_slice(&part.as_bytes()[..piece.standing]);
             is_last = piece.is_last;
         }
         if ends && coming.end() {
-            is_last = coming.take(b"", &mut passed).unwrap().is_last;
+            is_last = coming.take(b"", &mut Vec::new()).unwrap().is_last;
         }
-        (String::from_utf8(passed).unwrap(), payload, is_last)
+        (String::from_utf8(passed).unwrap(), is_last)
     }
 
     #[test]
     fn a_body_comes_out_as_it_was() {
         use ResponseBody::{Chunked, Length, UntilClose};
-        let ended = |text: &str, payload| (text.to_owned(), payload, true);
-        assert_eq!(passed(Length(0), &[""], false), ended("", 0));
-        assert_eq!(passed(Length(5), &["hel", "loHTTP/1.1"], false), ended("hello", 5));
+        let ended = |text: &str| (text.to_owned(), true);
+        assert_eq!(passed(Length(0), &[""], false), ended(""));
+        assert_eq!(passed(Length(5), &["hel", "loHTTP/1.1"], false), ended("hello"));
         let chunked = ["5;x=y\r\nhel", "lo\r\n0\r\nTrailer: a\r\n", "\r\n"];
-        let framed = "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
-        assert_eq!(passed(Chunked, &chunked, false), ended(framed, 5));
-        assert_eq!(passed(UntilClose, &["hel", "lo"], true), ended(framed, 5));
-        assert_eq!(passed(UntilClose, &[], true), ended("0\r\n\r\n", 0));
+        assert_eq!(passed(Chunked, &chunked, false), ended("hello"));
+        assert_eq!(passed(UntilClose, &["hel", "lo"], true), ended("hello"));
+        assert_eq!(passed(UntilClose, &[], true), ended(""));
     }
 
     #[test]
@@ -207,7 +202,7 @@ mod tests {
             (ResponseBody::UntilClose, "hello"),
         ] {
             let ends = body != ResponseBody::UntilClose;
-            assert!(!passed(body, &[part], ends).2, "{body:?}");
+            assert!(!passed(body, &[part], ends).1, "{body:?}");
         }
     }
 }

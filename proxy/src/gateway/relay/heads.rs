@@ -3,7 +3,7 @@
 use pingora::protocols::http::date::get_cached_date;
 use tenantry_engine::CompiledRoute;
 use tenantry_model::route::HeaderEdits;
-use tenantry_wire::response::{ResponseBody, ResponseHead, elements};
+use tenantry_wire::response::{ResponseHead, elements};
 
 use super::request::Plain;
 use crate::{
@@ -13,26 +13,48 @@ use crate::{
     trace::{TRACEPARENT, TRACESTATE},
 };
 
-/// A head that grows.
+/// The fields of a head.
+pub(super) trait Fields {
+    /// Adds one.
+    ///
+    /// # Errors
+    /// It cannot be in such a head.
+    fn field(&mut self, name: &[u8], value: &[u8]) -> pingora::Result<()>;
+}
+
+/// A head of HTTP/1.1 that grows.
 pub(super) struct Growing<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Growing<'_> {
     #[inline]
-    fn line(&mut self, name: &[u8], value: &[u8]) {
+    pub(super) fn line(&mut self, name: &[u8], value: &[u8]) {
         for part in [name, b": ", value, b"\r\n"] {
             self.0.extend_from_slice(part);
         }
     }
+}
 
-    /// What a route sets and adds. Nothing that the gateway itself sets: the model lets no route name it, and even a
-    /// route that got past the model could name no tenant.
-    fn edits(&mut self, edits: &HeaderEdits, is_ours: impl Fn(&[u8]) -> bool) {
-        for (name, value) in edits.set().iter().chain(edits.add()) {
-            if !is_ours(name.as_str().as_bytes()) {
-                self.line(name.as_str().as_bytes(), value.as_str().as_bytes());
-            }
+impl Fields for Growing<'_> {
+    #[inline]
+    fn field(&mut self, name: &[u8], value: &[u8]) -> pingora::Result<()> {
+        self.line(name, value);
+        Ok(())
+    }
+}
+
+/// What a route sets and adds. Nothing that the gateway itself sets: the model lets no route name it, and even a
+/// route that got past the model could name no tenant.
+fn edited(
+    head: &mut impl Fields,
+    edits: &HeaderEdits,
+    is_ours: impl Fn(&[u8]) -> bool,
+) -> pingora::Result<()> {
+    for (name, value) in edits.set().iter().chain(edits.add()) {
+        if !is_ours(name.as_str().as_bytes()) {
+            head.field(name.as_str().as_bytes(), value.as_str().as_bytes())?;
         }
     }
+    Ok(())
 }
 
 impl Told for Growing<'_> {
@@ -87,10 +109,9 @@ pub(super) fn request(plain: &Plain<'_>, outgoing: &Outgoing<'_>) -> pingora::Re
             || (!edits.is_empty() && is_edited(edits, name))
             || outgoing.credentials().any(|it| name.eq_ignore_ascii_case(it.as_bytes()))
     };
-    for run in plain.lines.kept(|name| !is_left_out(name)) {
-        head.0.extend_from_slice(run);
-    }
-    head.edits(edits, |name| is_set_by_us(name) || is_one_of(name, &["host", "content-length"]));
+    plain.lines.write_kept(head.0, |name| !is_left_out(name));
+    let is_ours = |name: &[u8]| is_set_by_us(name) || is_one_of(name, &["host", "content-length"]);
+    edited(&mut head, edits, is_ours)?;
     if let Some(host) = host {
         head.line(b"Host", host.as_str().as_bytes());
     }
@@ -104,7 +125,7 @@ pub(super) fn request(plain: &Plain<'_>, outgoing: &Outgoing<'_>) -> pingora::Re
 const USUAL_BYTES: usize = 1024;
 
 /// What the gateway adds to an answer.
-pub(super) struct Added<'a> {
+pub(crate) struct Added<'a> {
     pub(super) route: &'a CompiledRoute,
     pub(super) request_id: RequestId,
     pub(super) rate_limit: Option<RateLimitHeaders>,
@@ -132,12 +153,18 @@ fn is_answered_by_us(name: &[u8]) -> bool {
     }
 }
 
-/// The head of an answer, as the client gets it.
-pub(super) fn answer(answer: &ResponseHead<'_, '_>, added: &Added<'_>, bytes: &mut Vec<u8>) {
-    status_line(answer, bytes);
-    let mut head = Growing(bytes);
+/// The fields of an answer, as the client gets them.
+///
+/// # Errors
+/// As [`Fields::field`].
+pub(super) fn answer(
+    answer: &ResponseHead<'_, '_>,
+    added: &Added<'_>,
+    head: &mut impl Fields,
+) -> pingora::Result<()> {
     let edits = added.route.response_headers();
     let nominated = nominated(answer);
+    let mut has_length = false;
     let mut has_date = [edits.set(), edits.add()].into_iter().any(|it| it.keys().any(is_date));
     for field in answer.fields {
         let name = field.name.as_bytes();
@@ -147,51 +174,46 @@ pub(super) fn answer(answer: &ResponseHead<'_, '_>, added: &Added<'_>, bytes: &m
             || is_void(name, answer)
             || (!edits.is_empty() && is_edited(edits, name))
             || nominated.iter().any(|it| name.eq_ignore_ascii_case(it));
-        if !is_left_out {
-            has_date |= is_one_of(name, &["date"]);
-            head.line(name, field.value);
+        if is_left_out {
+            continue;
+        }
+        has_date |= is_one_of(name, &["date"]);
+        if is_one_of(name, &["content-length"]) {
+            // The same length may be said several times, and is told once (RFC 9110, section 8.6).
+            let length = elements(field.value).next().unwrap_or_default();
+            if !std::mem::replace(&mut has_length, true) {
+                head.field(name, length)?;
+            }
+        } else {
+            head.field(name, field.value)?;
         }
     }
-    head.edits(edits, |name| is_answered_by_us(name) || is_of_the_connection(name));
+    edited(head, edits, |name| is_answered_by_us(name) || is_of_the_connection(name))?;
     if !has_date {
-        head.line(b"Date", get_cached_date().as_bytes());
+        head.field(b"date", get_cached_date().as_bytes())?;
     }
-    // So that the client's connection need not end with it.
-    if answer.body == ResponseBody::UntilClose {
-        head.line(b"Transfer-Encoding", b"chunked");
-    }
-    head.line(b"x-request-id", &added.request_id.text());
+    head.field(b"x-request-id", &added.request_id.text())?;
     if let Some(rate_limit) = &added.rate_limit {
         for (name, value) in rate_limit.lines() {
-            head.line(name.as_bytes(), value.as_bytes());
+            head.field(name.as_bytes(), value.as_bytes())?;
         }
     }
-    head.line(b"Connection", if added.closes { b"close" } else { b"keep-alive" });
-    bytes.extend_from_slice(b"\r\n");
+    Ok(())
 }
 
 fn is_date(name: &tenantry_model::route::HeaderName) -> bool {
     name.as_str() == "date"
 }
 
-/// An answer before the answer (1xx).
-pub(super) fn interim(answer: &ResponseHead<'_, '_>, bytes: &mut Vec<u8>) {
-    status_line(answer, bytes);
-    let (mut head, nominated) = (Growing(bytes), nominated(answer));
+/// The lines of an answer before the answer (1xx).
+pub(super) fn interim(answer: &ResponseHead<'_, '_>, head: &mut Growing<'_>) {
+    let nominated = nominated(answer);
     for field in answer.fields {
         let name = field.name.as_bytes();
         let is_nominated = nominated.iter().any(|it| name.eq_ignore_ascii_case(it));
         if !is_of_the_connection(name) && !is_nominated && !is_void(name, answer) {
             head.line(name, field.value);
         }
-    }
-    bytes.extend_from_slice(b"\r\n");
-}
-
-fn status_line(answer: &ResponseHead<'_, '_>, bytes: &mut Vec<u8>) {
-    let mut status = itoa::Buffer::new();
-    for part in ["HTTP/1.1 ", status.format(answer.status), " ", answer.reason, "\r\n"] {
-        bytes.extend_from_slice(part.as_bytes());
     }
 }
 

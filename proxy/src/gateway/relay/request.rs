@@ -2,59 +2,111 @@
 
 use std::sync::Arc;
 
-use http::Version;
+use http::{
+    HeaderValue, Version,
+    header::{CONTENT_LENGTH, COOKIE, HOST},
+};
+use pingora::http::RequestHeader;
 use tenantry_engine::{HeaderFacts, HeaderLines, HeaderLookup};
 use tenantry_wire::http1::{Body, Field, Head};
 
-use crate::{connection::Connection, facts::Asked};
+use super::heads::Growing;
+use crate::{
+    bootstrap::ConnectionBounds,
+    connection::Connection,
+    facts::{Asked, oversized},
+};
 
-/// Header lines of a request, where they stand in its bytes.
+/// Header lines of a request.
 #[derive(Clone, Copy)]
-pub(crate) struct Lines<'a> {
-    bytes: &'a [u8],
-    fields: &'a [Field],
+pub(crate) enum Lines<'a> {
+    /// Where they stand in its bytes.
+    Text { bytes: &'a [u8], fields: &'a [Field] },
+    /// As HTTP/2 has them.
+    Fields(&'a RequestHeader),
 }
 
 impl<'a> Lines<'a> {
-    /// The lines that are kept, as they came and where they came one after the other in one piece.
-    pub(super) fn kept(
-        &self,
-        is_kept: impl Fn(&'a [u8]) -> bool,
-    ) -> impl Iterator<Item = &'a [u8]> {
-        let (bytes, mut fields) = (self.bytes, self.fields.iter());
-        std::iter::from_fn(move || {
-            let name = |field: &Field| bytes.get(field.name.clone()).unwrap_or_default();
-            let first = fields.find(|field| is_kept(name(field)))?;
-            // The one that ends the run is looked at, and gone.
-            let last = fields.by_ref().take_while(|field| is_kept(name(field))).last();
-            bytes.get(first.name.start..last.unwrap_or(first).end)
-        })
+    /// Writes the lines that are kept as HTTP/1.1 has them.
+    pub(super) fn write_kept(self, head: &mut Vec<u8>, is_kept: impl Fn(&[u8]) -> bool) {
+        match self {
+            Self::Text { bytes, fields } => {
+                runs(bytes, fields, is_kept).for_each(|run| head.extend_from_slice(run));
+            }
+            Self::Fields(header) => write_fields(header, &mut Growing(head), is_kept),
+        }
     }
+}
 
-    /// Names, as the client wrote them, and values.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let bytes = self.bytes;
-        let text =
-            move |range: &std::ops::Range<usize>| bytes.get(range.clone()).unwrap_or_default();
-        self.fields.iter().map(move |field| (text(&field.name), text(&field.value)))
+/// The lines that are kept, as they came and where they came one after the other in one piece.
+fn runs<'a>(
+    bytes: &'a [u8],
+    fields: &'a [Field],
+    is_kept: impl Fn(&'a [u8]) -> bool,
+) -> impl Iterator<Item = &'a [u8]> {
+    let mut fields = fields.iter();
+    std::iter::from_fn(move || {
+        let name = |field: &Field| bytes.get(field.name.clone()).unwrap_or_default();
+        let first = fields.find(|field| is_kept(name(field)))?;
+        // The one that ends the run is looked at, and gone.
+        let last = fields.by_ref().take_while(|field| is_kept(name(field))).last();
+        bytes.get(first.name.start..last.unwrap_or(first).end)
+    })
+}
+
+/// HTTP/2 names the host in `:authority`, and may send cookies in several lines (RFC 9113, sections 8.3.1 and 8.2.3).
+fn write_fields(header: &RequestHeader, head: &mut Growing<'_>, is_kept: impl Fn(&[u8]) -> bool) {
+    let authority = header.uri.authority().map(http::uri::Authority::as_str);
+    if let Some(authority) = authority.filter(|_| is_kept(b"host")) {
+        head.line(b"Host", authority.as_bytes());
     }
+    let mut has_cookies = false;
+    for (name, value) in &header.headers {
+        let is_said = *name == HOST && authority.is_some() || *name == COOKIE && has_cookies;
+        if is_said || !is_kept(name.as_str().as_bytes()) {
+            continue;
+        }
+        if *name == COOKIE {
+            has_cookies = true;
+            let cookies = header.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+            head.line(b"cookie", &cookies.collect::<Vec<_>>().join(b"; ".as_slice()));
+        } else {
+            head.line(name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+}
+
+/// Names, as the client wrote them, and values.
+fn pairs<'a>(bytes: &'a [u8], fields: &'a [Field]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    let text = move |range: &std::ops::Range<usize>| bytes.get(range.clone()).unwrap_or_default();
+    fields.iter().map(move |field| (text(&field.name), text(&field.value)))
 }
 
 impl HeaderLookup for Lines<'_> {
     fn lines<'a>(&'a self, name: &str) -> HeaderLines<'a> {
-        let is_asked_for = |(line, _): &(&[u8], &[u8])| line.eq_ignore_ascii_case(name.as_bytes());
-        self.iter().filter(is_asked_for).map(|(_, value)| value).collect()
+        match self {
+            Self::Text { bytes, fields } => {
+                let is_asked_for =
+                    |(line, _): &(&[u8], &[u8])| line.eq_ignore_ascii_case(name.as_bytes());
+                pairs(bytes, fields).filter(is_asked_for).map(|(_, value)| value).collect()
+            }
+            Self::Fields(header) => header.headers.lines(name),
+        }
     }
 }
 
-/// A request of HTTP/1.1 that has come whole and in which nothing is unusual.
+/// A request that has come whole and in which nothing is unusual.
 pub(crate) struct Plain<'a> {
     pub(super) method: &'a str,
     pub(super) target: &'a str,
     pub(super) lines: Lines<'a>,
     pub(super) body: &'a [u8],
-    /// Whether the client wants its connection closed.
-    pub(super) closes: bool,
+}
+
+/// What a request of HTTP/1.1 says of the connection.
+pub(crate) struct Framed {
+    /// Whether the client wants it closed.
+    pub(crate) closes: bool,
     /// Where the request ends among the bytes.
     pub(crate) end: usize,
 }
@@ -62,7 +114,11 @@ pub(crate) struct Plain<'a> {
 impl<'a> Plain<'a> {
     /// Takes a request if it is plain: it names nothing that concerns this connection alone but whether to close it,
     /// waits for nothing, and its body is here.
-    pub(crate) fn of(bytes: &'a [u8], head: &'a Head, most_body_bytes: u64) -> Option<Self> {
+    pub(crate) fn of_bytes(
+        bytes: &'a [u8],
+        head: &'a Head,
+        most_body_bytes: u64,
+    ) -> Option<(Self, Framed)> {
         let Body::Length(length) = head.body else { return None };
         if head.asks_upgrade || head.is_version_1_0 || length > most_body_bytes {
             return None;
@@ -71,34 +127,62 @@ impl<'a> Plain<'a> {
         let body = bytes.get(head.end..end)?;
         let method = std::str::from_utf8(bytes.get(head.method.clone())?).ok()?;
         let target = std::str::from_utf8(bytes.get(head.target.clone())?).ok()?;
-        if !target.starts_with('/') || !target.is_ascii() || matches!(method, "CONNECT" | "TRACE") {
+        let mut usual = Usual::default();
+        let is_usual = is_usual(method, target)
+            && pairs(bytes, &head.fields).all(|(name, value)| usual.is(name, value))
+            && usual.cookies < 2;
+        let lines = Lines::Text { bytes, fields: &head.fields };
+        let framed = Framed { closes: usual.closes, end };
+        is_usual.then_some((Self { method, target, lines, body }, framed))
+    }
+
+    /// Takes a request of HTTP/2 whose body is here, if it is plain. It has been found to keep to the protocol.
+    pub(crate) fn of_head(
+        header: &'a RequestHeader,
+        body: &'a [u8],
+        bounds: &ConnectionBounds,
+    ) -> Option<Self> {
+        if oversized(header, bounds).is_some() || !is_said(header, body.len()) {
             return None;
         }
-        let lines = Lines { bytes, fields: &head.fields };
+        let (method, target) =
+            (header.method.as_str(), std::str::from_utf8(header.raw_path()).ok()?);
         let mut usual = Usual::default();
-        lines.iter().all(|(name, value)| usual.is(name, value)).then_some(Self {
-            method,
-            target,
-            lines,
-            body,
-            closes: usual.closes,
-            end,
-        })
+        let mut fields = header.headers.iter();
+        let is_usual = is_usual(method, target)
+            && fields.all(|(name, value)| usual.is(name.as_str().as_bytes(), value.as_bytes()))
+            && usual.connections == 0;
+        is_usual.then_some(Self { method, target, lines: Lines::Fields(header), body })
     }
 
     pub(super) fn asked<'s>(&'s self, connection: &'s Arc<Connection>) -> Asked<'s> {
-        Asked {
-            version: Version::HTTP_11,
-            method: self.method,
-            target: self.target,
-            marked: HeaderFacts::collect(self.lines.iter()),
-            headers: &self.lines,
-            connection: Some(connection),
+        match self.lines {
+            Lines::Text { bytes, fields } => Asked {
+                version: Version::HTTP_11,
+                method: self.method,
+                target: self.target,
+                marked: HeaderFacts::collect(pairs(bytes, fields)),
+                headers: &self.lines,
+                connection: Some(connection),
+            },
+            Lines::Fields(header) => Asked::by(header, Some(connection)),
         }
     }
 }
 
-/// Whether a connection stays a client's after its request.
+/// Whether a head says once how long the body is, or nothing where there is none.
+fn is_said(header: &RequestHeader, bytes: usize) -> bool {
+    let mut lengths = header.headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next().map(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(Some(0)) == Some(bytes) && lengths.next().is_none()
+}
+
+fn is_usual(method: &str, target: &str) -> bool {
+    let is_path = target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic());
+    is_path && !matches!(method, "CONNECT" | "TRACE")
+}
+
+/// What was seen in a request.
 #[derive(Debug, Default)]
 struct Usual {
     closes: bool,
@@ -113,11 +197,11 @@ impl Usual {
         match name.len() {
             2 => !named("te"),
             6 if named("expect") => false,
-            6 if named("cookie") => {
-                self.cookies += 1;
-                self.cookies == 1
+            6 => {
+                self.cookies += usize::from(named("cookie"));
+                true
             }
-            7 => !named("trailer"),
+            7 => !named("trailer") && !named("upgrade"),
             10 if named("connection") => {
                 self.connections += 1;
                 self.closes = value.eq_ignore_ascii_case(b"close");
@@ -144,7 +228,6 @@ mod tests {
         let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nB:b\r\nC: c \r\nD: d\r\nE: e\r\nF: f\r\n\r\n";
         let bounds = Bounds { head_bytes: 512, target_bytes: 64, headers: 8 };
         let head = Scanner::new(bounds).advance(bytes).unwrap().unwrap();
-        let lines = Lines { bytes, fields: &head.fields };
         for left_out in 0..64_u32 {
             let is_kept = |name: &[u8]| {
                 let place = b"HBCDEF".iter().position(|first| *first == name[0]).unwrap();
@@ -160,7 +243,7 @@ mod tests {
             ];
             let expected: Vec<u8> =
                 whole.into_iter().filter(|line| is_kept(line)).flatten().copied().collect();
-            let runs: Vec<&[u8]> = lines.kept(is_kept).collect();
+            let runs: Vec<&[u8]> = runs(bytes, &head.fields, is_kept).collect();
             assert_eq!(runs.concat(), expected, "{left_out:b}");
         }
     }
@@ -169,8 +252,8 @@ mod tests {
     fn taken(bytes: &str) -> Option<(String, bool)> {
         let bounds = Bounds { head_bytes: 512, target_bytes: 64, headers: 8 };
         let head = Scanner::new(bounds).advance(bytes.as_bytes()).unwrap().unwrap();
-        let plain = Plain::of(bytes.as_bytes(), &head, 5)?;
-        Some((std::str::from_utf8(plain.body).unwrap().to_owned(), plain.closes))
+        let (plain, framed) = Plain::of_bytes(bytes.as_bytes(), &head, 5)?;
+        Some((std::str::from_utf8(plain.body).unwrap().to_owned(), framed.closes))
     }
 
     fn get(lines: &str) -> Option<(String, bool)> {

@@ -8,7 +8,11 @@ use tenantry_wire::response::{self, ResponseBody, ResponseHead};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 use tokio_util::io::poll_read_buf;
 
-use super::{Alarm, Client, Gateway, Passage, heads, request::Plain};
+use super::{
+    Alarm, Gateway, Passage,
+    client::{Client, Part, Payload},
+    heads::Added,
+};
 use crate::{
     clock::Clock,
     respond::RateLimitHeaders,
@@ -21,7 +25,7 @@ const ROOM: usize = 4 * 1024;
 const MAX_HEAD_BYTES: usize = 256 * 1024;
 
 /// Who broke a request off.
-pub(super) enum Failed {
+pub(crate) enum Failed {
     Upstream(Box<Error>),
     Client(Box<Error>),
 }
@@ -40,15 +44,30 @@ pub(super) struct Line {
     pub(super) buffer: BytesMut,
 }
 
+/// What the upstream was sent.
+pub(super) struct Sent<'s> {
+    pub(super) bytes: &'s [u8],
+    /// Whether only the head of an answer was asked for.
+    pub(super) is_head: bool,
+    /// Whether it may be sent to another endpoint.
+    pub(super) again: bool,
+}
+
+/// The head of an answer, or of one before that (1xx), of which the client may not be told.
+enum Head<H> {
+    Interim(Option<H>),
+    Last(Begun<H>),
+}
+
 /// An answer whose head is there.
-pub(super) struct Answering {
+pub(super) struct Answering<H> {
     pub(super) line: Line,
     pub(super) was_reused: bool,
-    pub(super) answer: Begun,
+    pub(super) answer: Begun<H>,
 }
 
 /// What the head of an answer said.
-pub(super) struct Begun {
+pub(super) struct Begun<H> {
     pub(super) status: u16,
     pub(super) body: ResponseBody,
     /// Whether the upstream takes another request afterwards.
@@ -56,7 +75,7 @@ pub(super) struct Begun {
     /// Whether the client was told that its connection ends.
     pub(super) closes: bool,
     /// The head for the client, not yet sent.
-    pub(super) head: Vec<u8>,
+    pub(super) head: H,
     /// When it came, on the monotonic clock.
     pub(super) at: Duration,
 }
@@ -102,17 +121,15 @@ impl Gateway {
     }
 
     /// Sends the request, and reads on until the head of the answer is there.
-    pub(super) async fn converse(
+    pub(super) async fn converse<C: Client>(
         &self,
-        client: &mut Client<'_>,
-        plain: &Plain<'_>,
+        client: &mut C,
         passage: &mut Passage,
         line: &mut Line,
-        request: &[u8],
-        again: &mut bool,
-    ) -> Result<Begun, Failed> {
-        let written = line.stream.write_all(request);
-        match client.alarm.within(self.connector.write_timeout(), written).await {
+        sent: &mut Sent<'_>,
+    ) -> Result<Begun<C::Head>, Failed> {
+        let written = line.stream.write_all(sent.bytes);
+        match client.alarm().within(self.connector.write_timeout(), written).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(broken(ErrorType::WriteError, error)),
             Err(_) => return Err(Error::new_up(ErrorType::WriteTimedout).into()),
@@ -126,12 +143,18 @@ impl Gateway {
         let mut deadline = Deadline::of_first_byte(attempts.patience, self.clock);
         loop {
             self.read(client, line, passage, &mut deadline).await?;
-            while let Some(begun) = self.heard(client, plain, passage, line, *again).await? {
-                if begun.status >= 200 {
-                    return Ok(begun);
+            while let Some(heard) = self.heard(client, passage, line, sent)? {
+                match heard {
+                    Head::Last(begun) => return Ok(begun),
+                    Head::Interim(None) => {}
+                    Head::Interim(head) => {
+                        let payload = Payload::Standing(&mut line.buffer, 0);
+                        let part = Part { payload, is_last: false, has_length: true };
+                        client.send(head, part, self.bounds.response_timeout()).await?;
+                        // The client has heard of it.
+                        sent.again = false;
+                    }
                 }
-                // The client has heard of it.
-                *again = false;
             }
             if line.buffer.len() > MAX_HEAD_BYTES {
                 return Err(malformed("the head of the answer is too long"));
@@ -139,81 +162,71 @@ impl Gateway {
         }
     }
 
-    /// The head that has come, if it has come whole. An answer before the answer is passed on at once.
-    async fn heard(
+    /// The head that has come, if it has come whole.
+    fn heard<C: Client>(
         &self,
-        client: &mut Client<'_>,
-        plain: &Plain<'_>,
+        client: &C,
         passage: &mut Passage,
         line: &mut Line,
-        again: bool,
-    ) -> Result<Option<Begun>, Failed> {
-        let mut begun = {
-            let mut room = response::room();
-            let parsed = response::parse(&line.buffer, plain.method == "HEAD", &mut room);
-            let Some(head) = parsed.map_err(malformed)? else { return Ok(None) };
-            let begun = self.understood(client, plain, passage, &head, again)?;
-            let end = head.end;
-            line.buffer.advance(end);
-            begun
-        };
-        if begun.status < 200 {
-            self.write(client, &std::mem::take(&mut begun.head), &[]).await?;
-        }
-        Ok(Some(begun))
+        sent: &Sent<'_>,
+    ) -> Result<Option<Head<C::Head>>, Failed> {
+        let mut room = response::room();
+        let parsed = response::parse(&line.buffer, sent.is_head, &mut room);
+        let Some(head) = parsed.map_err(malformed)? else { return Ok(None) };
+        let heard = self.understood(client, passage, &head, sent.again)?;
+        let end = head.end;
+        line.buffer.advance(end);
+        Ok(Some(heard))
     }
 
-    fn understood(
+    fn understood<C: Client>(
         &self,
-        client: &Client<'_>,
-        plain: &Plain<'_>,
+        client: &C,
         passage: &mut Passage,
         head: &ResponseHead<'_, '_>,
         again: bool,
-    ) -> Result<Begun, Failed> {
+    ) -> Result<Head<C::Head>, Failed> {
         let now = self.clock.monotonic();
         let until_close = head.body == ResponseBody::UntilClose;
         let answer = Answer { status: head.status, until_close };
         if let Some(attempts) = &mut passage.attempts {
             attempts.answered(answer, again, now)?;
         }
-        let mut bytes = Vec::with_capacity(ROOM / 4);
-        let closes = plain.closes || client.is_last || self.lifecycle.is_closing();
         if head.status < 200 {
-            heads::interim(head, &mut bytes);
-        } else if let Some(forward) = &passage.forward {
-            passage.seen.answered(now.saturating_sub(passage.started));
-            let added = heads::Added {
-                route: &forward.route,
-                request_id: passage.request_id,
-                rate_limit: RateLimitHeaders::new(forward.limits()),
-                closes,
-            };
-            heads::answer(head, &added, &mut bytes);
+            return Ok(Head::Interim(client.interim(head)));
         }
-        let (status, body, is_kept) = (head.status, head.body, head.is_kept);
-        Ok(Begun { status, body, is_kept, closes, head: bytes, at: now })
+        let Some(forward) = &passage.forward else { return Err(malformed("nobody was asked")) };
+        passage.seen.answered(now.saturating_sub(passage.started));
+        let closes = client.is_last(self.lifecycle.is_closing());
+        let added = Added {
+            route: &forward.route,
+            request_id: passage.request_id,
+            rate_limit: RateLimitHeaders::new(forward.limits()),
+            closes,
+        };
+        let told = client.head(head, &added).map_err(Error::into_up)?;
+        let ResponseHead { status, body, is_kept, .. } = *head;
+        Ok(Head::Last(Begun { status, body, is_kept, closes, head: told, at: now }))
     }
 
     /// Reads more of what the upstream says, as long as the client is there.
     pub(super) async fn read(
         &self,
-        client: &mut Client<'_>,
+        client: &mut impl Client,
         line: &mut Line,
         passage: &mut Passage,
         deadline: &mut Deadline,
     ) -> Result<(), Failed> {
-        let Client { conduit, alarm, .. } = client;
         let heard = poll_fn(|context| {
             if let Poll::Ready(read) =
                 poll_read_buf(Pin::new(&mut line.stream), context, &mut line.buffer)
             {
                 return Poll::Ready(Heard::Read(read));
             }
-            if conduit.poll_gone(context).is_ready() {
+            if client.poll_gone(context).is_ready() {
                 return Poll::Ready(Heard::ClientGone);
             }
-            alarm.poll(context, deadline.at()).map(|()| Heard::Nothing)
+            client.alarm().poll(context, deadline.at()).map(|()| Heard::Nothing)
         });
         match heard.await {
             Heard::Read(Ok(1..)) => Ok(()),
