@@ -12,7 +12,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
-use tenantry_test_support::{Body, Platform, Server, eventually, serve_http1};
+use tenantry_test_support::{Body, DEADLINE, Platform, Server, eventually, serve_http1};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -214,7 +214,8 @@ async fn a_stream_that_is_reset_asks_for_nothing_more() {
     let request = tokio::spawn(async move { client.send(get("/"), "").await });
     asked.notified().await;
     request.abort();
-    closed.notified().await;
+    let closed = tokio::time::timeout(DEADLINE, closed.notified()).await;
+    closed.expect("the upstream is not waited for any longer");
     eventually("nothing is in flight", async || {
         (platform.metric("tenantry_in_flight_requests{tenant=\"open\"}").await? == 0).then_some(())
     })
