@@ -31,7 +31,7 @@ unit-and-end-to-end:
 # Figures, with the budgets they are held against, are in benches/README.md.
 bench: prerequisites bench-gateway
 	@scripts/prerequisites valgrind
-	cargo bench --profile dist -p tenantry-benches
+	cargo bench --profile dist --workspace --bench "*"
 
 # Tenantry beside other proxies that are given the same policy: installs them, checks that all answer alike, loads
 # them in turn. Options go in GATEWAY, such as GATEWAY="--quick" or GATEWAY="--tenants 100000".
