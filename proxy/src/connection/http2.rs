@@ -72,7 +72,7 @@ pub(super) async fn serve(door: &Arc<Door>, mut conduit: Box<Conduit>, shutdown:
         };
         match accepted {
             Ok(Some(H2Accept::Session(session))) => {
-                tasks.spawn(Arc::clone(&requests).answer(session));
+                tasks.spawn(Arc::clone(&requests).answer(Box::new(session)));
                 left = left.saturating_sub(1);
                 if left == 0 && !is_ending {
                     connection.graceful_shutdown();
@@ -96,15 +96,16 @@ struct Requests {
 }
 
 impl Requests {
-    async fn answer(self: Arc<Self>, mut stream: HttpSession) {
-        let Relayed::HandedOver(begun) = self.relay(&mut stream).await else { return };
+    /// What is large of it is on the heap from the beginning: a task is moved several times before it runs.
+    async fn answer(self: Arc<Self>, mut stream: Box<HttpSession>) {
+        let relayed = Box::pin(self.relay(&mut stream)).await;
+        let Relayed::HandedOver(begun) = relayed else { return };
         if let Some(passage) = begun {
             let place = Begun::default();
             place.leave(passage);
             stream.req_header_mut().extensions_mut().insert(place);
         }
-        let session = ServerSession::new_http2(stream);
-        // Large, and rarely needed.
+        let session = ServerSession::new_http2(*stream);
         Box::pin(self.door.proxy.process_new_http(session, &self.shutdown)).await;
     }
 

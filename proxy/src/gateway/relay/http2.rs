@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::{
     Error, ErrorType, OrErr as _, http::ResponseHeader, protocols::http::v2::server::HttpSession,
 };
@@ -46,10 +46,11 @@ impl Client for Http2Client<'_> {
         answer: &ResponseHead<'_, '_>,
         added: &Added<'_>,
     ) -> pingora::Result<Box<ResponseHeader>> {
-        let fields = answer.fields.len() + USUAL_FIELDS;
-        let mut head = ResponseHeader::build_no_case(answer.status, Some(fields))?;
-        heads::answer(answer, added, &mut head)?;
-        Ok(Box::new(head))
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = StatusCode::from_u16(answer.status).or_err(INVALID, "no status at all")?;
+        head.headers = HeaderMap::with_capacity(answer.fields.len() + USUAL_FIELDS);
+        heads::answer(answer, added, &mut head.headers)?;
+        Ok(Box::new(head.into()))
     }
 
     fn interim(&self, _: &ResponseHead<'_, '_>) -> Option<Box<ResponseHeader>> {
@@ -97,15 +98,17 @@ fn gone(error: Box<Error>) -> Failed {
 /// Header fields that the gateway adds to most answers, and the date.
 const USUAL_FIELDS: usize = 4;
 
-impl Fields for ResponseHeader {
+const INVALID: ErrorType = ErrorType::InvalidHTTPHeader;
+
+impl Fields for HeaderMap {
     fn field(&mut self, name: &[u8], value: &[u8]) -> pingora::Result<()> {
         // Frames say where the body ends (RFC 9113, section 8.2.2).
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             return Ok(());
         }
-        let invalid = "a header of the answer is not valid";
-        let name = HeaderName::from_bytes(name).or_err(ErrorType::InvalidHTTPHeader, invalid);
-        let value = HeaderValue::from_bytes(value).or_err(ErrorType::InvalidHTTPHeader, invalid);
-        self.append_header(name?, value?).map(drop)
+        let name = HeaderName::from_bytes(name).or_err(INVALID, "a name that no header has")?;
+        let value = HeaderValue::from_bytes(value).or_err(INVALID, "a value that no header has")?;
+        self.append(name, value);
+        Ok(())
     }
 }
