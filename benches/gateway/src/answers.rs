@@ -226,6 +226,7 @@ mod tests {
             policy: &policy,
             credentials: &credentials,
             programs: &programs,
+            cores: vec![0],
             directory: "/bench".into(),
             plain: 1,
             tls: 2,

@@ -43,7 +43,7 @@ pub(crate) struct Options {
     pub(crate) rate: u32,
     pub(crate) peers: Vec<Peer>,
     pub(crate) variants: Vec<Variant>,
-    pub(crate) core: usize,
+    pub(crate) cores: Vec<usize>,
     pub(crate) load_core: usize,
     pub(crate) directory: PathBuf,
 }
@@ -115,6 +115,7 @@ impl Campaign {
         Results {
             machine: Machine::this(),
             tenants: self.policy.tenants.len(),
+            workers: self.options.cores.len(),
             rounds: self.options.rounds,
             seconds: self.options.seconds,
             rate: self.options.rate,
@@ -132,7 +133,7 @@ impl Campaign {
         let directory = self.options.directory.join("control-plane");
         let (policy, credentials) = (&self.policy, &self.credentials);
         let core = self.options.load_core;
-        ControlPlane::start(policy, credentials, &self.programs, origin, &directory, core)
+        ControlPlane::start(policy, credentials, &self.programs, origin, &directory, &[core])
             .await
             .map(Some)
     }
@@ -186,6 +187,7 @@ impl Campaign {
             policy: &self.policy,
             credentials: &self.credentials,
             programs: &self.programs,
+            cores: self.options.cores.clone(),
             directory: self.options.directory.join(format!("{peer:?}-{proof:?}").to_lowercase()),
             plain,
             tls,
@@ -203,7 +205,7 @@ impl Campaign {
         let mut rounds = Rounds { version, ..Rounds::default() };
         loop {
             let began = Instant::now();
-            let mut running = peer.start(&place, self.options.core)?;
+            let mut running = peer.start(&place)?;
             self.answers(&place, &mut running).await?;
             rounds.starts.push(began.elapsed().as_secs_f64() * 1e3);
             if rounds.starts.len() >= self.options.rounds {

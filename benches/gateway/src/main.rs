@@ -1,6 +1,6 @@
 //! Tenantry beside other proxies that are given the same policy: `make bench-gateway`.
 //!
-//! Each proxy has one worker on one core; the load and the server behind the proxies are on another. What each is told
+//! Each proxy has one worker on one core, unless it is given more; the load and the server behind the proxies are on another. What each is told
 //! is in `peers`, what it must answer in `answers`, how it is loaded in `load`, and what comes of it in `results`.
 #![expect(
     clippy::print_stdout,
@@ -60,9 +60,9 @@ struct Arguments {
     /// Which kinds of load, all by default
     #[arg(long, value_enum, value_delimiter = ',')]
     variants: Vec<Variant>,
-    /// The core of the proxies
-    #[arg(long, default_value_t = 0)]
-    core: usize,
+    /// The cores of the proxies, each of which has as many workers; the load's may be among them
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    cores: Vec<usize>,
     /// The core of everything else
     #[arg(long, default_value_t = 1)]
     load_core: usize,
@@ -109,7 +109,7 @@ fn options(arguments: &Arguments, directory: PathBuf) -> Options {
         rate: arguments.rate.max(1),
         peers: peers.to_vec(),
         variants: or_all(&arguments.variants, &Variant::ALL),
-        core: arguments.core,
+        cores: arguments.cores.clone(),
         load_core: arguments.load_core,
         directory,
     }

@@ -48,6 +48,8 @@ pub(crate) struct Place<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) credentials: &'a Credentials,
     pub(crate) programs: &'a Programs,
+    /// Each has a worker of it.
+    pub(crate) cores: Vec<usize>,
     /// Where its files are.
     pub(crate) directory: PathBuf,
     pub(crate) plain: u16,
@@ -58,6 +60,12 @@ pub(crate) struct Place<'a> {
     pub(crate) proof: Proof,
     /// Who owns what Tenantry's proxy enforces.
     pub(crate) control_plane: Option<&'a ControlPlane>,
+}
+
+impl Place<'_> {
+    fn workers(&self) -> usize {
+        self.cores.len()
+    }
 }
 
 /// Where programs are.
@@ -156,8 +164,8 @@ impl Peer {
         }
     }
 
-    /// Starts it on a core.
-    pub(crate) fn start(self, place: &Place<'_>, core: usize) -> anyhow::Result<Running> {
+    /// Starts it on its cores.
+    pub(crate) fn start(self, place: &Place<'_>) -> anyhow::Result<Running> {
         let launch: Launch = match self {
             Self::Nginx | Self::NginxLua => nginx::launch(place),
             Self::Haproxy => haproxy::launch(place),
@@ -166,7 +174,7 @@ impl Peer {
             Self::BarePingora => bare::launch(place),
             Self::Tenantry => tenantry::launch(place)?,
         };
-        launch.start(core, &place.directory)
+        launch.start(&place.cores, &place.directory)
     }
 
     /// Tells it that the changing tenant may be reached from here, or no longer, in the way that is usual for it.
@@ -237,6 +245,7 @@ fn common(place: &Place<'_>) -> Vec<(&'static str, String)> {
         ("tls", place.tls.to_string()),
         ("admin", place.admin.to_string()),
         ("origin", place.origin.to_string()),
+        ("workers", place.workers().to_string()),
     ]
 }
 

@@ -46,14 +46,15 @@ impl Launch {
         self
     }
 
-    /// Starts it on one core. What it prints goes to a file beside its other files.
-    pub(crate) fn start(&self, core: usize, directory: &Path) -> anyhow::Result<Running> {
+    /// Starts it on some cores. What it prints goes to a file beside its other files.
+    pub(crate) fn start(&self, cores: &[usize], directory: &Path) -> anyhow::Result<Running> {
+        let cores: Vec<_> = cores.iter().map(usize::to_string).collect();
         let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = directory.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log)?;
         // It ends with this program, even if that is killed.
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", "taskset", "-c", &core.to_string()])
+            .args(["--pdeathsig", "TERM", "taskset", "-c", &cores.join(",")])
             .arg(&self.program)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

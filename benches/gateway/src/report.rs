@@ -22,13 +22,13 @@ pub(crate) fn table(results: &Results) -> String {
 }
 
 fn preamble(results: &Results) -> String {
-    let Results { machine, tenants, rounds, seconds, cores_of_others, .. } = results;
+    let Results { machine, tenants, workers, rounds, seconds, cores_of_others, .. } = results;
     let versions = results.peers.iter();
     let versions: Vec<_> =
         versions.map(|(peer, measured)| format!("{} {}", peer.title(), measured.version)).collect();
     format!(
-        "{}, {} cores; {}, Linux {}. {}. {tenants} tenants; medians of {rounds} rounds of {seconds} s, with the least and the \
-         most. Other programs kept {cores_of_others:.2} cores busy meanwhile.\n",
+        "{}, {} cores; {}, Linux {}. {}. {tenants} tenants; workers of each proxy: {workers}; medians of {rounds} rounds of {seconds} s, with \
+         the least and the most. Other programs kept {cores_of_others:.2} cores busy meanwhile.\n",
         machine.processor,
         machine.cores,
         machine.system,
@@ -151,6 +151,7 @@ mod tests {
         Results {
             machine: crate::results::Machine::default(),
             tenants: 1000,
+            workers: 2,
             rounds: 5,
             seconds: 3.0,
             rate: 5000,
@@ -174,7 +175,7 @@ mod tests {
         ] {
             assert!(table.lines().any(|found| found == line), "{line} in\n{table}");
         }
-        assert!(table.contains("kept 0.25 cores busy"));
+        assert!(table.contains("kept 0.25 cores busy") && table.contains("each proxy: 2;"));
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) tenants: usize,
+    /// Of each proxy, each on a core.
+    pub(crate) workers: usize,
     pub(crate) rounds: usize,
     pub(crate) seconds: f64,
     pub(crate) rate: u32,

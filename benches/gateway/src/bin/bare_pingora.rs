@@ -37,12 +37,12 @@ impl ProxyHttp for Forward {
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [plain, tls, origin, certificate, key] = arguments.as_slice() else {
-        anyhow::bail!("usage: bare-pingora PLAIN TLS ORIGIN CERTIFICATE KEY");
+    let [plain, tls, origin, certificate, key, threads] = arguments.as_slice() else {
+        anyhow::bail!("usage: bare-pingora PLAIN TLS ORIGIN CERTIFICATE KEY THREADS");
     };
     pingora::tls::install_default_crypto_provider();
     let configuration = ServerConf {
-        threads: 1,
+        threads: threads.parse().context("THREADS is a number")?,
         upstream_keepalive_pool_size: KEPT,
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),

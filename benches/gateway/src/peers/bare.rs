@@ -17,7 +17,14 @@ pub(super) fn launch(place: &Place<'_>) -> Launch {
     let origin = place.origin.to_string();
     Launch::new(
         place.programs.ours.join("bare-pingora"),
-        [plain, tls, origin, file("certificate.pem"), file("certificate.key")],
+        [
+            plain,
+            tls,
+            origin,
+            file("certificate.pem"),
+            file("certificate.key"),
+            place.workers().to_string(),
+        ],
     )
 }
 

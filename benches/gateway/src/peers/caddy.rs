@@ -23,7 +23,7 @@ pub(super) fn version() -> anyhow::Result<String> {
 pub(super) fn launch(place: &Place<'_>) -> Launch {
     let home = shown(&place.directory);
     Launch::new(PROGRAM, ["run", "--config", &shown(&place.directory.join("caddy.json"))])
-        .with("GOMAXPROCS", 1)
+        .with("GOMAXPROCS", place.workers())
         .with("HOME", &home)
         .with("XDG_DATA_HOME", &home)
         .with("XDG_CONFIG_HOME", &home)

@@ -25,7 +25,8 @@ pub(super) fn version(programs: &Programs) -> anyhow::Result<String> {
 
 pub(super) fn launch(place: &Place<'_>) -> Launch {
     let file = shown(&place.directory.join("envoy.json"));
-    let arguments = ["-c", &file, "--concurrency", "1", "--disable-hot-restart", "-l", "warn"];
+    let workers = place.workers().to_string();
+    let arguments = ["-c", &file, "--concurrency", &workers, "--disable-hot-restart", "-l", "warn"];
     Launch::new(&place.programs.envoy, arguments)
 }
 

@@ -43,14 +43,14 @@ pub(crate) struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts one on a core, gives it the policy, and has it write a snapshot.
+    /// Starts one, gives it the policy, and has it write a snapshot.
     pub(crate) async fn start(
         policy: &Policy,
         credentials: &Credentials,
         programs: &Programs,
         origin: SocketAddr,
         directory: &Path,
-        core: usize,
+        cores: &[usize],
     ) -> anyhow::Result<Self> {
         let data = directory.join("data");
         fs::create_dir_all(&data)?;
@@ -60,7 +60,7 @@ impl ControlPlane {
             ["--data-dir", &shown(&data), "--api-addr", any, "--distribution-addr", any],
         )
         .with("TENANTRY_MASTER_KEY", MASTER_KEY);
-        let mut running = launch.start(core, directory)?;
+        let mut running = launch.start(cores, directory)?;
         let addresses = addresses(&data.join("control-plane.addresses.json"), &mut running).await?;
         let token = fs::read_to_string(data.join("root-token"))?.trim().to_owned();
         let mut control_plane = Self {
@@ -225,7 +225,7 @@ pub(super) fn launch(place: &Place<'_>) -> anyhow::Result<Launch> {
         .flat_map(|(name, value)| [name.to_owned(), value]),
     );
     Ok(launch
-        .with("TENANTRY_THREADS", 1)
+        .with("TENANTRY_THREADS", place.workers())
         .with("TENANTRY_MASTER_KEY", MASTER_KEY)
         .with("TENANTRY_SHUTDOWN_GRACE_SECONDS", 0)
         .with("TENANTRY_SNAPSHOT_FILE", shown(&control_plane.snapshot())))

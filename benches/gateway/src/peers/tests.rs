@@ -23,6 +23,7 @@ impl World {
             policy: &self.policy,
             credentials: &self.credentials,
             programs: &self.programs,
+            cores: vec![0, 1],
             directory: "/bench".into(),
             plain: 1001,
             tls: 1002,
