@@ -4,7 +4,7 @@
 //! 1. [`service`] accepts it, if there is a place for it ([`places`]);
 //! 2. [`opening`] reads the PROXY header, where the peer must send one;
 //! 3. where TLS is spoken, [`tls`](crate::tls) performs the handshake;
-//! 4. [`http1`] or [`http2`] reads requests from it and hands each to pingora.
+//! 4. [`http1`] or [`http2`] reads requests from it, and has each relayed or hands it to pingora.
 //!
 //! What is known of the connection travels with it as a [`Connection`], which the gateway finds in the
 //! session's digest.

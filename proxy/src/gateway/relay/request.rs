@@ -222,6 +222,7 @@ mod tests {
     use tenantry_wire::http1::{Bounds, Scanner};
 
     use super::*;
+    use crate::bootstrap::{Bootstrap, Flags};
 
     #[test]
     fn what_is_kept_comes_in_runs() {
@@ -268,6 +269,41 @@ mod tests {
         assert_eq!(get("connection: Close\r\n"), Some((String::new(), true)));
         let put = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1";
         assert_eq!(taken(put), Some(("hello".to_owned(), false)));
+    }
+
+    #[test]
+    fn streams_are_taken_by_what_their_heads_say() {
+        let bounds = Bootstrap::load(&Flags::default()).unwrap().connections;
+        let is_taken = |method: &str, path: &[u8], fields: &[(&'static str, &str)], body: &[u8]| {
+            let mut header = RequestHeader::build(method, path, None).unwrap();
+            for (name, value) in fields {
+                header.append_header(*name, *value).unwrap();
+            }
+            Plain::of_head(&header, body, &bounds).is_some()
+        };
+        for (fields, body) in [
+            (&[][..], &b""[..]),
+            (&[("cookie", "a"), ("cookie", "b"), ("content-length", "0")], b""),
+            (&[("content-length", "5")], b"hello"),
+        ] {
+            assert!(is_taken("POST", b"/a?b", fields, body), "{fields:?}");
+        }
+        for (fields, body) in [
+            (&[("te", "trailers")][..], &b""[..]),
+            (&[("expect", "100-continue")], b""),
+            (&[("connection", "close")], b""),
+            (&[("upgrade", "h2c")], b""),
+            (&[("trailer", "a")], b""),
+            (&[], b"hello"),
+            (&[("content-length", "4")], b"hello"),
+            (&[("content-length", "5"), ("content-length", "5")], b"hello"),
+            (&[("content-length", "5, 5")], b"hello"),
+        ] {
+            assert!(!is_taken("POST", b"/", fields, body), "{fields:?}");
+        }
+        for (method, path) in [("CONNECT", &b"/"[..]), ("OPTIONS", b"*"), ("GET", b"/\xc3\xa4")] {
+            assert!(!is_taken(method, path, &[], b""), "{method} {path:?}");
+        }
     }
 
     #[test]
