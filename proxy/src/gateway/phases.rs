@@ -276,6 +276,8 @@ impl ProxyHttp for Phases {
                 session.set_keepalive(None);
                 let (refusal, id) = (Refusal::from(reason).because(detail), passage.request_id);
                 let told = respond::refuse(session, &refusal, id, passage.table()).await;
+                // Nobody else ends what has no body; a client that is gone need not hear it.
+                let _ = session.finish_body().await;
                 told.map_or(0, |()| reason.status())
             }
             _ => 0,

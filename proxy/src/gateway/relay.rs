@@ -15,10 +15,11 @@ mod http2;
 mod request;
 mod upstream;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use pingora::{Error, ErrorType};
 use tenantry_engine::Reason;
+use tokio::time::Instant;
 
 use super::{Ended, Gateway, Passage, Settled};
 use crate::{
@@ -59,8 +60,11 @@ impl Gateway {
         if !matches!(settled, Settled::Forward) || !passage.is_relayed() {
             return passage.hand_over(settled);
         }
-        self.receive(plain, &mut passage).await;
-        match self.ask(client, plain, &asked, &mut passage).await {
+        let asking = async {
+            self.receive(client, plain, &mut passage).await?;
+            self.ask(client, plain, &asked, &mut passage).await
+        };
+        match asking.await {
             Ok(answering) => {
                 let answered = self.answer(client, &asked, &mut passage, answering).await;
                 answered.unwrap_or_else(|error| passage.hand_over_failed(error))
@@ -75,10 +79,15 @@ impl Gateway {
     }
 
     /// The body has come whole; it waits as long as the tenant's bandwidth asks for.
-    async fn receive(&self, plain: &Plain<'_>, passage: &mut Passage) {
+    async fn receive(
+        &self,
+        client: &mut impl Client,
+        plain: &Plain<'_>,
+        passage: &mut Passage,
+    ) -> Result<(), Failed> {
         let bytes = passage.received.add(plain.body.len());
         let delay = passage.admission().map(|it| it.receiving_delay(bytes, passage.started));
-        wait(delay).await;
+        wait(client, delay).await
     }
 
     /// Asks one endpoint after the other, as far as may be, until one answers.
@@ -97,7 +106,8 @@ impl Gateway {
         loop {
             let reached = self.reach(client.alarm(), passage).await;
             let (mut line, was_reused) = match reached {
-                Ok(reached) => reached,
+                Ok(reached) if reached.1 || !is_gone(client).await => reached,
+                Ok(_) => return Err(Failed::gone()),
                 Err(error) if error.retry() => continue,
                 Err(error) => return Err(Failed::Upstream(error)),
             };
@@ -154,10 +164,7 @@ impl Gateway {
                 client.close().await;
                 Ok(Relayed::Last)
             }
-            (Some(_), _) => {
-                client.break_off();
-                Ok(Relayed::Last)
-            }
+            (Some(_), _) => Ok(Relayed::Last),
         }
     }
 }
@@ -170,11 +177,20 @@ struct Told {
     payload: u64,
 }
 
-/// Waits for a tenant's bandwidth.
-async fn wait(delay: Option<Duration>) {
-    if let Some(delay) = delay.filter(|delay| !delay.is_zero()) {
-        tokio::time::sleep(delay).await;
-    }
+/// Whether the client went away while something else was waited for.
+async fn is_gone(client: &mut impl Client) -> bool {
+    poll_fn(|context| Poll::Ready(client.poll_gone(context).is_ready())).await
+}
+
+/// Waits for a tenant's bandwidth, as long as the client is there.
+async fn wait(client: &mut impl Client, delay: Option<Duration>) -> Result<(), Failed> {
+    let Some(delay) = delay.filter(|delay| !delay.is_zero()) else { return Ok(()) };
+    let end = Instant::now() + delay;
+    poll_fn(|context| match client.poll_gone(context) {
+        Poll::Ready(()) => Poll::Ready(Err(Failed::gone())),
+        Poll::Pending => client.alarm().poll(context, end).map(Ok),
+    })
+    .await
 }
 
 impl Passage {

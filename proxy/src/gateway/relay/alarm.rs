@@ -1,4 +1,4 @@
-//! One timer for all that a connection waits for.
+//! One timer for all that a connection of HTTP/1.1 waits for, or one request after the other of a connection of HTTP/2.
 //!
 //! Nearly everything that is waited for comes long before its time is over, and then the same is waited for again,
 //! a little later. So the timer stays where it is: it is only moved to an earlier time, and when it goes off too early
@@ -13,7 +13,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// The timer of a connection.
+/// The timer of whoever waits for one thing at a time.
 #[derive(Debug)]
 pub(crate) struct Alarm(Pin<Box<Sleep>>);
 

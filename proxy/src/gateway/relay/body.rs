@@ -1,6 +1,6 @@
 //! The body of an answer on its way to the client.
 
-use bytes::Buf as _;
+use bytes::{Buf as _, BytesMut};
 use pingora::{Error, ErrorType};
 use tenantry_wire::{chunked::Chunks, response::ResponseBody};
 
@@ -61,12 +61,19 @@ impl Coming {
         })
     }
 
-    fn is_chunked(&self) -> bool {
-        matches!(self, Self::Chunked(_))
-    }
-
-    fn has_length(&self) -> bool {
-        matches!(self, Self::Length(_))
+    /// A piece as it is sent.
+    fn part<'b>(
+        &self,
+        piece: Piece,
+        buffer: &'b mut BytesMut,
+        gathered: &'b mut Vec<u8>,
+    ) -> Part<'b> {
+        let payload = match self {
+            Self::Chunked(_) => Payload::Gathered(gathered),
+            _ => Payload::Standing(buffer, piece.standing),
+        };
+        let has_length = matches!(self, Self::Length(_));
+        Part { payload, is_last: piece.is_last, has_length }
     }
 
     /// Room for what comes next.
@@ -101,35 +108,47 @@ impl Gateway {
         let Answering { mut line, answer, .. } = answering;
         let (mut head, mut coming) = (Some(answer.head), Coming::new(answer.body));
         let mut gathered = Vec::new();
-        loop {
-            gathered.clear();
+        let last = loop {
             let piece = coming.take(&line.buffer, &mut gathered).map_err(malformed)?;
-            let left = line.buffer.len() - piece.used;
-            let payload = if coming.is_chunked() {
-                Payload::Gathered(&mut gathered)
-            } else {
-                Payload::Standing(&mut line.buffer, piece.standing)
-            };
-            let (bytes, has_length) = (payload.as_slice().len(), coming.has_length());
-            let part = Part { payload, is_last: piece.is_last, has_length };
-            if head.is_some() || bytes > 0 || (piece.is_last && !has_length) {
-                let paced = passage.admission().filter(|admission| admission.is_paced());
-                wait(paced.map(|it| it.sending_delay(bytes, self.clock.monotonic()))).await;
-                told.has_begun = true;
-                client.send(head.take(), part, self.bounds.response_timeout()).await?;
+            if piece.is_last {
+                break piece;
             }
-            told.payload += bytes as u64;
+            let left = line.buffer.len() - piece.used;
+            let part = coming.part(piece, &mut line.buffer, &mut gathered);
+            self.hand_on(client, passage, &mut head, part, told).await?;
             // What was sent may be gone from it already.
             line.buffer.advance(line.buffer.len() - left);
-            if piece.is_last {
-                break;
-            }
+            gathered.clear();
             line.buffer.reserve(coming.room());
             self.read_part(client, &mut line, passage, &mut coming).await?;
+        };
+        let Line { stream, destination, mut buffer } = line;
+        if answer.is_kept && buffer.len() == last.used {
+            // Another request need not wait until this client has taken the end.
+            self.connector.shelf().put(destination, stream, answer.at);
         }
-        if answer.is_kept && line.buffer.is_empty() {
-            self.connector.shelf().put(line.destination, line.stream, answer.at);
+        let part = coming.part(last, &mut buffer, &mut gathered);
+        self.hand_on(client, passage, &mut head, part, told).await
+    }
+
+    /// Sends a part of an answer, unless there is nothing in it.
+    async fn hand_on<C: Client>(
+        &self,
+        client: &mut C,
+        passage: &Passage,
+        head: &mut Option<C::Head>,
+        part: Part<'_>,
+        told: &mut Told,
+    ) -> Result<(), Failed> {
+        let bytes = part.payload.as_slice().len();
+        if head.is_some() || bytes > 0 || part.is_last {
+            let paced = passage.admission().filter(|admission| admission.is_paced());
+            let delay = paced.map(|it| it.sending_delay(bytes, self.clock.monotonic()));
+            wait(client, delay).await?;
+            told.has_begun = true;
+            client.send(head.take(), part, self.bounds.response_timeout()).await?;
         }
+        told.payload += bytes as u64;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use tenantry_wire::response::ResponseHead;
 
 use super::{Alarm, heads::Added, upstream::Failed};
 
-/// The client's end.
+/// The client's end. Whoever lets go of it before an answer has come to its end breaks it off.
 pub(crate) trait Client {
     /// The head of an answer as the client will get it.
     type Head;
@@ -47,9 +47,6 @@ pub(crate) trait Client {
 
     /// Nothing more is sent: the connection ends after a whole answer.
     fn close(&mut self) -> impl Future<Output = ()> + Send;
-
-    /// The answer is broken off.
-    fn break_off(&mut self);
 }
 
 /// A part of the body of an answer.

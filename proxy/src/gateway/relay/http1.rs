@@ -112,10 +112,6 @@ impl Client for Http1Client<'_> {
         // The client may have gone already.
         let _ = self.alarm.within(LAST_WORDS, self.conduit.shutdown()).await;
     }
-
-    fn break_off(&mut self) {
-        // The connection ends, before the answer does.
-    }
 }
 
 fn status_line(answer: &ResponseHead<'_, '_>, bytes: &mut Vec<u8>) {

@@ -85,10 +85,6 @@ impl Client for Http2Client<'_> {
     async fn close(&mut self) {
         // The last part has ended it.
     }
-
-    fn break_off(&mut self) {
-        self.stream.shutdown();
-    }
 }
 
 fn gone(error: Box<Error>) -> Failed {

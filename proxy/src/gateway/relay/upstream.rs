@@ -30,6 +30,13 @@ pub(crate) enum Failed {
     Client(Box<Error>),
 }
 
+impl Failed {
+    /// There is nobody left to be answered.
+    pub(super) fn gone() -> Self {
+        Self::Client(Error::new_down(ErrorType::ConnectionClosed))
+    }
+}
+
 impl From<Box<Error>> for Failed {
     fn from(error: Box<Error>) -> Self {
         Self::Upstream(error)
@@ -232,7 +239,7 @@ impl Gateway {
             Heard::Read(Ok(1..)) => Ok(()),
             Heard::Read(Ok(0)) => Err(Error::new_up(ErrorType::ConnectionClosed).into()),
             Heard::Read(Err(error)) => Err(broken(ErrorType::ReadError, error)),
-            Heard::ClientGone => Err(Failed::Client(Error::new_down(ErrorType::ConnectionClosed))),
+            Heard::ClientGone => Err(Failed::gone()),
             Heard::Nothing => {
                 if let Some(attempts) = &mut passage.attempts {
                     attempts.expire(deadline.expires);
