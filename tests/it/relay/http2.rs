@@ -19,7 +19,9 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
-use tenantry_test_support::{Body, DEADLINE, Platform, Server, eventually, serve_http1};
+use tenantry_test_support::{
+    Body, DEADLINE, Platform, RawConnection, Server, eventually, serve_http1,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -237,24 +239,32 @@ async fn a_stream_that_is_reset_asks_for_nothing_more() {
     .await;
 }
 
-/// What a tenant's bandwidth holds back is not sent for somebody who has gone meanwhile. Whichever way it takes, which
-/// depends on whether its body came at once, the upstream never has all of it.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let [.., high, low] = payload.len().to_be_bytes();
+    [&[0, high, low, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// What a tenant's bandwidth holds back is not sent for somebody who has gone meanwhile.
 #[tokio::test]
 async fn a_stream_that_is_reset_while_it_is_held_back_is_not_sent() {
-    let whole = Arc::new(AtomicU64::new(0));
+    let (whole, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let server = {
-        let whole = Arc::clone(&whole);
-        let counts = move |request: Request<Incoming>| {
-            let whole = Arc::clone(&whole);
+        let (whole, ended) = (Arc::clone(&whole), Arc::clone(&ended));
+        Server::start(move |mut stream: TcpStream| {
+            let (whole, ended) = (Arc::clone(&whole), Arc::clone(&ended));
             async move {
-                let came = request.into_body().collect().await.is_ok();
-                whole.fetch_add(u64::from(came), Ordering::Relaxed);
-                http::Response::new(Full::new(Bytes::new()).boxed())
+                let mut came = Vec::new();
+                let _ = stream.read_to_end(&mut came).await;
+                whole.fetch_add(u64::from(came.len() > 12_000), Ordering::Relaxed);
+                ended.fetch_add(1, Ordering::Relaxed);
             }
-        };
-        Server::start(move |stream| serve_http1(stream, counts.clone())).await
+        })
+        .await
     };
-    let platform = Platform::start_with(&PLAINTEXT).await;
+    // With one thread the body of a request is there before the request is looked at, if they come together.
+    let platform = Platform::start_with(&[PLAINTEXT[0], ("THREADS", "1")]).await;
     let limits = json!({"request_bytes_per_second": 5000});
     platform.tenant("open", json!({"auth": "none", "limits": limits})).await;
     upstream(&platform, &json!({"endpoints": [{"address": server.address()}]})).await;
@@ -265,13 +275,22 @@ async fn a_stream_that_is_reset_while_it_is_held_back_is_not_sent() {
         })
         .await;
     };
-    let client = Client::new(&platform).await;
-    let long = "x".repeat(40_000);
-    let request =
-        tokio::spawn(async move { client.send(get("/").method("POST"), &long).await.status });
+    // POST / of 12,000 bytes (RFC 7541, section 6).
+    let head = b"\x83\x86\x84\x01\x0copen.example\x0f\x0d\x0512000";
+    let (settings, head) = (frame(4, 0, 0, &[]), frame(1, 4, 1, head));
+    let request = [PREFACE, &settings, &head, &frame(0, 1, 1, &[b'x'; 12_000])].concat();
+    let mut client = RawConnection::open(platform.clients()).await;
+    client.send(&request).await;
     in_flight(1).await;
-    request.abort();
+    client.send(frame(3, 0, 1, &[0, 0, 0, 8])).await;
     in_flight(0).await;
+    // Connections are seen in their order: what came before this one has been seen when this one has.
+    drop(TcpStream::connect(server.address()).await.unwrap());
+    eventually("the server has seen the end of all it was sent", async || {
+        let ended = ended.load(Ordering::Relaxed);
+        (ended > 0 && ended == server.connections()).then_some(())
+    })
+    .await;
     assert_eq!(whole.load(Ordering::Relaxed), 0);
 }
 
