@@ -1,6 +1,7 @@
 //! Connections: what may be sent on them, how slowly, and how many there may be.
 
 mod bounds;
+pub(crate) mod frames;
 mod front;
 mod http1;
 mod http2;

@@ -8,18 +8,13 @@ use serde_json::json;
 use tenantry_test_support::{Platform, RawConnection};
 use tokio::net::TcpStream;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use super::frames::{PREFACE, frame};
 
 async fn platform(settings: &[(&str, &str)]) -> Platform {
     let settings = [&[("HTTP2__PLAINTEXT", "true")], settings].concat();
     let platform = Platform::start_with(&settings).await;
     platform.tenant("open", json!({"auth": "none"})).await;
     platform
-}
-
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap();
-    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
 /// A connection that has said hello.

@@ -26,7 +26,8 @@ use tokio::{
     time::Instant,
 };
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+use super::frames::{PREFACE, frame};
+
 const FLOODERS: u64 = 4;
 /// Of 16 KiB, sent on each connection: more than anybody's buffers hold.
 const PIECES: usize = 4000;
@@ -36,11 +37,6 @@ async fn platform(settings: &[(&str, &str)]) -> Platform {
     let platform = Platform::start_with(&settings).await;
     platform.tenant("open", json!({"auth": "none"})).await;
     platform
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// A whole request for a host that nobody has, in the fewest bytes.
@@ -82,7 +78,7 @@ async fn flood(to: SocketAddr, bytes: Arc<Vec<u8>>, connections: Arc<AtomicU64>)
         connections.fetch_add(1, Relaxed);
         let (mut read, mut write) = stream.into_split();
         let pour = async {
-            write.write_all(PREFACE).await?;
+            write.write_all(&[PREFACE, &frame(4, 0, 0, &[])].concat()).await?;
             for piece in bytes.chunks(16 * 1024).cycle().take(PIECES) {
                 write.write_all(piece).await?;
             }

@@ -29,6 +29,7 @@ use tokio::{
 };
 
 use super::{ANSWERS, HOST, follows, upstream};
+use crate::connections::frames::{PREFACE, frame};
 
 const PLAINTEXT: [(&str, &str); 1] = [("HTTP2__PLAINTEXT", "true")];
 
@@ -237,13 +238,6 @@ async fn a_stream_that_is_reset_asks_for_nothing_more() {
         (platform.metric("tenantry_in_flight_requests{tenant=\"open\"}").await? == 0).then_some(())
     })
     .await;
-}
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let [.., high, low] = payload.len().to_be_bytes();
-    [&[0, high, low, kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
 /// What a tenant's bandwidth holds back is not sent for somebody who has gone meanwhile.
