@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::{
@@ -123,9 +124,8 @@ impl Case {
         credentials: &Credentials,
         proof: Proof,
     ) -> anyhow::Result<String> {
-        let [own, another, ..] = policy.loaded() else {
-            anyhow::bail!("there are too few tenants")
-        };
+        let own = policy.loaded().first().context("there is no tenant")?;
+        let another = policy.another();
         let host = match self.host {
             Host::Known => own.host.clone(),
             Host::WithPort => format!("{}:8080", own.host),

@@ -114,7 +114,7 @@ impl Campaign {
     ) -> Results {
         Results {
             machine: Machine::this(),
-            tenants: self.policy.tenants.len(),
+            tenants: self.policy.loaded().len(),
             workers: self.options.cores.len(),
             rounds: self.options.rounds,
             seconds: self.options.seconds,

@@ -42,8 +42,8 @@ use variant::Variant;
 /// Tenantry beside other proxies that are given the same policy
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How many tenants there are
-    #[arg(long, default_value_t = 1000)]
+    /// How many tenants are loaded; three more are there to be asked what is refused
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=i64::from(policy::MOST)))]
     tenants: u32,
     /// How often each proxy has its turn
     #[arg(long, default_value_t = 5)]

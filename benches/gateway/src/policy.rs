@@ -18,17 +18,16 @@ pub(crate) const DOMAIN: &str = "bench.test";
 pub(crate) const STANDARD_RATE: u32 = 1_000_000;
 /// What the limited tenant may do: so many requests a minute, and as many at once.
 pub(crate) const LIMITED_RATE: u32 = 5;
-/// Fewer tenants than this are no comparison, and the load takes turns among them.
-pub(crate) const FEWEST: u32 = 100;
-/// As many as there are networks for.
-pub(crate) const MOST: u32 = 1 << 20;
+/// As many tenants can be loaded as there are networks for, and some beside.
+pub(crate) const MOST: u32 = (1 << 20) - 3;
 const SEED: u64 = 20;
 
 /// What is enforced.
 #[derive(Debug)]
 pub(crate) struct Policy {
-    /// All of them; the last two are [`Policy::changing`] and [`Policy::limited`].
+    /// All of them: those that are loaded, and three beside.
     pub(crate) tenants: Vec<Tenant>,
+    another: Tenant,
     changing: Tenant,
     limited: Tenant,
 }
@@ -51,22 +50,26 @@ pub(crate) struct Tenant {
 }
 
 impl Policy {
-    /// So many tenants, always the same ones.
-    pub(crate) fn new(tenants: u32) -> Self {
-        let count = tenants.clamp(FEWEST, MOST);
+    /// So many tenants that are loaded, always the same ones, and three that have something else to show.
+    pub(crate) fn new(loaded: u32) -> Self {
         let mut random = StdRng::seed_from_u64(SEED);
-        let mut tenants: Vec<_> = (0..count).map(|number| tenant(number, &mut random)).collect();
-        // There are at least a hundred, so these are never the spare ones.
-        let mut limited = tenants.pop().unwrap_or_else(|| tenant(0, &mut random));
+        let mut tenants: Vec<_> = (0..loaded).map(|number| tenant(number, &mut random)).collect();
+        let another = tenant(loaded, &mut random);
+        let changing = tenant(loaded + 1, &mut random);
+        let mut limited = tenant(loaded + 2, &mut random);
         limited.is_limited = true;
-        let changing = tenants.last().cloned().unwrap_or_else(|| limited.clone());
-        tenants.push(limited.clone());
-        Self { tenants, changing, limited }
+        tenants.extend([&another, &changing, &limited].map(Clone::clone));
+        Self { tenants, another, changing, limited }
     }
 
     /// Those that load is sent for.
     pub(crate) fn loaded(&self) -> &[Tenant] {
-        self.tenants.get(..self.tenants.len().saturating_sub(2)).unwrap_or_default()
+        self.tenants.get(..self.tenants.len().saturating_sub(3)).unwrap_or_default()
+    }
+
+    /// The one whose key is shown where it does not belong.
+    pub(crate) fn another(&self) -> &Tenant {
+        &self.another
     }
 
     /// The one whose policy is changed while it is asked.
@@ -101,7 +104,7 @@ mod tests {
 
     #[test]
     fn no_two_tenants_share_anything() {
-        let policy = Policy::new(1000);
+        let policy = Policy::new(997);
         assert_eq!(policy.tenants.len(), 1000);
         let of = |part: fn(&Tenant) -> &String| {
             policy.tenants.iter().map(part).collect::<HashSet<_>>().len()
@@ -113,12 +116,16 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_special_are_not_loaded() {
-        let policy = Policy::new(100);
-        let loaded: Vec<_> = policy.loaded().iter().map(|tenant| tenant.slug.as_str()).collect();
-        assert_eq!(loaded.len(), 98);
-        assert!(!loaded.contains(&policy.changing().slug.as_str()));
-        assert!(!loaded.contains(&policy.limited().slug.as_str()));
-        assert!(policy.limited().is_limited && !policy.changing().is_limited);
+    fn as_many_are_loaded_as_were_asked_for_and_none_that_is_special() {
+        for count in [1, 100] {
+            let policy = Policy::new(count);
+            let loaded: Vec<_> = policy.loaded().iter().map(|tenant| &tenant.slug).collect();
+            assert_eq!(loaded.len(), usize::try_from(count).unwrap());
+            for special in [policy.another(), policy.changing(), policy.limited()] {
+                assert!(!loaded.contains(&&special.slug));
+                assert!(policy.tenants.iter().any(|tenant| tenant.slug == special.slug));
+            }
+            assert!(policy.limited().is_limited && !policy.changing().is_limited);
+        }
     }
 }

@@ -73,10 +73,10 @@ fn a_tenant_is_told_of_in_the_language_of_each() {
         (Peer::Nginx, "networks.geo", "10.0.0.112/28 n7;".to_owned()),
         (Peer::Nginx, "allowed.map", "t7|n7 1;".to_owned()),
         (Peer::Nginx, "allowed.map", "t7|local 1;".to_owned()),
-        (Peer::Nginx, "limited.map", "t99 t99;".to_owned()),
+        (Peer::Nginx, "limited.map", "t102 t102;".to_owned()),
         (Peer::Haproxy, "keys.map", format!("{key} t7")),
         (Peer::Haproxy, "networks.map", "10.0.0.112/28 n7".to_owned()),
-        (Peer::Haproxy, "limits.map", "t99 5".to_owned()),
+        (Peer::Haproxy, "limits.map", "t102 5".to_owned()),
         (
             Peer::NginxLua,
             "policy.lua",
