@@ -29,7 +29,6 @@ mod request_id;
 mod respond;
 mod secrets;
 mod spans;
-mod text;
 mod tls;
 mod trace;
 mod upstream;

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use tenantry_wire::trace_context::digits;
+use tenantry_wire::hexadecimal::digits;
 
 /// The identity of one request in answers, logs and towards the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

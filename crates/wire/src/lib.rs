@@ -6,6 +6,7 @@
 //! - [`proxy_header`]: the address that a proxy in front announces for a connection;
 //! - [`forwarded`]: the address that proxies in front announce for a request;
 //! - [`trace_context`]: the trace that a request belongs to;
+//! - [`hexadecimal`]: numbers as digits of a fixed count;
 //! - [`accept`]: the form in which a client would like to be told what went wrong.
 //!
 //! Pure over bytes: no I/O, no clock.
@@ -13,6 +14,7 @@
 pub mod accept;
 pub mod chunked;
 pub mod forwarded;
+pub mod hexadecimal;
 pub mod http1;
 pub mod http2;
 pub mod proxy_header;

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::hexadecimal;
+
 /// The version that is written here. Later ones begin with the same four fields.
 const VERSION: u8 = 0;
 /// `00-` + 32 + `-` + 16 + `-` + 2.
@@ -38,7 +40,7 @@ impl TraceParent {
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (fields, rest) = value.split_at_checked(LENGTH)?;
         let [version, trace_id, parent_id, flags] = split(fields)?;
-        let version = u8::try_from(hexadecimal(version, 2)?).ok()?;
+        let version = u8::try_from(hexadecimal::number(version, 2)?).ok()?;
         match (version, rest.first()) {
             // Later versions may add fields, after another hyphen.
             (0xff, _) | (VERSION, Some(_)) => return None,
@@ -46,9 +48,9 @@ impl TraceParent {
             (_, Some(_)) => return None,
         }
         let parent = Self {
-            trace_id: hexadecimal(trace_id, 32)?,
-            parent_id: u64::try_from(hexadecimal(parent_id, 16)?).ok()?,
-            flags: u8::try_from(hexadecimal(flags, 2)?).ok()?,
+            trace_id: hexadecimal::number(trace_id, 32)?,
+            parent_id: u64::try_from(hexadecimal::number(parent_id, 16)?).ok()?,
+            flags: u8::try_from(hexadecimal::number(flags, 2)?).ok()?,
         };
         (parent.trace_id != 0 && parent.parent_id != 0).then_some(parent)
     }
@@ -70,9 +72,12 @@ impl TraceParent {
     /// As it is sent: in version 0, whose flags are the two lowest bits.
     #[must_use]
     pub fn text(self) -> [u8; LENGTH] {
-        let [version, flags] = [VERSION, self.flags & 3].map(|byte| digits::<2>(byte.into()));
-        let (trace_id, parent_id) =
-            (digits::<32>(self.trace_id), digits::<16>(self.parent_id.into()));
+        let [version, flags] =
+            [VERSION, self.flags & 3].map(|byte| hexadecimal::digits::<2>(byte.into()));
+        let (trace_id, parent_id) = (
+            hexadecimal::digits::<32>(self.trace_id),
+            hexadecimal::digits::<16>(self.parent_id.into()),
+        );
         let fields = [&version[..], &trace_id, &parent_id, &flags];
         let mut text = [b'-'; LENGTH];
         let mut at = 0;
@@ -92,38 +97,10 @@ impl fmt::Display for TraceParent {
     }
 }
 
-/// The digits of a number, lower case, as many as there is room for; digits above are left out.
-#[must_use]
-pub fn digits<const N: usize>(number: u128) -> [u8; N] {
-    let mut left = number;
-    let mut digits = [b'0'; N];
-    for digit in digits.iter_mut().rev() {
-        let value = u8::try_from(left & 0xf).unwrap_or(0);
-        *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
-        left >>= 4;
-    }
-    digits
-}
-
 fn split(fields: &[u8]) -> Option<[&[u8]; 4]> {
     let mut fields = fields.split(|byte| *byte == b'-');
     let split = [fields.next()?, fields.next()?, fields.next()?, fields.next()?];
     fields.next().is_none().then_some(split)
-}
-
-/// Lower case only, and of exactly this length.
-fn hexadecimal(digits: &[u8], length: usize) -> Option<u128> {
-    if digits.len() != length {
-        return None;
-    }
-    digits.iter().try_fold(0, |number: u128, digit| {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(number << 4 | u128::from(digit))
-    })
 }
 
 /// The lines of `tracestate` as one, with as many whole members from the left as fit. None if a member
