@@ -4,14 +4,17 @@
 //! nothing has to be checked here. Requests are edited before the gateway's own headers are set: even a
 //! route that got past the model could name no tenant.
 
-use http::{HeaderName, HeaderValue, header::CONTENT_LENGTH};
+use http::{
+    HeaderName, HeaderValue,
+    header::{CONNECTION, CONTENT_LENGTH},
+};
 use pingora::{
     ErrorType, OrErr as _, Result,
     http::{RequestHeader, ResponseHeader},
 };
 use tenantry_engine::CompiledRoute;
 use tenantry_model::route::HeaderEdits;
-use tenantry_wire::response::elements;
+use tenantry_wire::response::{elements, nominated};
 
 /// Changes a request that goes to an upstream.
 ///
@@ -46,6 +49,15 @@ pub(crate) fn say_length_once(response: &mut ResponseHeader) -> Result<()> {
     }
     let length = elements(first.as_bytes()).next().map(<[u8]>::to_vec);
     response.insert_header(CONTENT_LENGTH, length.unwrap_or_default())
+}
+
+/// Leaves out what ends with the connection to the upstream. Its `Connection` header itself is pingora's.
+pub(crate) fn leave_out_nominated(response: &mut ResponseHeader) {
+    let lines = response.headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+    let named = nominated(lines).filter_map(|name| HeaderName::from_bytes(name).ok());
+    for name in named.collect::<Vec<_>>() {
+        response.remove_header(&name);
+    }
 }
 
 trait Headers {

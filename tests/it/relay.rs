@@ -1,5 +1,6 @@
 //! The short way of plain requests, beside the way with pingora: what a client gets is the same.
 
+mod held_back;
 mod http2;
 
 use std::{
@@ -21,13 +22,17 @@ use crate::tls::upload;
 const HOST: &str = "open.example";
 
 /// Answers of all kinds.
-const ANSWERS: [(&str, &str); 10] = [
+const ANSWERS: [(&str, &str); 11] = [
     ("/length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello"),
     ("/odd", "HTTP/1.1 299 Odd\r\nContent-Length : 5\r\ncontent-length: 5, 5\r\n\r\nhello"),
     (
         "/chunked",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\nTrailer: X-T\r\n\r\n\
              3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX-T: 1\r\n\r\n",
+    ),
+    (
+        "/nominated",
+        "HTTP/1.1 200 OK\r\nConnection: X-A, Keep-Alive, Content-Length\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello",
     ),
     ("/until-close", "HTTP/1.1 200 OK\r\n\r\nhello"),
     (
@@ -43,6 +48,8 @@ const ANSWERS: [(&str, &str); 10] = [
     ),
     ("/head", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"),
 ];
+
+const PLAINTEXT: [(&str, &str); 1] = [("HTTP2__PLAINTEXT", "true")];
 
 /// What a server says at a path, byte for byte, and how often it was asked.
 #[derive(Default)]

@@ -147,6 +147,16 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
+/// The headers that lines of `Connection` name: they end where the connection ends (RFC 9110, section 7.6.1). What
+/// frames the answer is not among them, whatever the lines say.
+pub fn nominated<'b>(lines: impl Iterator<Item = &'b [u8]>) -> impl Iterator<Item = &'b [u8]> {
+    let keeps = |name: &&[u8]| {
+        let stay: [&[u8]; 4] = [b"close", b"keep-alive", b"content-length", b"transfer-encoding"];
+        !stay.iter().any(|it| name.eq_ignore_ascii_case(it))
+    };
+    lines.flat_map(elements).filter(keeps)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -225,20 +225,20 @@ impl ProxyHttp for Phases {
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
-        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        let switches = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
+        if switches {
             // What follows is no request's body: a client has nothing to say for as long as it likes.
             session.set_read_timeout(None);
-        } else if response.status.is_informational() {
+        } else {
+            filters::leave_out_nominated(response);
+        }
+        if response.status.is_informational() && !switches {
             return Ok(());
         }
         passage.seen.answered(self.since(passage));
         if self.lifecycle.is_closing() {
             // The client is told not to come back on this connection.
             session.set_keepalive(None);
-        }
-        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
-            // From here on the client speaks when it has something to say.
-            session.set_read_timeout(None);
         }
         filters::say_length_once(response)?;
         if let Some(forward) = &passage.forward {

@@ -1,13 +1,6 @@
 //! The short way of requests that come by HTTP/2.
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -19,19 +12,14 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
-use tenantry_test_support::{
-    Body, DEADLINE, Platform, RawConnection, Server, eventually, serve_http1,
-};
+use tenantry_test_support::{Body, DEADLINE, Platform, Server, eventually, serve_http1};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     sync::Notify,
 };
 
-use super::{ANSWERS, HOST, follows, upstream};
-use crate::connections::frames::{PREFACE, frame};
-
-const PLAINTEXT: [(&str, &str); 1] = [("HTTP2__PLAINTEXT", "true")];
+use super::{ANSWERS, HOST, PLAINTEXT, follows, upstream};
 
 /// A client of one connection.
 struct Client(SendRequest<Body>);
@@ -238,54 +226,6 @@ async fn a_stream_that_is_reset_asks_for_nothing_more() {
         (platform.metric("tenantry_in_flight_requests{tenant=\"open\"}").await? == 0).then_some(())
     })
     .await;
-}
-
-/// What a tenant's bandwidth holds back is not sent for somebody who has gone meanwhile.
-#[tokio::test]
-async fn a_stream_that_is_reset_while_it_is_held_back_is_not_sent() {
-    let (whole, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let server = {
-        let (whole, ended) = (Arc::clone(&whole), Arc::clone(&ended));
-        Server::start(move |mut stream: TcpStream| {
-            let (whole, ended) = (Arc::clone(&whole), Arc::clone(&ended));
-            async move {
-                let mut came = Vec::new();
-                let _ = stream.read_to_end(&mut came).await;
-                whole.fetch_add(u64::from(came.len() > 12_000), Ordering::Relaxed);
-                ended.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-        .await
-    };
-    // With one thread the body of a request is there before the request is looked at, if they come together.
-    let platform = Platform::start_with(&[PLAINTEXT[0], ("THREADS", "1")]).await;
-    let limits = json!({"request_bytes_per_second": 5000});
-    platform.tenant("open", json!({"auth": "none", "limits": limits})).await;
-    upstream(&platform, &json!({"endpoints": [{"address": server.address()}]})).await;
-    let in_flight = async |expected: u64| {
-        eventually("so many are in flight", async || {
-            let name = "tenantry_in_flight_requests{tenant=\"open\"}";
-            (platform.metric(name).await? == expected).then_some(())
-        })
-        .await;
-    };
-    // POST / of 12,000 bytes (RFC 7541, section 6).
-    let head = b"\x83\x86\x84\x01\x0copen.example\x0f\x0d\x0512000";
-    let (settings, head) = (frame(4, 0, 0, &[]), frame(1, 4, 1, head));
-    let request = [PREFACE, &settings, &head, &frame(0, 1, 1, &[b'x'; 12_000])].concat();
-    let mut client = RawConnection::open(platform.clients()).await;
-    client.send(&request).await;
-    in_flight(1).await;
-    client.send(frame(3, 0, 1, &[0, 0, 0, 8])).await;
-    in_flight(0).await;
-    // Connections are seen in their order: what came before this one has been seen when this one has.
-    drop(TcpStream::connect(server.address()).await.unwrap());
-    eventually("the server has seen the end of all it was sent", async || {
-        let ended = ended.load(Ordering::Relaxed);
-        (ended > 0 && ended == server.connections()).then_some(())
-    })
-    .await;
-    assert_eq!(whole.load(Ordering::Relaxed), 0);
 }
 
 /// A body that comes in pieces is waited for by pingora, which gets what was here already too.

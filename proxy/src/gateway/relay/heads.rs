@@ -3,7 +3,7 @@
 use pingora::protocols::http::date::get_cached_date;
 use tenantry_engine::CompiledRoute;
 use tenantry_model::route::HeaderEdits;
-use tenantry_wire::response::{ResponseHead, elements};
+use tenantry_wire::response::{self, ResponseHead, elements};
 
 use super::request::Plain;
 use crate::{
@@ -220,10 +220,7 @@ pub(super) fn interim(answer: &ResponseHead<'_, '_>, head: &mut Growing<'_>) {
 /// The headers that the answer's `Connection` header names.
 fn nominated<'b>(answer: &ResponseHead<'_, 'b>) -> Vec<&'b [u8]> {
     let named = answer.fields.iter().filter(|it| it.name.eq_ignore_ascii_case("connection"));
-    let keeps = |name: &&[u8]| {
-        !is_one_of(name, &["close", "keep-alive", "content-length", "transfer-encoding"])
-    };
-    named.flat_map(|field| elements(field.value)).filter(keeps).collect()
+    response::nominated(named.map(|field| field.value)).collect()
 }
 
 /// Whether a header speaks of an end that does not hold: a length beside a coding (RFC 9112, section 6.3), a coding
