@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # UP, such as UP="--proxy-addr 127.0.0.1:8888".
 run: prerequisites
 	cargo build --release --bin tenantry --bin tenantry-control-plane --bin tenantry-proxy
-	exec target/release/tenantry up --demo $(UP)
+	exec $(TARGET)/release/tenantry up --demo $(UP)
 
 # Everything that must hold: format, lints, unit, property and end-to-end tests.
 test: prerequisites format lint unit-and-end-to-end
