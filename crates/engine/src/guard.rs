@@ -47,11 +47,7 @@ pub(crate) fn guard<'a>(facts: &RequestFacts<'a>) -> Result<Guarded<'a>, &'stati
         let bare_path = Some("/".to_owned());
         return Ok(Guarded { host, path: Cow::Borrowed("*"), bare_path, content_length });
     }
-    let path = path::normalise(facts.path)?;
-    let bare_path = match path::without_parameters(&path) {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(bare) => Some(bare),
-    };
+    let path::Reading { normal: path, bare: bare_path } = path::read(facts.path)?;
     Ok(Guarded { host, path, bare_path, content_length })
 }
 
@@ -66,7 +62,7 @@ pub fn host_of<'a>(facts: &RequestFacts<'a>) -> Option<Cow<'a, str>> {
 pub fn path_of<'a>(facts: &RequestFacts<'a>) -> Option<Cow<'a, str>> {
     match (facts.path, facts.method) {
         ("*", "OPTIONS") => Some(Cow::Borrowed("*")),
-        (path, _) => path::normalise(path).ok(),
+        (path, _) => path::read(path).ok().map(|read| read.normal),
     }
 }
 
@@ -115,7 +111,11 @@ fn host(value: &[u8]) -> Result<Cow<'_, str>, &'static str> {
             address.parse::<std::net::Ipv6Addr>().map_err(|_| INVALID)?;
             (address, after)
         }
-        None => text.split_at(text.find(':').unwrap_or(text.len())),
+        None => {
+            // By hand, as searching takes longer than a name is.
+            let end = text.bytes().position(|byte| byte == b':').unwrap_or(text.len());
+            text.split_at_checked(end).ok_or(INVALID)?
+        }
     };
     match port.strip_prefix(':') {
         Some(port)
@@ -124,8 +124,8 @@ fn host(value: &[u8]) -> Result<Cow<'_, str>, &'static str> {
         _ => return Err("the port in Host is not a port"),
     }
     let name = name.strip_suffix('.').unwrap_or(name);
-    let is_address = text.starts_with('[') || name.parse::<std::net::Ipv4Addr>().is_ok();
-    if !is_address && !is_dns_name(name) {
+    let is_address = || text.starts_with('[') || name.parse::<std::net::Ipv4Addr>().is_ok();
+    if !is_dns_name(name) && !is_address() {
         return Err(INVALID);
     }
     Ok(if name.bytes().any(|byte| byte.is_ascii_uppercase()) {

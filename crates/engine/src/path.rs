@@ -9,17 +9,53 @@
 //! Some servers cut a segment's parameters off (`/reports;v=1` is then `/reports`), others do not. The
 //! path goes upstream with them; routes are found, and dot and empty segments refused, without.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, mem};
+
+/// A path as it is read.
+#[derive(Debug)]
+pub(crate) struct Reading<'a> {
+    /// In normal form, without the query.
+    pub(crate) normal: Cow<'a, str>,
+    /// The same without the parameters of its segments, where it has any.
+    pub(crate) bare: Option<String>,
+}
+
+/// Reads the path of a request target.
+///
+/// # Errors
+/// A phrase that says what is wrong.
+pub(crate) fn read(path: &str) -> Result<Reading<'_>, &'static str> {
+    if is_plain(path) {
+        return Ok(Reading { normal: Cow::Borrowed(path), bare: None });
+    }
+    let normal = normalise(path)?;
+    let bare = match without_parameters(&normal) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(bare) => Some(bare),
+    };
+    Ok(Reading { normal, bare })
+}
+
+/// Whether a path is in normal form as nearly all are: nothing is encoded, nothing is a parameter, and no segment is
+/// empty or begins with a dot. One pass: every request has a path.
+fn is_plain(path: &str) -> bool {
+    let mut before = 0;
+    path.starts_with('/')
+        && path.bytes().all(|byte| {
+            let begins = mem::replace(&mut before, byte) == b'/';
+            is_in(&PLAIN, byte) && !(begins && matches!(byte, b'/' | b'.'))
+        })
+}
 
 /// The path of a request target in normal form, without the query.
 ///
 /// # Errors
 /// A phrase that says what is wrong.
-pub(crate) fn normalise(path: &str) -> Result<Cow<'_, str>, &'static str> {
+fn normalise(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if !path.starts_with('/') {
         return Err("the target must start with `/`");
     }
-    if !path.bytes().all(is_allowed) {
+    if !path.bytes().all(|byte| is_in(&ALLOWED, byte)) {
         return Err("the path contains a byte that must be percent-encoded");
     }
     let decoded =
@@ -37,7 +73,7 @@ pub(crate) fn normalise(path: &str) -> Result<Cow<'_, str>, &'static str> {
 }
 
 /// A path in normal form without the parameters of its segments: what routes are found by.
-pub(crate) fn without_parameters(path: &str) -> Cow<'_, str> {
+fn without_parameters(path: &str) -> Cow<'_, str> {
     if !path.contains(';') && !path.contains("%3B") {
         return Cow::Borrowed(path);
     }
@@ -52,13 +88,20 @@ fn without_parameter(segment: &str) -> &str {
 }
 
 /// RFC 3986 `pchar`, `/` and `%`. Bytes above ASCII, controls, spaces, quotes, `<>`, `#`, `\`, `^`,
-/// backtick and braces must arrive percent-encoded; `[` and `]` and `|` are common unencoded. A
-/// table, because every byte of every path is looked at.
-const ALLOWED: [bool; 256] = {
-    let mut allowed = [false; 256];
-    let listed = b"/%-._~!$&'()*+,;=:@[]|\
-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut rest: &[u8] = listed;
+/// backtick and braces must arrive percent-encoded; `[` and `]` and `|` are common unencoded.
+const ALLOWED: Bytes = with(PLAIN, b"%;");
+
+/// Those that say nothing but themselves.
+const PLAIN: Bytes = with(
+    [false; 256],
+    b"/-._~!$&'()*+,=:@[]|ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+);
+
+/// Bytes, as a table, because every byte of every path is looked at.
+type Bytes = [bool; 256];
+
+const fn with(mut bytes: Bytes, listed: &[u8]) -> Bytes {
+    let mut rest = listed;
     while let [byte, after @ ..] = rest {
         let index = *byte as usize;
         #[expect(
@@ -66,15 +109,15 @@ ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
             reason = "evaluated by the compiler, which would refuse to build"
         )]
         {
-            allowed[index] = true;
+            bytes[index] = true;
         }
         rest = after;
     }
-    allowed
-};
+    bytes
+}
 
-fn is_allowed(byte: u8) -> bool {
-    ALLOWED.get(usize::from(byte)).copied().unwrap_or(false)
+fn is_in(bytes: &Bytes, byte: u8) -> bool {
+    bytes.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 fn is_unreserved(byte: u8) -> bool {
@@ -113,7 +156,7 @@ mod tests {
     use super::*;
 
     fn check(path: &str, expected: Option<&str>) {
-        assert_eq!(normalise(path).ok().as_deref(), expected, "{path}");
+        assert_eq!(read(path).ok().map(|it| it.normal).as_deref(), expected, "{path}");
     }
 
     #[test]
@@ -170,7 +213,8 @@ mod tests {
             ("/reports%3Bx", "/reports"),
             ("/", "/"),
         ] {
-            assert_eq!(without_parameters(path), expected);
+            let read = read(path).unwrap();
+            assert_eq!(read.bare.as_deref().unwrap_or(&read.normal), expected);
         }
     }
 
@@ -184,8 +228,18 @@ mod tests {
         }
 
         #[test]
+        fn a_plain_path_needs_nothing_done(path in "/?[a-c./;%20~]{0,12}") {
+            if is_plain(&path) {
+                let normal = normalise(&path);
+                prop_assert_eq!(normal.as_deref(), Ok(path.as_str()));
+                let bare = without_parameters(&path);
+                prop_assert_eq!(&*bare, path.as_str());
+            }
+        }
+
+        #[test]
         fn no_text_panics(path in "\\PC{0,40}") {
-            let _ = normalise(&path);
+            let _ = read(&path);
         }
     }
 }

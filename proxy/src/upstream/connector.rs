@@ -137,7 +137,7 @@ impl Connector {
 
     /// The endpoint for the next try.
     pub(crate) async fn endpoint(&self, attempts: &mut Attempts) -> Result<SocketAddr> {
-        let now = self.clock.now().monotonic;
+        let now = self.clock.monotonic();
         if attempts.is_over(now) {
             return upstream_error(ErrorType::ReadTimedout, "the time for the request is over");
         }
@@ -162,7 +162,7 @@ impl Connector {
     /// The peer for the next try.
     pub(crate) async fn peer(&self, attempts: &mut Attempts) -> Result<Box<HttpPeer>> {
         let address = self.endpoint(attempts).await?;
-        let now = self.clock.now().monotonic;
+        let now = self.clock.monotonic();
         let upstream = Arc::clone(&attempts.upstream);
         let index = attempts.picked.as_ref().map_or(0, Picked::index);
         let Some(endpoint) = upstream.spec().endpoints.as_slice().get(index) else {
