@@ -35,10 +35,9 @@ bench: prerequisites bench-gateway
 
 # Tenantry beside other proxies that are given the same policy: installs them, checks that all answer alike, loads
 # them in turn. Options go in GATEWAY, such as GATEWAY="--quick" or GATEWAY="--tenants 100000".
-bench-gateway: prerequisites
-	cargo build --profile dist --workspace --bins
+bench-gateway: dist
 	envoy=$$(scripts/gateway-peers $(TARGET)/gateway/envoy) && \
-		$(TARGET)/dist/gateway-bench --output $(TARGET)/gateway --envoy "$$envoy" $(GATEWAY)
+		$(TARGET)/dist/gateway-bench --proxy $(TARGET)/shipped/tenantry-proxy --output $(TARGET)/gateway --envoy "$$envoy" $(GATEWAY)
 
 # How many instructions a request takes, held against what was recorded (benches/instructions.json): more than 3 % more
 # fail. BENCH=--record records.
@@ -53,7 +52,7 @@ deny:
 
 # What is shipped.
 dist: prerequisites
-	cargo build --profile dist --bin tenantry --bin tenantry-control-plane --bin tenantry-proxy
+	scripts/dist $(TARGET)
 
 prerequisites:
 	@scripts/prerequisites

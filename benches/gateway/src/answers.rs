@@ -221,7 +221,8 @@ mod tests {
     #[test]
     fn an_answer_is_held_to_its_case() {
         let (policy, credentials) = (Policy::new(100), Credentials::new().unwrap());
-        let programs = Programs { ours: "/ours".into(), envoy: "/envoy".into() };
+        let programs =
+            Programs { ours: "/ours".into(), proxy: "/ours/proxy".into(), envoy: "/envoy".into() };
         let place = Place {
             policy: &policy,
             credentials: &credentials,

@@ -72,6 +72,9 @@ struct Arguments {
     /// Where Envoy is
     #[arg(long, default_value = "envoy")]
     envoy: PathBuf,
+    /// Tenantry's proxy, the one beside this program by default
+    #[arg(long)]
+    proxy: Option<PathBuf>,
     /// Where files go
     #[arg(long, default_value = "target/gateway")]
     output: PathBuf,
@@ -84,7 +87,8 @@ fn main() -> anyhow::Result<()> {
     let output = arguments.output.canonicalize()?;
     let ours = std::env::current_exe()?;
     let ours = ours.parent().context("a program is in a directory")?.to_owned();
-    let programs = Programs { ours, envoy: arguments.envoy.clone() };
+    let proxy = arguments.proxy.clone().unwrap_or_else(|| ours.join("tenantry-proxy"));
+    let programs = Programs { ours, proxy: proxy.canonicalize()?, envoy: arguments.envoy.clone() };
     // Load, origin and whatever waits share one thread: they take turns, and nobody waits for the kernel's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let campaign = Campaign::new(options(&arguments, output.join("run")), programs)?;

@@ -73,6 +73,8 @@ impl Place<'_> {
 pub(crate) struct Programs {
     /// Those of this workspace.
     pub(crate) ours: PathBuf,
+    /// Tenantry's proxy.
+    pub(crate) proxy: PathBuf,
     pub(crate) envoy: PathBuf,
 }
 

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) fn version(programs: &Programs) -> anyhow::Result<String> {
-    let printed = output(&programs.ours.join("tenantry-proxy"), &["--version"])?;
+    let printed = output(&programs.proxy, &["--version"])?;
     Ok(printed.rsplit(' ').next().unwrap_or_default().to_owned())
 }
 
@@ -215,7 +215,7 @@ pub(super) fn launch(place: &Place<'_>) -> anyhow::Result<Launch> {
     let control_plane = place.control_plane.context("Tenantry's proxy needs its control plane")?;
     let local = |port: u16| format!("127.0.0.1:{port}");
     let launch = Launch::new(
-        place.programs.ours.join("tenantry-proxy"),
+        &place.programs.proxy,
         [
             ("--proxy-addr", local(place.plain)),
             ("--proxy-tls-addr", local(place.tls)),

@@ -14,7 +14,11 @@ impl World {
         Self {
             policy: Policy::new(100),
             credentials: Credentials::new().unwrap(),
-            programs: Programs { ours: "/ours".into(), envoy: "/envoy".into() },
+            programs: Programs {
+                ours: "/ours".into(),
+                proxy: "/ours/proxy".into(),
+                envoy: "/envoy".into(),
+            },
         }
     }
 
