@@ -27,6 +27,7 @@ use crate::{
         refusals::Refusals,
         service::{Door, DoorService, Speaks},
         trust::Trust,
+        workers::Workers,
     },
     gateway::{Gateway, InFlightBound, Phases},
     jwks::Jwks,
@@ -98,6 +99,8 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     server.bootstrap();
     let resolver = Arc::new(Resolver::new(&bootstrap.upstream, clock));
     let threads = threads(&bootstrap);
+    // Before a predecessor is relieved: without them nobody would be served.
+    let workers = Workers::start(threads).context("cannot start the threads for connections")?;
     let connector = Connector::new(bootstrap.upstream, threads, clock, Arc::clone(&resolver));
     let connector = Arc::new(connector);
     let lifecycle = Lifecycle::new(predecessor.is_some());
@@ -138,7 +141,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         tls: TlsAcceptor::new(Arc::clone(&active), secrets, bootstrap.tls)?,
     };
     let listeners = vec![(clients, Speaks::Plain), (tls_clients, Speaks::Tls)];
-    server.add_service(DoorService::new(door, listeners, lifecycle.clone()));
+    server.add_service(DoorService::new(door, listeners, workers, lifecycle.clone()));
 
     let metrics = Arc::new(Metrics {
         active: Arc::clone(&active),

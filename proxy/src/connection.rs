@@ -1,7 +1,7 @@
 //! Client connections: accepted, bounded, and read strictly before pingora sees a request.
 //!
 //! A connection passes through here in this order:
-//! 1. [`service`] accepts it, if there is a place for it ([`places`]);
+//! 1. [`service`] accepts it, if there is a place for it ([`places`]), and gives it to a thread ([`workers`]);
 //! 2. [`opening`] reads the PROXY header, where the peer must send one;
 //! 3. where TLS is spoken, [`tls`](crate::tls) performs the handshake;
 //! 4. [`http1`] or [`http2`] reads requests from it, and has each relayed or hands it to pingora.
@@ -18,6 +18,7 @@ pub(crate) mod refusals;
 mod rewound;
 pub(crate) mod service;
 pub(crate) mod trust;
+pub(crate) mod workers;
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -40,6 +41,8 @@ pub(crate) struct Connection {
     tenants: Mutex<HashMap<TenantId, TenantConnection, FixedState>>,
     /// The request of HTTP/1.1 that was begun and that pingora is to go on with.
     pub(crate) begun: Begun,
+    /// The thread that serves it.
+    pub(crate) seat: workers::Seat,
     /// Counts it against the bounds for as long as it lives.
     _place: places::Place,
 }

@@ -157,8 +157,10 @@ impl Gateway {
         let connection = asked.connection.zip(forward.admission.as_ref());
         let may_serve = connection.is_none_or(|(connection, it)| connection.carries(it));
         if may_serve {
+            let worker = asked.connection.map(|connection| connection.seat.worker());
+            let caller = (passage.client, worker.unwrap_or_default());
             passage.attempts =
-                self.connector.begin(&forward, asked.headers, passage.client, passage.started);
+                self.connector.begin(&forward, asked.headers, caller, passage.started);
         }
         passage.count_for(forward.tenant());
         passage.forward = Some(forward);

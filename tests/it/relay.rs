@@ -286,3 +286,23 @@ async fn the_end_of_an_answer_is_not_kept_back() {
         }
     }
 }
+
+/// What waits for the next request is read by one thread, and is not taken by another, which would lose it.
+#[tokio::test]
+async fn threads_keep_connections_of_their_own() {
+    const CLIENTS: u64 = 16;
+    let lines = [("/", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_owned())];
+    let (platform, _, server) = follows(&[("THREADS", "4")], lines).await;
+    let ask = async |by: &str| {
+        let mut client = RawConnection::open(platform.clients()).await;
+        for _ in 0..100 {
+            client.send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{by}\r\n")).await;
+            assert_eq!(client.answer().await.unwrap().status, 200);
+        }
+    };
+    for (by, connections) in [("", CLIENTS), ("TE: trailers\r\n", 2 * CLIENTS)] {
+        futures::future::join_all((0..CLIENTS).map(|_| ask(by))).await;
+        let opened = server.connections();
+        assert!(opened <= connections, "{opened} instead of {connections}: {by}");
+    }
+}

@@ -27,6 +27,7 @@ use super::{
     refusals::Refusals,
     rewound::Rewound,
     trust::Trust,
+    workers::{Seat, Workers},
 };
 use crate::{
     bootstrap::{ConnectionBounds, Http2Bounds},
@@ -62,12 +63,18 @@ pub(crate) enum Speaks {
 pub(crate) struct DoorService {
     door: Arc<Door>,
     listeners: Vec<(Bound, Speaks)>,
+    workers: Arc<Workers>,
     lifecycle: Lifecycle,
 }
 
 impl DoorService {
-    pub(crate) fn new(door: Door, listeners: Vec<(Bound, Speaks)>, lifecycle: Lifecycle) -> Self {
-        Self { door: Arc::new(door), listeners, lifecycle }
+    pub(crate) fn new(
+        door: Door,
+        listeners: Vec<(Bound, Speaks)>,
+        workers: Workers,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self { door: Arc::new(door), listeners, workers: Arc::new(workers), lifecycle }
     }
 }
 
@@ -83,18 +90,17 @@ impl ServiceWithDependents for DoorService {
         ready.notify_ready();
         // Fails only if the process is at its end.
         let _ = self.lifecycle.opening_clients().wait_for(|open| *open).await;
-        let closing = self.lifecycle.closing_clients();
         let accepting = TaskTracker::new();
         for (bound, speaks) in self.listeners.drain(..) {
-            let address = bound.address();
-            match TcpListener::from_std(bound.into_listener()) {
-                Ok(listener) => {
-                    let (door, connections) =
-                        (Arc::clone(&self.door), self.lifecycle.connections());
-                    let (connections, closing) = (connections.clone(), closing.clone());
-                    accepting.spawn(accept(door, (listener, speaks), connections, closing));
-                }
-                Err(error) => tracing::error!(%address, %error, "cannot accept connections"),
+            let accepts = Accepts {
+                door: Arc::clone(&self.door),
+                speaks,
+                workers: Arc::clone(&self.workers),
+                connections: self.lifecycle.connections().clone(),
+                shutdown: self.lifecycle.closing_clients(),
+            };
+            if let Some(runtime) = self.workers.accepting() {
+                accepting.spawn_on(accepts.all_of(bound), runtime);
             }
         }
         accepting.close();
@@ -106,35 +112,54 @@ impl ServiceWithDependents for DoorService {
         "proxy"
     }
 
+    /// It only waits: connections have threads of their own.
     fn threads(&self) -> Option<usize> {
-        None
+        Some(1)
     }
 }
 
-/// Accepts until the process is told to stop.
-async fn accept(
+/// Accepts what comes to one listener.
+struct Accepts {
     door: Arc<Door>,
-    (listener, speaks): (TcpListener, Speaks),
+    speaks: Speaks,
+    workers: Arc<Workers>,
     connections: TaskTracker,
     shutdown: ShutdownWatch,
-) {
-    let mut stop = shutdown.clone();
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            accepted = listener.accept() => accepted,
+}
+
+impl Accepts {
+    /// Accepts until the process is told to stop.
+    async fn all_of(self, bound: Bound) {
+        let address = bound.address();
+        let listener = match TcpListener::from_std(bound.into_listener()) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%address, %error, "cannot accept connections"),
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let Ok(place) = door.places.enter() else { continue };
-                let (door, shutdown) = (Arc::clone(&door), shutdown.clone());
-                connections.spawn(async move {
-                    door.open((stream, speaks), peer, place, &shutdown).await;
-                });
+        let mut stop = self.shutdown.clone();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok(accepted) => self.seat(accepted),
+                Err(error) => pause(&error).await,
             }
-            Err(error) => pause(&error).await,
         }
+    }
+
+    /// Gives a connection to a thread, if there is a place for it.
+    fn seat(&self, (stream, peer): (TcpStream, SocketAddr)) {
+        // Each thread hears of its own connections; fails only if the process is at its end.
+        let Ok(stream) = stream.into_std() else { return };
+        let Ok(place) = self.door.places.enter() else { return };
+        let Some((runtime, seat)) = self.workers.seat() else { return };
+        let (door, speaks, shutdown) = (Arc::clone(&self.door), self.speaks, self.shutdown.clone());
+        let served = async move {
+            door.open((stream, speaks), peer, (place, seat), &shutdown).await;
+        };
+        self.connections.spawn_on(served, runtime);
     }
 }
 
@@ -156,13 +181,13 @@ impl Door {
     /// Opens a connection and serves it. What fails before the first request has nobody to be told.
     async fn open(
         self: &Arc<Self>,
-        stream: (TcpStream, Speaks),
+        stream: (std::net::TcpStream, Speaks),
         peer: SocketAddr,
-        place: Place,
+        places: (Place, Seat),
         shutdown: &ShutdownWatch,
     ) {
         let opening = Duration::from_secs(self.bounds.opening_timeout_seconds.get());
-        match timeout(opening, self.prepare(stream, peer, place)).await {
+        match timeout(opening, self.prepare(stream, peer, places)).await {
             Ok(Ok((conduit, Protocol::Http1))) => http1::serve(self, conduit, shutdown).await,
             Ok(Ok((conduit, Protocol::Http2))) => http2::serve(self, conduit, shutdown).await,
             Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection was not opened"),
@@ -172,10 +197,11 @@ impl Door {
 
     async fn prepare(
         &self,
-        (stream, speaks): (TcpStream, Speaks),
+        (stream, speaks): (std::net::TcpStream, Speaks),
         peer: SocketAddr,
-        place: Place,
+        (place, seat): (Place, Seat),
     ) -> io::Result<(Box<Conduit>, Protocol)> {
+        let stream = TcpStream::from_std(stream)?;
         // An answer is sent when it is ready, not when the client has acknowledged the one before.
         stream.set_nodelay(true)?;
         let (stream, client) = if self.trust.sends_proxy_header(peer.ip()) {
@@ -202,6 +228,7 @@ impl Door {
             tls,
             tenants: Mutex::default(),
             begun: Begun::default(),
+            seat,
             _place: place,
         });
         let conduit = Conduit::new(transport, &connection).map_err(io::Error::other)?;

@@ -12,6 +12,7 @@ use super::{
     outcome,
     watch::{Expired, Watch},
 };
+use crate::connection::workers::WorkerId;
 
 /// Times that hold for one request.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,8 @@ pub(crate) struct Patience {
 pub(crate) struct Attempts {
     pub(crate) upstream: Arc<CompiledUpstream>,
     pub(crate) patience: Patience,
+    /// The thread that tries.
+    pub(crate) worker: WorkerId,
     pub(super) retries: Retries,
     pub(super) hash: u64,
     pub(super) random: u64,
@@ -60,10 +63,12 @@ impl Attempts {
         place: Held,
         (patience, retries): (Patience, Retries),
         random: u64,
+        worker: WorkerId,
     ) -> Self {
         Self {
             upstream: Arc::clone(upstream),
             patience,
+            worker,
             retries,
             hash: 0,
             random,

@@ -28,7 +28,7 @@ use super::{
     resolver::Resolver,
     shelf::Shelf,
 };
-use crate::{bootstrap::UpstreamBounds, clock::Clock};
+use crate::{bootstrap::UpstreamBounds, clock::Clock, connection::workers::WorkerId};
 
 /// Connections that wait are looked after this often.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -90,7 +90,7 @@ impl Connector {
         &self,
         forward: &Forward,
         headers: &dyn HeaderLookup,
-        client: IpAddr,
+        (client, worker): (IpAddr, WorkerId),
         started: Duration,
     ) -> Option<Attempts> {
         let upstream = &forward.upstream;
@@ -98,7 +98,8 @@ impl Connector {
         let timeouts = of_route(forward.route.timeouts()).or(upstream.spec().timeouts);
         let patience = self.patience(timeouts, started);
         let retries = upstream.spec().retries.as_deref().cloned().unwrap_or_else(|| self.retries());
-        let mut attempts = Attempts::new(upstream, place, (patience, retries), rand::random());
+        let mut attempts =
+            Attempts::new(upstream, place, (patience, retries), rand::random(), worker);
         if let Some(on) = upstream.hash_on() {
             let caller = Caller {
                 tenant: forward.tenant().map(|tenant| tenant.id()),
@@ -171,6 +172,11 @@ impl Connector {
         let mut peer = self.plain_peer(&upstream, &endpoint.address, address);
         if attempts.wants_upgrade && upstream.spec().protocol == Protocol::Auto {
             peer.options.alpn = ALPN::H1;
+        }
+        // Pingora lets a connection that waits be taken by one thread alone without losing it. Where connections are
+        // counted, others' are better than none.
+        if upstream.spec().max_connections.is_none() {
+            peer.group_key = attempts.worker.own(peer.group_key);
         }
         self.bound(&mut peer, attempts, now);
         if attempts.keeps_order && upstream.spec().protocol != Protocol::Http2 {

@@ -13,12 +13,16 @@ use foldhash::fast::FixedState;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
-/// Where a connection leads, and for which upstream it may be used.
+use crate::connection::workers::WorkerId;
+
+/// Where a connection leads, and for which upstream and by which thread it may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Destination {
     pub(crate) address: SocketAddr,
     /// Of [`CompiledUpstream::pool`](tenantry_engine::CompiledUpstream::pool).
     pub(crate) pool: u64,
+    /// Whose runtime has opened it, and hears of it.
+    pub(crate) worker: WorkerId,
 }
 
 /// Keeps connections; at most so many, and each for so long.
@@ -119,7 +123,8 @@ mod tests {
     }
 
     fn destination(port: u16) -> Destination {
-        Destination { address: SocketAddr::from(([127, 0, 0, 1], port)), pool: 1 }
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Destination { address, pool: 1, worker: WorkerId::default() }
     }
 
     #[tokio::test]

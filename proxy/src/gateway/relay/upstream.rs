@@ -98,8 +98,8 @@ impl Gateway {
             return Error::e_explain(ErrorType::ConnectNoRoute, "nothing to be sent");
         };
         let address = self.connector.endpoint(attempts).await?;
-        let (destination, patience) =
-            (Destination { address, pool: attempts.upstream.pool() }, attempts.patience);
+        let (pool, worker) = (attempts.upstream.pool(), attempts.worker);
+        let (destination, patience) = (Destination { address, pool, worker }, attempts.patience);
         let since = self.since(passage);
         passage.seen.asking(address, since);
         let buffer = BytesMut::with_capacity(ROOM);
