@@ -13,7 +13,7 @@ use crate::{
 pub(crate) fn table(results: &Results) -> String {
     let parts =
         [preamble(results), ratios(results), costs(results), rates(results), others(results)];
-    let mut text = parts.join("\n");
+    let mut text = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
     for (peer, found) in &results.left_out {
         // Writing to a text never fails.
         let _ = writeln!(text, "\n{} was left out: {}.", peer.title(), found);
@@ -37,7 +37,7 @@ fn preamble(results: &Results) -> String {
     )
 }
 
-/// One row for each proxy, one column for each kind of load.
+/// One row for each proxy, one column for each kind of load; nothing, if nothing was measured.
 fn matrix(
     results: &Results,
     title: &str,
@@ -47,6 +47,9 @@ fn matrix(
         results.peers.values().any(|measured| cell(measured, *variant).is_some())
     };
     let variants: Vec<_> = Variant::ALL.into_iter().filter(measured).collect();
+    if variants.is_empty() {
+        return String::new();
+    }
     let heads: String = variants.iter().map(|variant| format!(" {} |", variant.title())).collect();
     let mut text = format!("| {title} |{heads}\n|---|{}\n", "---|".repeat(variants.len()));
     for (peer, measured) in rows(results) {
@@ -71,6 +74,9 @@ fn ratios(results: &Results) -> String {
         Some(format!("{} {}", variant.title(), spread(figures.cost_over_bare?, 2)))
     });
     let over_bare: Vec<_> = over_bare.collect();
+    if over_bare.is_empty() {
+        return ratios;
+    }
     format!("{ratios}\nTenantry over pingora with no policy: {}.\n", over_bare.join("; "))
 }
 
@@ -176,6 +182,18 @@ mod tests {
             assert!(table.lines().any(|found| found == line), "{line} in\n{table}");
         }
         assert!(table.contains("kept 0.25 cores busy") && table.contains("each proxy: 2;"));
+    }
+
+    #[test]
+    fn what_there_is_nothing_to_compare_with_is_not_said() {
+        let mut alone = results();
+        alone.peers.remove(&Peer::Nginx);
+        for figures in alone.peers.values_mut().flat_map(|it| it.variants.values_mut()) {
+            (figures.cost_ratio, figures.cost_over_bare) = (None, None);
+        }
+        let table = table(&alone);
+        assert!(!table.contains("nginx") && !table.contains("over pingora"), "{table}");
+        assert!(table.contains("| Tenantry | 30.0 (29.0 - 31.0) |"), "{table}");
     }
 
     #[test]
