@@ -6,7 +6,7 @@ use serde_json::json;
 use tenantry_api::{Client, EnrollNode};
 use tenantry_model::{Plan, Route, Upstream};
 use tenantry_test_support::{
-    Authority, ControlPlane, Edge, EdgeOptions, Origin, eventually, json as body,
+    Authority, ControlPlane, Edge, EdgeOptions, Origin, eventually, json as body, own_loopback,
 };
 
 /// An upstream, a route to it, a plan, and a tenant that asks for no credential; the revision of that.
@@ -37,7 +37,7 @@ async fn an_enrolled_proxy_follows_over_tls_and_trusts_nobody_else() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name).display().to_string();
     let (authority, stranger) = (Authority::new("ours"), Authority::new("theirs"));
-    let shown = authority.server(&["localhost"]);
+    let shown = authority.server(&[&own_loopback().to_string()]);
     fs::write(file("cert.pem"), &shown.certificate_pem).unwrap();
     fs::write(file("key.pem"), &shown.key_pem).unwrap();
     fs::write(file("ours.pem"), authority.pem()).unwrap();
@@ -51,10 +51,9 @@ async fn an_enrolled_proxy_follows_over_tls_and_trusts_nobody_else() {
     let revision = seeded(&api, &origin).await;
     let enrolled =
         api.nodes().create(&body::<EnrollNode>(json!({"name": "edge-1"}))).await.unwrap();
-    let port = control_plane.distribution().port();
     let options = |authority: &str| EdgeOptions {
         node: "edge-1".to_owned(),
-        distribution: format!("https://localhost:{port}"),
+        distribution: format!("https://{}", control_plane.distribution()),
         token: enrolled.secret.clone().unwrap(),
         settings: vec![("DISTRIBUTION_CA_FILE".to_owned(), file(authority))],
     };

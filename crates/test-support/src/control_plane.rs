@@ -12,7 +12,7 @@ use tenantry_api::Client;
 
 use crate::{
     Process, api_client, eventually,
-    platform::{MASTER_KEY, address, http_client, published_addresses},
+    platform::{MASTER_KEY, address, http_client, own_loopback, published_addresses},
 };
 
 /// A control plane that can be crashed and started again. It ends when it is dropped; its data stays.
@@ -32,7 +32,7 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts one, with settings as in its bootstrap config.
     pub async fn start(data: &Path, settings: &[(&str, &str)]) -> Self {
-        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let unknown = SocketAddr::from((own_loopback(), 0));
         let named =
             |(name, value): &(&str, &str)| (format!("TENANTRY_{name}"), (*value).to_owned());
         let mut control_plane = Self {

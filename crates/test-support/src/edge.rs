@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::{
     Process, Request, eventually,
-    platform::{MASTER_KEY, address, http_client, metric, published_addresses},
+    platform::{MASTER_KEY, address, http_client, metric, own_loopback, published_addresses},
 };
 
 /// How often whoever is patient looks.
@@ -59,7 +59,7 @@ impl Edge {
 
     /// Starts one under a tool that watches it, such as a profiler with its options.
     pub async fn start_under(tool: Vec<String>, options: EdgeOptions) -> Self {
-        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let unknown = SocketAddr::from((own_loopback(), 0));
         let mut edge = Self {
             process: None,
             options,

@@ -29,7 +29,7 @@ pub use disk::{CannotMount, Disk};
 pub use edge::{Clients, Edge, EdgeOptions};
 pub use eventually::{DEADLINE, eventually, unix_ms};
 pub use origin::{Echo, Origin};
-pub use platform::{Platform, json};
+pub use platform::{Platform, json, own_loopback};
 pub use process::{Process, binary};
 pub use raw::{RawAnswer, RawConnection};
 pub use request::{Answer, Request};

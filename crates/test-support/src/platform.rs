@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -53,7 +53,7 @@ impl Platform {
     /// prefix, such as `CONNECTIONS__HEAD_TIMEOUT_SECONDS`.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let unknown = SocketAddr::from((own_loopback(), 0));
         let mut platform = Self {
             control_plane: None,
             proxy: None,
@@ -306,6 +306,19 @@ impl Platform {
             response.status().is_success().then_some(())
         })
         .await;
+    }
+}
+
+/// An address of this machine that is this process's own. Connections of all others begin at 127.0.0.1 and take ports
+/// there, so a program that is started again could find the port it had taken.
+#[must_use]
+pub fn own_loopback() -> Ipv4Addr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    // Others need not have more than the one.
+    if cfg!(target_os = "linux") {
+        Ipv4Addr::new(127, 64 | high, middle, low)
+    } else {
+        Ipv4Addr::LOCALHOST
     }
 }
 

@@ -128,11 +128,11 @@ async fn the_version_is_agreed_on_in_the_handshake() {
 async fn curl(edge: &Edge, arguments: &[&str]) -> (String, Value) {
     let authority = edge.platform.path("authority.pem");
     std::fs::write(&authority, edge.authority.pem()).unwrap();
-    let (plain, tls) = (edge.platform.clients().port(), edge.platform.tls_clients().port());
+    let (plain, tls) = (edge.platform.clients(), edge.platform.tls_clients());
     let output = Command::new("curl")
         .args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20"])
-        .args(["--connect-to", &format!("{HOST}:80:127.0.0.1:{plain}")])
-        .args(["--connect-to", &format!("{HOST}:443:127.0.0.1:{tls}")])
+        .args(["--connect-to", &format!("{HOST}:80:{plain}")])
+        .args(["--connect-to", &format!("{HOST}:443:{tls}")])
         .args(["--write-out", "\n%{http_version} %{http_code}"])
         .arg("--cacert")
         .arg(&authority)
